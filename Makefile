@@ -8,10 +8,10 @@ DEMO = .demo
 WHEELS = build/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format-check lint types imports packaging bench format clean
+.PHONY: help demo test test-privileged check format-check lint types imports packaging bench format clean
 
 help: ## This list
-	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Measure the study `quick` on this machine and compare teachers with students
 	rm -rf $(DEMO)
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed ## Measure the study `quick` on this machine and compar
 
 test: $(VENV)/.installed ## Unit, property and integration tests
 	$(VENV)/bin/python -m pytest
+
+test-privileged: $(VENV)/.installed ## Tests in a mount namespace with a machine's /sys: root, or a user who may make one
+	$(VENV)/bin/python -m pytest tests/privileged
 
 check: format-check lint types imports packaging ## All that is checked without running a trial
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from array import array
 from pathlib import Path
 
 from agent.service import AgentService
@@ -15,6 +16,10 @@ _EPILOG = """examples:
   joulefleet plan quick --trials trials     write the trials of a study as files
   python -m agent trials/0001.json          run one of them here
 """
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, array) else str(value)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         row = service.measured_row(trial)
         if not arguments.readings:
             row = {key: value for key, value in row.items() if key not in ("readings", "latencies_ns")}
-        print(json.dumps(row, indent=2, default=str))
+        print(json.dumps(row, indent=2, default=_plain))
         return 0 if row["status"] == "ok" else EXIT_FAILED_TRIALS
     except JoulefleetError as error:
         print(f"agent: {error}", file=sys.stderr)

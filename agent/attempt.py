@@ -8,19 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.energy import choose_scope, phase_energies
-from agent.recorder import Recorder
+from agent.energy import choose_scope, counter_series, phase_energies
 from agent.runner.client import Conversation, RunnerHost
 from agent.runner.marks import Disconnected, Stranger
-from agent.sensors.powercap import PowercapSensor
-from agent.sensors.process import memory_now, open_process_tree, process_cpu_ns, status_memory, tree_of
+from agent.sensor_set import SensorSet
+from agent.sensors.process import memory_now, process_cpu_ns, status_memory, tree_of
 from agent.setup import AgentSetup
+from agent.spans import at_end
 from agent.steady import WarmUpChunk, verdict
-from joulefleet.counters import CounterReading
 from joulefleet.measurement import Memory, Phase, Reason
 from joulefleet.trial import Trial
 
-COOL_ENOUGH = 1.05
+COOL_ENOUGH_K = 2.0
+"""Within 2 kelvin of the baseline counts as cooled down: CPUs tell whole degrees."""
+
+COOL_ENOUGH_POWER = 1.05
 """Idle power within 5 % of the baseline's counts as cooled down."""
 
 COOL_DOWN_LOOK_S = 1.0
@@ -41,7 +43,7 @@ class Observed:
 
     phases: list[Phase] = field(default_factory=list)
     clocks: list[tuple[int, int]] = field(default_factory=list)
-    """(CLOCK_MONOTONIC, CLOCK_BOOTTIME) at the marks, ns."""
+    """Time of a mark, and CLOCK_BOOTTIME - CLOCK_MONOTONIC just before and just after its readings, ns."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the work said with its marks."""
     base_memory: tuple[int | None, int | None, int | None] = (None, None, None)
@@ -50,17 +52,19 @@ class Observed:
     log_bytes: int = 0
     marks: list[str] = field(default_factory=list)
 
+    def clock_offsets_ns(self, phase: Phase) -> list[int]:
+        """CLOCK_BOOTTIME - CLOCK_MONOTONIC at the marks of `phase`, ns: they differ where the machine slept."""
+        return [offset for t_ns, offset in self.clocks if phase.start_ns <= t_ns <= phase.end_ns]
+
 
 class Attempt:
-    """Runs one trial's work between its marks. `powercap` is one of the recorder's sensors, or None."""
+    """Runs one trial's work between its marks."""
 
-    def __init__(
-        self, trial: Trial, setup: AgentSetup, recorder: Recorder, powercap: PowercapSensor | None, deadline: float
-    ) -> None:
+    def __init__(self, trial: Trial, setup: AgentSetup, sensors: SensorSet, deadline: float) -> None:
         self._trial = trial
         self._setup = setup
-        self._recorder = recorder
-        self._powercap = powercap
+        self._sensors = sensors
+        self._recorder = sensors.recorder
         self._deadline = deadline
         self._edge_ns = 0
         self._pid: int | None = None
@@ -90,27 +94,49 @@ class Attempt:
         return self._pid
 
     def cool_down(self) -> None:
-        """Rest until idle power is back at its baseline, or for a fixed time where it is not readable."""
+        """Rest until the temperature, or else idle power, is back at its baseline; else for a fixed time."""
         # The measurement is complete; a time-out would only lose it.
         self._deadline = math.inf
         timing = self._trial.protocol.timing
-        baseline_w = self._power("baseline")
-        if baseline_w is None:
+        before = next((phase for phase in self.seen.phases if phase.name == "baseline"), None)
+        if before is None or self._is_cool(before, before) is None:
             self._idle(timing.cool_down_fixed_s)
         else:
-            ends = time.monotonic() + timing.cool_down_at_most_s
-            while time.monotonic() < ends:
-                start = self._mark()
-                self._idle(min(COOL_DOWN_LOOK_S, timing.cool_down_at_most_s))
-                joules = self._package_joules(start, self._mark())
-                if joules is None:
-                    self._idle(timing.cool_down_fixed_s)
-                    break
-                if joules / ((self._recorder.last_ns - start) / 1e9) <= baseline_w * COOL_ENOUGH:
-                    break
-            else:
-                self.seen.marks.append("not_cooled_down")
+            self._cool_down_to(before, at_most_s=timing.cool_down_at_most_s, fixed_s=timing.cool_down_fixed_s)
         self._end("cool_down")
+
+    def _cool_down_to(self, before: Phase, *, at_most_s: float, fixed_s: float) -> None:
+        ends = time.monotonic() + at_most_s
+        while time.monotonic() < ends:
+            start = self._mark()
+            self._idle(min(COOL_DOWN_LOOK_S, at_most_s))
+            cool = self._is_cool(Phase(name="cool_down", start_ns=start, end_ns=self._mark()), before)
+            if cool is None:
+                self._idle(fixed_s)
+            if cool is not False:
+                return
+        if at_most_s > 0:
+            self.seen.marks.append("not_cooled_down")
+
+    def _is_cool(self, now: Phase, before: Phase) -> bool | None:
+        """Whether `now` is as the idle baseline `before`: by temperature, else by power; None where nothing tells."""
+        hot, was_hot = self._temperature(now), self._temperature(before)
+        if hot is not None and was_hot is not None:
+            return hot <= was_hot + COOL_ENOUGH_K
+        joules, idle_joules = self._joules(now), self._joules(before)
+        if joules is None or idle_joules is None:
+            return None
+        return joules / now.seconds <= COOL_ENOUGH_POWER * idle_joules / before.seconds
+
+    def _temperature(self, phase: Phase) -> float | None:
+        """Of the hottest package at the end of `phase`, °C."""
+        thermal = self._sensors.thermal
+        seen = [
+            at_end(series, phase)
+            for series in self._recorder.readings_of(thermal)
+            if series.channel.name in thermal.package_channels
+        ]
+        return max((value for value in seen if value is not None), default=None)
 
     def _conversation(
         self, host: RunnerHost, conversation: Conversation, observers: Sequence[int], started: Callable[[int], None]
@@ -118,7 +144,7 @@ class Attempt:
         hello = self._await(conversation, "hello")
         pid = self._pid = self._process_of(host, hello)
         started(pid)
-        self._recorder.add(open_process_tree([pid], self._setup.proc_root), period_s=1 / self._trial.sampling_hz)
+        self._sensors.watch(pid, self._setup, period_s=1 / self._trial.sampling_hz)
         self.seen.base_memory = status_memory(pid)
         self._end("startup")
         conversation.go()
@@ -140,7 +166,7 @@ class Attempt:
 
     def _warm_up(self, conversation: Conversation) -> None:
         chunks: list[WarmUpChunk] = []
-        power_window_s = self._powercap.longest_power_limit_window_s if self._powercap else None
+        power_window_s = self._sensors.energy.longest_power_limit_window_s
         while True:
             before = self._recorder.last_ns
             fact = self._await(conversation, "warmed")
@@ -149,7 +175,7 @@ class Attempt:
                 WarmUpChunk(
                     passes=int(fact["passes"]),
                     seconds=float(fact["seconds"]),
-                    joules=self._package_joules(before, now),
+                    joules=self._joules(Phase(name="warm_up", start_ns=before, end_ns=now)),
                 )
             )
             protocol = self._trial.protocol
@@ -216,10 +242,9 @@ class Attempt:
             time.sleep(min(left, max(self._due(), 0.001)))
 
     def _mark(self) -> int:
+        before = _boottime_offset_ns()
         now = self._recorder.mark()
-        self.seen.clocks.append(
-            (time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
-        )
+        self.seen.clocks += [(now, before), (now, _boottime_offset_ns())]
         return now
 
     def _end(self, name: Any) -> None:
@@ -231,33 +256,16 @@ class Attempt:
         self.seen.phases.append(Phase(name=name, start_ns=self._edge_ns, end_ns=now, cpu_s=used))
         self._edge_ns = now
 
-    def _power(self, phase: str) -> float | None:
-        for seen in self.seen.phases:
-            if seen.name == phase and seen.seconds > 0:
-                joules = self._package_joules(seen.start_ns, seen.end_ns)
-                return None if joules is None else joules / seen.seconds
-        return None
-
-    def _package_joules(self, start_ns: int, end_ns: int) -> float | None:
-        if self._powercap is None or not self._powercap.domains:
-            return None
-        span = Phase(name="warm_up", start_ns=start_ns, end_ns=end_ns)
-        series = counter_series(self._recorder, self._powercap)
-        energies = phase_energies(series, self._powercap.domains, [span], source="powercap", suspended=False)
-        return choose_scope(energies, phase="warm_up").joules
+    def _joules(self, phase: Phase) -> float | None:
+        """What the energy counters say of `phase` so far, in the machine's fullest scope."""
+        energy = self._sensors.energy
+        series = counter_series(self._recorder.readings_of(energy)).between(phase.start_ns, phase.end_ns)
+        energies = phase_energies(series, energy.domains, [phase], source=energy.name, provenance="measured")
+        return choose_scope(energies, phase=phase.name).joules
 
 
-def counter_series(recorder: Recorder, powercap: PowercapSensor) -> dict[str, list[CounterReading]]:
-    """The powercap counters' readings so far, by channel."""
-    names = {channel.name for channel in powercap.channels}
-    return {
-        readings.channel.name: [
-            CounterReading(t_ns=t, value=None if value is None else int(value))
-            for t, value in zip(readings.t_ns, readings.value, strict=True)
-        ]
-        for readings in recorder.readings_of(powercap)
-        if readings.channel.name in names
-    }
+def _boottime_offset_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def memory_of(seen: Observed, peak: dict[str, int | None], mean_rss: int | None) -> Memory:

@@ -1,4 +1,4 @@
-"""The limits that control groups set on this process, versions 1 and 2."""
+"""Control groups, versions 1 and 2: where a process's group lies, and the limits it sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from agent.kernel_files import number, text
+from agent.kernel_files import exists, is_folder, number, text
 
 # Version 1 writes "unlimited" as the largest multiple of a page in 63 bits; no machine has 2^60 bytes.
 _UNLIMITED_BYTES = 2**60
@@ -21,35 +21,75 @@ class CgroupLimits:
     memory_bytes: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """One hierarchy of groups, and the group in it that a process belongs to."""
+
+    controllers: tuple[str, ...]
+    """Empty for version 2, whose one hierarchy has whatever controllers version 1 does not have."""
+    path: str
+    mounts: tuple[Path, ...]
+    """Where the hierarchy is mounted: those of the usual places that are there."""
+
+    def candidates(self) -> Iterator[tuple[Path, Path]]:
+        """(mount, folder) of each place where the group may be seen, the likeliest first.
+
+        In a container the path may be the host's. Then only its end is visible below the mount, or
+        nothing of it: the mount is the group itself.
+        """
+        parts = PurePosixPath(self.path).parts[1:]
+        # "/../x" lies beside or around what this namespace shows; a folder x in here is another group.
+        if ".." in parts:
+            return
+        for mount in self.mounts:
+            for start in range(len(parts) + 1):
+                folder = mount.joinpath(*parts[start:])
+                if is_folder(folder):
+                    yield mount, folder
+
+
+def memberships(process: int | str, sysfs_root: Path, proc_root: Path) -> list[Membership]:
+    """The groups of `<proc_root>/<process>` (a process id, or "self"); empty where that cannot be read."""
+    found = []
+    for line in (text(proc_root / str(process) / "cgroup") or "").splitlines():
+        # cgroups(7): hierarchy, controllers with commas between them, path. A path may hold colons itself.
+        fields = line.split(":", 2)
+        if len(fields) == 3 and fields[2].startswith("/"):
+            controllers = tuple(fields[1].split(",")) if fields[1] else ()
+            mounts = _mounts(sysfs_root / "fs/cgroup", controllers)
+            found.append(Membership(controllers=controllers, path=fields[2], mounts=mounts))
+    return found
+
+
 def read_cgroup_limits(sysfs_root: Path, proc_root: Path) -> CgroupLimits:
     """The limits on this very process (`<proc_root>/self/cgroup`)."""
     cpus: list[float] = []
     memory: list[int] = []
-    for controllers, path in _memberships(proc_root):
-        for folder in _folders(sysfs_root / "fs/cgroup", controllers, path):
+    for membership in memberships("self", sysfs_root, proc_root):
+        for folder in _around(membership):
             cpus += _cpu_limits(folder)
             memory += _memory_limits(folder)
     return CgroupLimits(cpus=min(cpus, default=None), memory_bytes=min(memory, default=None))
 
 
-def _memberships(proc_root: Path) -> Iterator[tuple[str, str]]:
-    """Controllers (empty for version 2) and path of each group that this process is in."""
-    for line in (text(proc_root / "self/cgroup") or "").splitlines():
-        fields = line.split(":", 2)
-        if len(fields) == 3:
-            yield fields[1], fields[2]
-
-
-def _folders(mounted: Path, controllers: str, path: str) -> Iterator[Path]:
-    """The group's folder and those around it, wherever the hierarchy is mounted."""
-    mounts = [mounted / controllers, *(mounted / one for one in controllers.split(","))]
+def _mounts(mounted: Path, controllers: tuple[str, ...]) -> tuple[Path, ...]:
     if not controllers:
-        mounts = [mounted, mounted / "unified"]
-    # Inside a container the path may be the host's, and only its end, or nothing of it, is visible.
-    inside = PurePosixPath(*[part for part in PurePosixPath(path).parts if part not in ("/", "..")])
-    for mount in dict.fromkeys(mounts):
-        for group in (inside, *inside.parents):
-            yield mount / group
+        # In a hybrid, version 2 lies beside the hierarchies of version 1.
+        hybrid = is_folder(mounted / "unified") and not exists(mounted / "cgroup.controllers")
+        places = [mounted / "unified"] if hybrid else [mounted]
+    else:
+        # The folder may name the controllers in another order than /proc does, or have a link for each.
+        names = (",".join(controllers), ",".join(reversed(controllers)), *controllers)
+        places = [mounted / name for name in dict.fromkeys(names)]
+    return tuple(place for place in places if is_folder(place))
+
+
+def _around(membership: Membership) -> Iterator[Path]:
+    """The group's folder and those around it, up to the mount."""
+    for mount, folder in membership.candidates():
+        yield folder
+        yield from (outer for outer in folder.parents if outer.is_relative_to(mount))
+        return
 
 
 def _cpu_limits(folder: Path) -> list[float]:

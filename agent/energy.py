@@ -7,15 +7,21 @@ an energy is a difference of two reads, and guard reads between them only count 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
 
 from agent.sensors.domains import SCOPES, Domain
-from joulefleet.counters import CounterReading, Known, Unknown, counter_total
-from joulefleet.measurement import Energy, Phase
+from joulefleet.counters import Gap, Known, Unknown, counter_total, observed_peak_w, resets, steps_back
+from joulefleet.measurement import Energy, Phase, Provenance, Readings
 
 SHORTEST_S = 0.1
 """RAPL is refreshed about every millisecond without a timestamp: in less than 100 ms that is over 1 %."""
+
+_STILL_IS_POSSIBLE = ("uncore", "other")
+"""A graphics unit that is switched off counts nothing; anything else that stands still is broken."""
+
+_RESET = "the machine's counters were reset during the phase"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,71 +30,129 @@ class PrimaryEnergy:
 
     scope: str | None
     source: str | None
+    provenance: Provenance | None
     joules: float | None
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterSeries:
+    """The readings of all energy counters: one time for all, microjoules by channel, NaN where a read failed."""
+
+    t_ns: Sequence[int]
+    values: Mapping[str, Sequence[float]]
+
+    def between(self, start_ns: int, end_ns: int) -> CounterSeries:
+        """Those from `start_ns` to `end_ns`, both included."""
+        first, last = bisect_left(self.t_ns, start_ns), bisect_right(self.t_ns, end_ns)
+        return CounterSeries(
+            t_ns=self.t_ns[first:last], values={name: series[first:last] for name, series in self.values.items()}
+        )
+
+
+def counter_series(readings: Sequence[Readings]) -> CounterSeries:
+    """The readings of one sensor, whose channels share their times."""
+    return CounterSeries(t_ns=readings[0].t_ns if readings else (), values={r.channel.name: r.value for r in readings})
+
+
 def phase_energies(
-    series: Mapping[str, Sequence[CounterReading]],
+    series: CounterSeries,
     domains: Sequence[Domain],
     phases: Sequence[Phase],
     *,
     source: str,
-    suspended: bool,
+    provenance: Provenance,
+    asleep: Collection[str] = (),
 ) -> tuple[Energy, ...]:
     """Joules of every domain and every scope's total in every phase, or None with the reason.
 
-    `series` maps a channel to its readings (microjoules) in the order of their times; `suspended`
-    says that the machine slept at some time of the trial.
+    `asleep` names the phases in which the machine was suspended.
     """
-    return tuple(
-        energy for phase in phases for energy in _one_phase(series, domains, phase, source=source, suspended=suspended)
-    )
+    judged = [_with_observed_peak(domain, series) for domain in domains]
+    energies = []
+    for phase in phases:
+        inside = series.between(phase.start_ns, phase.end_ns)
+        totals = _phase_totals(inside, judged, phase, asleep=phase.name in asleep)
+        energies += [_energy(phase.name, domain, source, provenance, total) for domain, total in totals.items()]
+    return tuple(energies)
 
 
 def choose_scope(energies: Iterable[Energy], *, phase: str = "window") -> PrimaryEnergy:
-    """The measured energy of `phase` by the fullest scope that the machine has: package+dram, else package."""
-    totals = {e.domain: e for e in energies if e.phase == phase and e.provenance == "measured" and e.domain in SCOPES}
+    """The energy counted in `phase` by the fullest scope that the machine has: package+dram, else package."""
+    totals = {e.domain: e for e in energies if e.phase == phase and e.provenance != "modelled" and e.domain in SCOPES}
     for scope in SCOPES:
         if scope in totals:
             total = totals[scope]
-            return PrimaryEnergy(scope=scope, source=total.source, joules=total.joules, reason=total.reason)
-    return PrimaryEnergy(scope=None, source=None, joules=None, reason="no energy counter of a package was read")
+            return PrimaryEnergy(
+                scope=scope,
+                source=total.source,
+                provenance=total.provenance,
+                joules=total.joules,
+                reason=total.reason,
+            )
+    none = "no energy counter of a package was read"
+    return PrimaryEnergy(scope=None, source=None, provenance=None, joules=None, reason=none)
 
 
-def _one_phase(
-    series: Mapping[str, Sequence[CounterReading]],
-    domains: Sequence[Domain],
-    phase: Phase,
-    *,
-    source: str,
-    suspended: bool,
-) -> list[Energy]:
-    totals = {d.channel: _total(series.get(d.channel), d, phase, suspended=suspended) for d in domains}
+def _phase_totals(
+    inside: CounterSeries, domains: Sequence[Domain], phase: Phase, *, asleep: bool
+) -> dict[str, Known | Unknown]:
+    totals = {d.channel: _total(inside, d, phase, asleep=asleep) for d in domains}
+    _doubt_the_others(totals, inside, domains)
     for scope in SCOPES:
         parts = [d.channel for d in domains if scope in d.counts_in]
         if parts:
             totals[scope] = _sum({channel: totals[channel] for channel in parts})
-    return [_energy(phase.name, domain, source, total) for domain, total in totals.items()]
+    return totals
 
 
-def _total(
-    readings: Sequence[CounterReading] | None, domain: Domain, phase: Phase, *, suspended: bool
-) -> Known | Unknown:
-    if suspended:
-        return Unknown("the machine was suspended during the trial")
+def _doubt_the_others(totals: dict[str, Known | Unknown], inside: CounterSeries, domains: Sequence[Domain]) -> None:
+    """Carry a reset over to the other counters, in which it may look like a wrap or like nothing at all.
+
+    Counters are reset together (by a resume, a reload of the driver, a migration of the virtual
+    machine), and a reset from near the range is no more to the arithmetic than a wrap. A counter
+    that makes up the total is believed for all of them. The others are known to misbehave alone
+    (psys), so they only cast doubt on those that stepped back at the same moment.
+    """
+    gaps: list[Gap] = []
+    everywhere = False
+    for domain in domains:
+        total = totals[domain.channel]
+        if isinstance(total, Unknown) and total.doubt == "reset":
+            everywhere = everywhere or bool(domain.counts_in)
+            gaps += resets(inside.t_ns, inside.values[domain.channel], range_uj=domain.range_uj, peak_w=domain.peak_w)
+    if not gaps:
+        return
+    for domain in domains:
+        values = inside.values.get(domain.channel)
+        if values is None or isinstance(totals[domain.channel], Unknown):
+            continue
+        if everywhere or set(gaps) & set(steps_back(inside.t_ns, values)):
+            totals[domain.channel] = Unknown(_RESET, "reset")
+
+
+def _with_observed_peak(domain: Domain, series: CounterSeries) -> Domain:
+    values = series.values.get(domain.channel)
+    observed = None if values is None else observed_peak_w(series.t_ns, values, range_uj=domain.range_uj)
+    return domain if observed is None else replace(domain, peak_w=max(domain.peak_w, 2 * observed))
+
+
+def _total(inside: CounterSeries, domain: Domain, phase: Phase, *, asleep: bool) -> Known | Unknown:
+    if asleep:
+        return Unknown(f"the machine was suspended during the phase {phase.name}")
     if domain.reason is not None:
         return Unknown(domain.reason)
     if phase.seconds < SHORTEST_S:
         return Unknown(f"{phase.seconds * 1000:.0f} ms is too short: no energy under {SHORTEST_S * 1000:.0f} ms")
-    if not readings:
+    values = inside.values.get(domain.channel)
+    if values is None or all(isnan(value) for value in values):
         return Unknown("the counter was not read")
-    first = bisect_left(readings, phase.start_ns, key=_time)
-    last = bisect_right(readings, phase.end_ns, key=_time)
-    inside = readings[first:last]
-    if not inside or inside[0].t_ns != phase.start_ns or inside[-1].t_ns != phase.end_ns:
+    if inside.t_ns[0] != phase.start_ns or inside.t_ns[-1] != phase.end_ns:
         return Unknown("the counter was not read at the edge of the phase")
-    return counter_total(inside, range_uj=domain.range_uj, peak_w=domain.peak_w)
+    total = counter_total(inside.t_ns, values, range_uj=domain.range_uj, peak_w=domain.peak_w)
+    if isinstance(total, Known) and total.total == 0 and domain.kind not in _STILL_IS_POSSIBLE:
+        return Unknown("the counter did not move: it is not being refreshed")
+    return total
 
 
 def _sum(parts: Mapping[str, Known | Unknown]) -> Known | Unknown:
@@ -102,16 +166,12 @@ def _sum(parts: Mapping[str, Known | Unknown]) -> Known | Unknown:
     return Known(sum(part.total for part in parts.values() if isinstance(part, Known)))
 
 
-def _energy(phase: str, domain: str, source: str, total: Known | Unknown) -> Energy:
+def _energy(phase: str, domain: str, source: str, provenance: Provenance, total: Known | Unknown) -> Energy:
     return Energy(
         phase=phase,
         domain=domain,
         source=source,
-        provenance="measured",
+        provenance=provenance,
         joules=total.total / 1e6 if isinstance(total, Known) else None,
         reason=total.reason if isinstance(total, Unknown) else None,
     )
-
-
-def _time(reading: CounterReading) -> int:
-    return reading.t_ns

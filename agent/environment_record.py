@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from agent.cgroup import read_cgroup_limits
+from agent.energy_filter import energy_filter
 from agent.kernel_files import exists, kib, number, table, text
 from joulefleet.machine import Environment
 
@@ -48,6 +49,7 @@ def read_environment(
         frequency_min_mhz=lowest,
         frequency_max_mhz=highest,
         numa_nodes=len(list(sysfs_root.glob("devices/system/node/node[0-9]*"))) or None,
+        energy_filter=energy_filter(proc_root, root / "dev"),
         swap_bytes=kib(table(proc_root / "meminfo").get("SwapTotal")),
         cgroup_cpu_limit=limits.cpus,
         cgroup_memory_limit_bytes=limits.memory_bytes,

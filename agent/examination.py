@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agent.diagnosis import Diagnosis, Observed, diagnose
+from agent.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
 from agent.environment_record import read_environment
+from agent.findings import Observed
 from agent.kernel_files import kib, table, text
 from agent.machine_record import MACHINE_ID_FILE, read_machine
+from agent.sensors.cgroup_usage import open_cgroup_usage
+from agent.sensors.frequency import open_frequency
 from agent.sensors.host import open_host
-from agent.sensors.interface import Missing
+from agent.sensors.interface import EnergySensor, Missing
+from agent.sensors.nvml import open_nvml
 from agent.sensors.powercap import open_powercap
+from agent.sensors.pressure import open_pressure
+from agent.sensors.pyrapl import open_pyrapl
+from agent.sensors.thermal import open_thermal
+from agent.sensors.throttling import open_throttling
 from joulefleet.errors import MachineError
 from joulefleet.machine import Environment, Machine
+from joulefleet.measurement import Channel
 
 
 def examine(
@@ -24,8 +33,12 @@ def examine(
     etc_root: Path = Path("/etc"),
     root: Path = Path("/"),
     environ: Mapping[str, str] = os.environ,
+    pid: int | None = None,
 ) -> Diagnosis:
-    """What can be measured here, what not, and what spoils it. Never raises for what is missing."""
+    """What can be measured here, what not, and what spoils it. Never raises for what is missing.
+
+    `pid` is the process whose control group is looked at: this one where None.
+    """
     missing: list[Missing] = []
     machine: Machine | None = None
     try:
@@ -33,31 +46,79 @@ def examine(
     except MachineError as error:
         missing.append(Missing(what="machine record", why="absent", message=" ".join(error.problems), cure=error.cure))
     environment = read_environment(sysfs_root, proc_root, etc_root=etc_root, root=root, environ=environ)
-    powercap = open_powercap(sysfs_root)
-    powercap.close()
-    host = open_host(proc_root)
-    host.close()
+    energy, energy_missing = _energy(sysfs_root, proc_root)
+    gauges, gauges_missing = _gauges(sysfs_root, proc_root, os.getpid() if pid is None else pid)
     return diagnose(
         machine=machine,
         environment=environment,
-        observed=_observe(sysfs_root, proc_root, environment, environ),
-        domains=powercap.domains,
-        longest_power_limit_window_s=powercap.longest_power_limit_window_s,
-        missing=(*missing, *powercap.missing, *host.missing),
+        observed=_observe(proc_root, environment, environ),
+        energy=energy,
+        gauges=gauges,
+        missing=(*missing, *energy_missing, *gauges_missing),
     )
 
 
-def _observe(sysfs_root: Path, proc_root: Path, environment: Environment, environ: Mapping[str, str]) -> Observed:
+def _energy(sysfs_root: Path, proc_root: Path) -> tuple[EnergyCounters, tuple[Missing, ...]]:
+    """The counters, and what of them the default source cannot read."""
+    powercap, pyrapl = open_powercap(sysfs_root, proc_root), open_pyrapl(sysfs_root, proc_root)
+    found = EnergyCounters(
+        domains=powercap.domains,
+        own=powercap.own,
+        longest_power_limit_window_s=powercap.longest_power_limit_window_s,
+        sources=(_source(powercap), _source(pyrapl)),
+    )
+    powercap.close()
+    pyrapl.close()
+    return found, powercap.missing
+
+
+def _source(sensor: EnergySensor) -> Source:
+    channels = tuple(channel.name for channel in sensor.channels)
+    reasons = [missing.message for missing in sensor.missing]
+    return Source(name=sensor.name, channels=channels, reason=None if channels else "; ".join(reasons) or None)
+
+
+def _gauges(sysfs_root: Path, proc_root: Path, pid: int) -> tuple[tuple[Channel, ...], tuple[Missing, ...]]:
+    """What else can be read, and what not."""
+    host = open_host(proc_root)
+    host.close()
+    sensors = (
+        open_thermal(sysfs_root),
+        open_frequency(sysfs_root),
+        open_throttling(sysfs_root),
+        open_pressure(proc_root),
+        open_cgroup_usage(pid, sysfs_root, proc_root),
+        open_nvml(sysfs_root),
+    )
+    readable: list[Channel] = []
+    missing = list(host.missing)
+    for sensor in sensors:
+        values = sensor.decode(sensor.read())
+        sensor.close()
+        told = dict(zip(sensor.channels, values, strict=True))
+        readable += [channel for channel, value in told.items() if value is not None]
+        missing += sensor.missing
+        missing += _silent(sensor.name, [channel.name for channel, value in told.items() if value is None])
+    return tuple(readable), tuple(missing)
+
+
+def _silent(source: str, names: Sequence[str]) -> Iterator[Missing]:
+    if names:
+        yield Missing(
+            what=", ".join(names),
+            why="unreadable",
+            message=f"its files are there, but hold no number that the source {source} can take for true",
+            cure="See the kernel's log (dmesg) for its driver; without it the value is null.",
+        )
+
+
+def _observe(proc_root: Path, environment: Environment, environ: Mapping[str, str]) -> Observed:
     meminfo = table(proc_root / "meminfo")
     swap, swap_free = kib(meminfo.get("SwapTotal")), kib(meminfo.get("SwapFree"))
-    temperatures = ("class/thermal/thermal_zone*/temp", "class/hwmon/hwmon*/temp*_input")
     return Observed(
         load_1min=_load(proc_root),
         steal_percent=_steal_percent(proc_root),
         swap_used_bytes=None if swap is None or swap_free is None else swap - swap_free,
-        temperature_sensors=sum(
-            text(file) is not None for pattern in temperatures for file in sysfs_root.glob(pattern)
-        ),
         machine_id_is_the_images=environment.runtime != "none" and not environ.get(MACHINE_ID_FILE),
     )
 

@@ -14,11 +14,10 @@ import psutil
 from agent.attempt import Attempt, AttemptFailed
 from agent.host_lock import host_lock
 from agent.journal import Journal
-from agent.recorder import Recorder
 from agent.runner.client import Conversation, RunnerHost, RunnerPool
 from agent.runner.marks import Disconnected, Stranger
-from agent.sensors.host import oom_kills, open_host
-from agent.sensors.powercap import open_powercap
+from agent.sensor_set import open_sensors
+from agent.sensors.host import oom_kills
 from agent.setup import AgentSetup
 from agent.summary import measurement
 from agent.weights_folder import body_folder, folder_digest, items_file, weights_folder
@@ -116,14 +115,10 @@ def _measure(trial: Trial, setup: AgentSetup, pool: RunnerPool, clock: _Clock, o
     if not cold:
         # Importing torch is no part of a trial, and an idle baseline is idle.
         _ready_host(trial, pool, _model_type(Path(spec.weights_folder)))
-    recorder, powercap = Recorder(), open_powercap(setup.sysfs_root)
     kills_before = oom_kills(setup.proc_root)
+    sensors = open_sensors(trial.protocol.energy_source, setup, period_s=1 / trial.sampling_hz)
     try:
-        period_s = 1 / trial.sampling_hz
-        # The energy counters first: what is read at a mark before them belongs to neither side.
-        recorder.add(powercap, period_s=period_s)
-        recorder.add(open_host(setup.proc_root), period_s=period_s)
-        attempt = Attempt(trial, setup, recorder, powercap, time.monotonic() + trial.timeout_s)
+        attempt = Attempt(trial, setup, sensors, time.monotonic() + trial.timeout_s)
         host: RunnerHost | None = None
         conversation: Conversation | None = None
         try:
@@ -159,8 +154,7 @@ def _measure(trial: Trial, setup: AgentSetup, pool: RunnerPool, clock: _Clock, o
             return measurement(
                 trial,
                 attempt.seen,
-                recorder,
-                powercap,
+                sensors,
                 weights_digest=weights_digest,
                 logical_cpus=os.cpu_count() or 1,
                 started_at_ns=clock.started_at_ns,
@@ -170,7 +164,7 @@ def _measure(trial: Trial, setup: AgentSetup, pool: RunnerPool, clock: _Clock, o
             # The work's facts are data from another process: amiss, they make a failure, not a crash.
             raise _Failed(AttemptFailed("exception", f"the work's facts are amiss ({error!r})"), "") from error
     finally:
-        recorder.close()
+        sensors.recorder.close()
 
 
 def _ready_host(trial: Trial, pool: RunnerPool, model_type: str) -> None:

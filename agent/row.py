@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isnan
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from agent.energy import choose_scope
+from agent.energy import PrimaryEnergy, choose_scope
 from agent.thinning import thinned
 from joulefleet.machine import Environment, Machine
-from joulefleet.measurement import Energy, Failure, Measurement, Outcome
+from joulefleet.measurement import Energy, Failure, Measurement, Outcome, Readings, Surroundings
 from joulefleet.schema import COLUMNS, SCHEMA_VERSION
 from joulefleet.trial import Trial
 
 
 def attempt_row(
-    trial: Trial, outcome: Outcome, *, machine: Machine, environment: Environment, boot_id: str | None
+    trial: Trial,
+    outcome: Outcome,
+    *,
+    machine: Machine,
+    environment: Environment,
+    boot_id: str | None,
+    sysfs_root: Path,
 ) -> dict[str, Any]:
     """Every column of the schema for this attempt; null where the outcome has no value."""
     row: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
@@ -28,6 +37,7 @@ def attempt_row(
     row["libraries"] = list(environment.libraries.items())
     row |= {
         "boot_id": boot_id,
+        "sysfs_root": str(sysfs_root),
         "started_at": datetime.fromtimestamp(outcome.started_at_ns / 1e9, tz=UTC),
         "wall_s": outcome.wall_s,
     }
@@ -99,12 +109,14 @@ def _measured(trial: Trial, measured: Measurement) -> dict[str, Any]:
         "energy_j": scope.joules,
         "energy_scope": scope.scope,
         "energy_source": scope.source if scope.joules is not None else None,
+        "energy_provenance": scope.provenance if scope.joules is not None else None,
+        "power_limits": [asdict(limit) for limit in measured.power_limits],
         "energy_reason": scope.reason,
-        "energy_modelled_j": _joules(measured.energies, "window", "cpu", "modelled"),
+        "energy_modelled_j": _modelled_joules(measured.energies),
         "modelled_formula": measured.modelled_formula,
         "modelled_parameters": list(measured.modelled_parameters.items()),
         "baseline_s": measured.phase("baseline").seconds,
-        "baseline_j": _joules(measured.energies, "baseline", scope.scope, "measured"),
+        "baseline_j": _joules(measured.energies, "baseline", scope),
         "cpu_percent": None if measured.cpu_s is None else 100 * measured.cpu_s / window.seconds,
         "cpu_seconds": measured.cpu_s,
         "observer_cpu_s": measured.observer_cpu_s,
@@ -115,7 +127,7 @@ def _measured(trial: Trial, measured: Measurement) -> dict[str, Any]:
         "latency_p90_s": p90,
         "latency_p99_s": p99,
         "load_s": measured.phase("load").seconds,
-        "load_energy_j": _joules(measured.energies, "load", scope.scope, "measured"),
+        "load_energy_j": _joules(measured.energies, "load", scope),
         "log_bytes": work.log_bytes,
         "nice": work.nice,
         "cpus": list(work.cpus),
@@ -143,22 +155,45 @@ def _measured(trial: Trial, measured: Measurement) -> dict[str, Any]:
         ],
         "energies": [asdict(energy) for energy in measured.energies],
         "latencies_ns": list(thinned(work.latencies_ns)),
-        "readings": [
-            asdict(series.channel) | {"channel": series.channel.name, "t_ns": t_ns, "value": value}
-            for series in measured.readings
-            for t_ns, value in [(list(thinned(series.t_ns)), list(thinned(series.value)))]
-        ],
+        "readings": _readings(measured.readings),
     }
-    for series in row["readings"]:
-        del series["name"]
-    return row
+    return row | _surroundings(measured.surroundings)
 
 
-def _joules(energies: Sequence[Energy], phase: str, domain: str | None, provenance: str) -> float | None:
+def _surroundings(around: Surroundings) -> dict[str, Any]:
+    found = asdict(around)
+    # The environment's frequency_min_mhz is the limit in force, this one was seen.
+    return found | {"frequency_min_mhz_seen": found.pop("frequency_min_mhz")}
+
+
+def _joules(energies: Sequence[Energy], phase: str, scope: PrimaryEnergy) -> float | None:
     for energy in energies:
-        if (energy.phase, energy.domain, energy.provenance) == (phase, domain, provenance):
+        if (energy.phase, energy.domain, energy.provenance) == (phase, scope.scope, scope.provenance):
             return energy.joules
     return None
+
+
+def _modelled_joules(energies: Sequence[Energy]) -> float | None:
+    for energy in energies:
+        if (energy.phase, energy.provenance) == ("window", "modelled"):
+            return energy.joules
+    return None
+
+
+def _readings(every: Sequence[Readings]) -> list[dict[str, Any]]:
+    """The readings as the schema has them; arrays, since a long window has a million numbers."""
+    times: dict[int, array[int]] = {}
+    rows = []
+    for series in every:
+        # The channels of one sensor share one sequence of times.
+        shared = times.setdefault(id(series.t_ns), array("q", thinned(series.t_ns)))
+        rows.append(asdict(series.channel) | {"t_ns": shared, "value": _nulls(thinned(series.value))})
+        rows[-1]["channel"] = rows[-1].pop("name")
+    return rows
+
+
+def _nulls(values: Sequence[float]) -> Sequence[float | None]:
+    return [None if isnan(value) else value for value in values] if any(map(isnan, values)) else array("d", values)
 
 
 def _percentiles_s(latencies_ns: Sequence[int]) -> tuple[float | None, float | None, float | None]:

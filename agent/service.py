@@ -42,6 +42,7 @@ class AgentService:
             machine=machine,
             environment=read_environment(self._setup.sysfs_root, self._setup.proc_root),
             boot_id=boot_id(self._setup.proc_root),
+            sysfs_root=self._setup.sysfs_root,
         )
 
     def run(self, trial: Trial) -> None:

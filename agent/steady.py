@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from joulefleet.study import Regime, Timing
+from joulefleet.study import Regime
+from joulefleet.timing import Timing
 
 STEADY_WINDOW_S = 5.0
 DRIFT_LIMIT = 0.01

@@ -5,22 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.attempt import Observed, counter_series, memory_of
-from agent.energy import choose_scope, phase_energies
+from agent.attempt import Observed, memory_of
+from agent.energy import choose_scope, counter_series, phase_energies
+from agent.gpu_energy import gpu_energies
 from agent.modelled import FORMULA, modelled_energies, modelled_parameters
 from agent.quality import score
-from agent.recorder import Recorder
-from agent.sensors.powercap import PowercapSensor
-from joulefleet.counters import suspended
-from joulefleet.measurement import Energy, Measurement, Memory, Phase, Readings, Work
+from agent.sensor_set import SensorSet
+from agent.sensors import EnergySensor
+from agent.spans import channel, growth, mean, values_in
+from agent.surroundings import surroundings
+from joulefleet.counters import slept
+from joulefleet.measurement import (
+    Energy,
+    Measurement,
+    Memory,
+    Phase,
+    PowerLimit,
+    Provenance,
+    Readings,
+    Surroundings,
+    Work,
+)
 from joulefleet.trial import Trial
 
 
 def measurement(
     trial: Trial,
     seen: Observed,
-    recorder: Recorder,
-    powercap: PowercapSensor,
+    sensors: SensorSet,
     *,
     weights_digest: str,
     logical_cpus: int,
@@ -28,14 +40,12 @@ def measurement(
     wall_s: float,
 ) -> Measurement:
     """The measurement of a trial whose work ended well. Raises KeyError, ValueError when the work's facts are amiss."""
-    readings = recorder.readings()
-    machine_cpu, steal = _series(readings, "machine_cpu_s"), _series(readings, "machine_steal_s")
-    phases = tuple(replace(phase, machine_cpu_s=_growth(machine_cpu, phase)) for phase in seen.phases)
+    readings = sensors.recorder.readings()
+    machine_cpu, steal = channel(readings, "machine_cpu_s"), channel(readings, "machine_steal_s")
+    phases = tuple(replace(phase, machine_cpu_s=growth(machine_cpu, phase)) for phase in seen.phases)
     window = next(phase for phase in phases if phase.name == "window")
-    slept = suspended(seen.clocks)
-    series = counter_series(recorder, powercap)
-    measured = phase_energies(series, powercap.domains, phases, source=powercap.name, suspended=slept)
-    energies = (measured or _no_energies(powercap, phases)) + (
+    asleep = [phase.name for phase in phases if slept(seen.clock_offsets_ns(phase))]
+    energies = _measured(sensors, phases, asleep) + (
         modelled_energies(phases, trial.modelled, logical_cpus=logical_cpus) if trial.modelled else ()
     )
     scope = choose_scope(energies, phase="window")
@@ -47,7 +57,13 @@ def measurement(
         if window.machine_cpu_s is None or cpu_s is None
         else max(0.0, window.machine_cpu_s - cpu_s - seen.observer_cpu_s)
     )
-    steal_s = _growth(steal, window)
+    steal_s = growth(steal, window)
+    around = surroundings(
+        readings,
+        baseline=next(phase for phase in phases if phase.name == "baseline"),
+        window=window,
+        package_temperatures=sensors.thermal.package_channels,
+    )
     quality, metric, why_not = _quality(trial, seen)
     return Measurement(
         started_at_ns=started_at_ns,
@@ -57,11 +73,13 @@ def measurement(
         energy_reason=scope.reason if scope.joules is None else None,
         work=work,
         memory=_memory(seen, readings, window),
+        surroundings=around,
+        power_limits=_power_limits(sensors.energy),
         cpu_s=cpu_s,
         observer_cpu_s=seen.observer_cpu_s,
         foreign_cpu_s=foreign,
         steal_s=steal_s,
-        marks=_marks(trial, seen, window, foreign_s=foreign, steal_s=steal_s, slept=slept),
+        marks=_marks(trial, seen, window, around, foreign_s=foreign, steal_s=steal_s, asleep=bool(asleep)),
         quality=quality,
         quality_metric=metric,
         quality_reason=why_not,
@@ -72,11 +90,40 @@ def measurement(
     )
 
 
-def _no_energies(powercap: PowercapSensor, phases: Sequence[Phase]) -> tuple[Energy, ...]:
-    """A row a phase that says why there is no measured energy."""
-    why = "; ".join(missing.message for missing in powercap.missing) or "no energy counter was found"
+def _measured(sensors: SensorSet, phases: Sequence[Phase], asleep: Sequence[str]) -> tuple[Energy, ...]:
+    energy, gpu = sensors.energy, sensors.gpu
+    counted = phase_energies(
+        counter_series(sensors.recorder.readings_of(energy)),
+        energy.domains,
+        phases,
+        source=energy.name,
+        provenance=provenance_of(energy),
+        asleep=asleep,
+    )
+    series = counter_series(sensors.recorder.readings_of(gpu))
+    return (counted or _no_energies(energy, phases)) + gpu_energies(
+        series.t_ns, series.values, gpu.gpus, phases, asleep=asleep
+    )
+
+
+def provenance_of(energy: EnergySensor) -> Provenance:
+    """What the sensor's joules are: of this machine's own kernel, or read from somebody else's files."""
+    return "measured" if energy.own else "simulated"
+
+
+def _power_limits(energy: EnergySensor) -> tuple[PowerLimit, ...]:
     return tuple(
-        Energy(phase=p.name, domain="package", source=powercap.name, provenance="measured", joules=None, reason=why)
+        PowerLimit(domain=domain.channel, name=limit.name, watts=limit.watts, window_s=limit.window_s)
+        for domain in energy.domains
+        for limit in domain.limits
+    )
+
+
+def _no_energies(energy: EnergySensor, phases: Sequence[Phase]) -> tuple[Energy, ...]:
+    """A row a phase that says why there is no measured energy."""
+    why = "; ".join(missing.message for missing in energy.missing) or "no energy counter was found"
+    return tuple(
+        Energy(phase=p.name, domain="package", source=energy.name, provenance="measured", joules=None, reason=why)
         for p in phases
     )
 
@@ -106,7 +153,14 @@ def _work(trial: Trial, seen: Observed, weights_digest: str) -> Work:
 
 
 def _marks(
-    trial: Trial, seen: Observed, window: Phase, *, foreign_s: float | None, steal_s: float | None, slept: bool
+    trial: Trial,
+    seen: Observed,
+    window: Phase,
+    around: Surroundings,
+    *,
+    foreign_s: float | None,
+    steal_s: float | None,
+    asleep: bool,
 ) -> tuple[str, ...]:
     limits, seconds = trial.thresholds, window.seconds
     tests = {
@@ -114,7 +168,9 @@ def _marks(
         "steal": steal_s is not None and 100 * steal_s / seconds > limits.steal_percent,
         "observer_cpu": 100 * seen.observer_cpu_s / seconds > limits.observer_cpu_percent,
         "log_flood": seen.log_bytes > limits.log_bytes,
-        "suspended": slept,
+        "suspended": asleep,
+        "throttled": bool(around.throttle_events),
+        "cgroup_throttled": bool(around.cgroup_throttled_s),
         "short_window": trial.kind == "trial" and seconds < trial.protocol.timing.window_at_least_s,
     }
     return (*seen.marks, *(mark for mark, present in tests.items() if present))
@@ -141,34 +197,10 @@ def _quality(trial: Trial, seen: Observed) -> tuple[float | None, str | None, st
 
 
 def _memory(seen: Observed, readings: Sequence[Readings], window: Phase) -> Memory:
-    peak: dict[str, int | None] = {}
-    mean_rss: int | None = None
-    for series in readings:
-        if series.channel.name in ("work_rss_bytes", "work_anon_bytes", "work_file_bytes"):
-            inside = [value for _, value in _inside(series, window)]
-            peak[series.channel.name] = int(max(inside)) if inside else None
-            if series.channel.name == "work_rss_bytes" and inside:
-                mean_rss = round(sum(inside) / len(inside))
-    return memory_of(seen, peak, mean_rss)
-
-
-def _series(readings: Sequence[Readings], channel: str) -> Readings | None:
-    return next((series for series in readings if series.channel.name == channel), None)
-
-
-def _growth(series: Readings | None, phase: Phase) -> float | None:
-    """What a counter grew by from the phase's first mark to its last; both have a reading of their own."""
-    if series is None:
-        return None
-    inside = _inside(series, phase)
-    if len(inside) < 2 or inside[0][0] != phase.start_ns or inside[-1][0] != phase.end_ns:
-        return None
-    return inside[-1][1] - inside[0][1]
-
-
-def _inside(series: Readings, phase: Phase) -> list[tuple[int, float]]:
-    return [
-        (t, value)
-        for t, value in zip(series.t_ns, series.value, strict=True)
-        if value is not None and phase.start_ns <= t <= phase.end_ns
-    ]
+    inside = {
+        name: values_in(channel(readings, name), window)
+        for name in ("work_rss_bytes", "work_anon_bytes", "work_file_bytes")
+    }
+    peak = {name: int(max(values)) if values else None for name, values in inside.items()}
+    mean_rss = mean(inside["work_rss_bytes"])
+    return memory_of(seen, peak, None if mean_rss is None else round(mean_rss))

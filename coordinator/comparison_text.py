@@ -77,7 +77,8 @@ def _title(line: Line) -> str:
     if line.basis is None:
         return title
     # Joules mean nothing without what they are joules of.
-    return f"{title}, {line.basis.scope if line.basis.provenance == 'measured' else 'modelled'}"
+    what = (line.basis.scope, None if line.basis.provenance == "measured" else line.basis.provenance)
+    return f"{title}, {' '.join(word for word in what if word)}"
 
 
 def _estimate(line: Line, estimate: Estimate) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ from joulefleet.plan import (
     pilots,
 )
 from joulefleet.store_layout import StoreLayout, read_format
-from joulefleet.study import timing
+from joulefleet.timing import timing
 from joulefleet.trial import Cell, trial_to_json
 
 NOWHERE = "no-machine"

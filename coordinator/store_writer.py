@@ -17,6 +17,7 @@ from typing import Any
 from joulefleet.durable import write_durably
 from joulefleet.errors import StoreError
 from joulefleet.identity import digest
+from joulefleet.schema import SCHEMA_VERSION
 from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout, read_format
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -113,12 +114,10 @@ def _make_or_find(layout: StoreLayout) -> None:
     elif root.exists() and not root.is_dir():
         raise StoreError(f"{root}: a file, not a store.", cure="Name a folder with --store.")
     else:
-        store_id = uuid.uuid4().hex
+        made = {"layout": LAYOUT_VERSION, "rows_since": SCHEMA_VERSION, "store_id": uuid.uuid4().hex}
         try:
             root.mkdir(parents=True, exist_ok=True)
-            write_durably(
-                layout.format_file, json.dumps({"layout": LAYOUT_VERSION, "store_id": store_id}, indent=1).encode()
-            )
+            write_durably(layout.format_file, json.dumps(made, indent=1).encode())
         except OSError as error:
             raise _refused(root, error) from error
     try:

@@ -42,6 +42,8 @@ class Environment:
     frequency_min_mhz: float | None
     frequency_max_mhz: float | None
     numa_nodes: int | None
+    energy_filter: bool | None
+    """Whether the CPU adds noise to its energy counters on purpose."""
     swap_bytes: int | None
     cgroup_cpu_limit: float | None
     """CPUs, from the quota; None where unlimited."""

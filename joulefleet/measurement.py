@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,7 +23,9 @@ by the agent; sensor_error: a sensor that had worked stopped working; runner_los
 starts the work went away; weights_mismatch: the weights on this machine are not those asked for.
 """
 
-Provenance = Literal["measured", "modelled"]
+Provenance = Literal["measured", "simulated", "modelled"]
+"""measured: by a counter of the kernel on which the trial ran; simulated: by a counter in other
+files (a simulated or captured machine); modelled: computed from a formula, without any counter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +40,11 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """The readings of one channel: times in ns of CLOCK_MONOTONIC, and values, None where unreadable."""
+    """The readings of one channel: times in ns of CLOCK_MONOTONIC, and values, NaN where unreadable."""
 
     channel: Channel
-    t_ns: tuple[int, ...]
-    value: tuple[float | None, ...]
+    t_ns: Sequence[int]
+    value: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,41 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """How the machine was in the window; None where it cannot be read."""
+
+    temperature_baseline_c: float | None
+    """Of the hottest package at the end of the idle baseline."""
+    temperature_max_c: float | None
+    frequency_mean_mhz: float | None
+    """Mean over the window of the mean over the CPUs that are watched."""
+    frequency_min_mhz: float | None
+    throttle_events: int | None
+    """How often cores and packages were slowed for their heat."""
+    pressure_cpu_s: float | None
+    """Seconds in which some task of the machine waited for a CPU (pressure stall information)."""
+    pressure_memory_s: float | None
+    pressure_io_s: float | None
+    cgroup_cpu_s: float | None
+    """CPU time of the work's control group, which others may share."""
+    cgroup_throttled_s: float | None
+    """How long the group was stopped by its CPU quota."""
+    cgroup_peak_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerLimit:
+    """A limit on the average power of one domain."""
+
+    domain: str
+    name: str
+    """Such as long_term."""
+    watts: float
+    window_s: float | None
+    """The time over which the power is averaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What the work says it did in the window: counts, and how it took effect."""
 
@@ -138,6 +176,8 @@ class Measurement:
     """Why there is no measured energy, where there is none."""
     work: Work
     memory: Memory
+    surroundings: Surroundings
+    power_limits: tuple[PowerLimit, ...]
     cpu_s: float | None
     observer_cpu_s: float
     foreign_cpu_s: float | None

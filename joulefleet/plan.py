@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from joulefleet.order import balanced_orders
-from joulefleet.study import Study, timing
+from joulefleet.study import Study
 from joulefleet.study_check import PROOF_SUFFIXES, tasks_of
+from joulefleet.timing import timing
 from joulefleet.trial import Cell, Kind, Protocol, ResolvedModel, ResolvedTask, Trial, trial_id
 
 ArmKind = Literal["distillation", "a_a", "twice"]
@@ -142,6 +143,7 @@ def protocol_of(pinned: Pinned, cell: Cell, *, passes: int) -> Protocol:
         regime=study.regime,
         timing=timing(study),
         isolation=study.measure.isolation,
+        energy_source=study.measure.energy_source,
         passes=passes,
         item_repeats=repeats,
         model=pinned.models[model],

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ ENERGY_TYPE = pa.struct(
         ("reason", _TEXT),
     ]
 )
+POWER_LIMIT_TYPE = pa.struct([("domain", _TEXT), ("name", _TEXT), ("watts", _REAL), ("window_s", _REAL)])
 READINGS_TYPE = pa.struct(
     [
         ("channel", _TEXT),
@@ -94,6 +95,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("frequency_min_mhz", _REAL, "MHz", "Lowest frequency allowed."),
     Column("frequency_max_mhz", _REAL, "MHz", "Highest frequency allowed."),
     Column("numa_nodes", _INT, "", "NUMA nodes."),
+    Column("energy_filter", _FLAG, "", "Whether the CPU adds noise to its energy counters on purpose."),
     Column("swap_bytes", _INT, "B", "Swap configured."),
     Column("cgroup_cpu_limit", _REAL, "CPUs", "Quota; null where unlimited."),
     Column("cgroup_memory_limit_bytes", _INT, "B", "Limit; null where unlimited."),
@@ -127,9 +129,17 @@ COLUMNS: tuple[Column, ...] = (
     Column("items", _INT, "items", "Items of the list × passes."),
     Column("tokens", _INT, "tokens", "Real tokens, special tokens included."),
     Column("padded_tokens", _INT, "tokens", "Tokens computed, padding included."),
-    Column("energy_j", _REAL, "J", "Measured energy of the window in energy_scope; null with energy_reason."),
+    Column("energy_j", _REAL, "J", "Energy of the window in energy_scope, by counters; null with energy_reason."),
     Column("energy_scope", _TEXT, "", "package, or package+dram."),
     Column("energy_source", _TEXT, "", "The sensor of energy_j."),
+    Column(
+        "energy_provenance",
+        _TEXT,
+        "",
+        "measured; or simulated: the counters were not those of the kernel the trial ran on.",
+    ),
+    Column("sysfs_root", _TEXT, "", "The folder in which the counters were looked for."),
+    Column("power_limits", pa.list_(POWER_LIMIT_TYPE), "", "The limits on power that were in force."),
     Column("energy_reason", _TEXT, "", "Why energy_j is null."),
     Column("energy_modelled_j", _REAL, "J", "Modelled energy of the window: never measured."),
     Column("modelled_formula", _TEXT, "", "Formula of energy_modelled_j."),
@@ -141,6 +151,17 @@ COLUMNS: tuple[Column, ...] = (
     Column("observer_cpu_s", _REAL, "s", "CPU time of agent, coordinator and Ray in the window."),
     Column("foreign_cpu_s", _REAL, "s", "CPU time of everything else in the window."),
     Column("steal_s", _REAL, "s", "CPU time the hypervisor took in the window."),
+    Column("temperature_baseline_c", _REAL, "°C", "The hottest package at the end of the idle baseline."),
+    Column("temperature_max_c", _REAL, "°C", "The hottest package in the window."),
+    Column("frequency_mean_mhz", _REAL, "MHz", "Mean of the window's readings over the CPUs that are watched."),
+    Column("frequency_min_mhz_seen", _REAL, "MHz", "The lowest of them."),
+    Column("throttle_events", _INT, "", "How often cores and packages were slowed for their heat in the window."),
+    Column("pressure_cpu_s", _REAL, "s", "Time in which some task of the machine waited for a CPU."),
+    Column("pressure_memory_s", _REAL, "s", "Time in which some task waited for memory."),
+    Column("pressure_io_s", _REAL, "s", "Time in which some task waited for a disk."),
+    Column("cgroup_cpu_s", _REAL, "s", "CPU time of the work's control group, which others may share."),
+    Column("cgroup_throttled_s", _REAL, "s", "How long its CPU quota stopped the group in the window."),
+    Column("cgroup_peak_bytes", _INT, "B", "Highest memory of the group in the window."),
     Column("base_rss_bytes", _INT, "B", "Resident memory of the work's process before it did anything."),
     Column("base_anon_bytes", _INT, "B", "The anonymous part of it."),
     Column("base_file_bytes", _INT, "B", "The file-backed part of it."),
@@ -175,6 +196,27 @@ COLUMNS: tuple[Column, ...] = (
     Column("latencies_ns", pa.list_(_INT), "ns", "One a batch of the window, in order; thinned above 20,000."),
     Column("readings", pa.list_(READINGS_TYPE), "", "One struct a channel; thinned above 20,000 values."),
 )
+
+ADDED_IN_2 = frozenset(
+    {
+        "energy_filter",
+        "energy_provenance",
+        "sysfs_root",
+        "power_limits",
+        "temperature_baseline_c",
+        "temperature_max_c",
+        "frequency_mean_mhz",
+        "frequency_min_mhz_seen",
+        "throttle_events",
+        "pressure_cpu_s",
+        "pressure_memory_s",
+        "pressure_io_s",
+        "cgroup_cpu_s",
+        "cgroup_throttled_s",
+        "cgroup_peak_bytes",
+    }
+)
+"""The columns that rows of version 1 lack; they read as null."""
 
 ATTEMPT_SCHEMA = pa.schema(
     [pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning}) for c in COLUMNS],

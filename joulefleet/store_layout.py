@@ -51,6 +51,15 @@ def default_store() -> Path:
     return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
 
 
+def rows_since(layout: StoreLayout) -> int:
+    """The oldest version of the rows' schema that the store may hold; 1 where format.json does not say."""
+    try:
+        version = json.loads(layout.format_file.read_text(encoding="utf-8")).get("rows_since", 1)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return 1
+    return version if isinstance(version, int) else 1
+
+
 def read_format(layout: StoreLayout) -> str:
     """The id of the store. Raises StoreError where there is none, or one of a layout we do not know."""
     root = layout.root

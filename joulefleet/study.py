@@ -7,7 +7,6 @@ What types alone cannot say (a pair names two models that exist, ...) is in `jou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,6 +19,7 @@ Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
 Regime = Literal["sustained", "burst"]
 Isolation = Literal["warm", "cold"]
+EnergySource = Literal["powercap", "pyrapl"]
 HeadOrigin = Literal["own", "seeded"]
 
 
@@ -208,12 +208,12 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoolDown:
-    """The rest after a trial: until idle power is back at its baseline, or a fixed time where it is unreadable."""
+    """The rest after a trial: until temperature or idle power is back, or a fixed time where neither is readable."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    fixed_s: Annotated[Seconds | None, Field(description="Where power is not readable; default by regime.")] = None
-    at_most_s: Annotated[Seconds | None, Field(description="Ceiling where it is; default by regime.")] = None
+    fixed_s: Annotated[Seconds | None, Field(description="Where neither is readable; default by regime.")] = None
+    at_most_s: Annotated[Seconds | None, Field(description="Ceiling where one is; default by regime.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +257,10 @@ class Measure:
         Isolation, Field(description="warm: a fork with torch already imported; cold: a new interpreter.")
     ] = "warm"
     timeout_s: Annotated[float, Field(gt=0, le=604_800, description="A trial is ended after so long.")] = 1800
+    energy_source: Annotated[
+        EnergySource,
+        Field(description="powercap: Joulefleet's own reader; pyrapl: pyRAPL reads the counters, where it can."),
+    ] = "powercap"
     sampling_hz: Annotated[float, Field(gt=0, le=20, description="Energy readings a second, 20 at most.")] = 10
     modelled: Annotated[
         Modelled | None, Field(description="Fill energy_modelled_j as well; absent: it stays null.")
@@ -307,63 +311,3 @@ class Study:
     labels: Annotated[dict[str, str], Field(description="Your own words, kept with every row.")] = field(
         default_factory=dict
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """The durations of one trial in seconds, defaults of its regime filled in."""
-
-    baseline_s: float
-    warm_up_at_least_s: float
-    warm_up_at_most_s: float
-    window_at_least_s: float
-    cool_down_fixed_s: float
-    cool_down_at_most_s: float
-
-
-# sustained: the warm-up outlasts twice a power-limit window of 28 s (the usual PL1), the baseline of a
-# block of a dozen trials pools to over 30 s. burst: a demonstration, as short as still means something.
-_REGIME_TIMING: Mapping[Regime, Timing] = {
-    "sustained": Timing(
-        baseline_s=5.0,
-        warm_up_at_least_s=56.0,
-        warm_up_at_most_s=180.0,
-        window_at_least_s=30.0,
-        cool_down_fixed_s=10.0,
-        cool_down_at_most_s=60.0,
-    ),
-    "burst": Timing(
-        baseline_s=0.5,
-        warm_up_at_least_s=0.5,
-        warm_up_at_most_s=0.5,
-        window_at_least_s=1.0,
-        cool_down_fixed_s=0.2,
-        cool_down_at_most_s=2.0,
-    ),
-}
-
-
-def timing(study: Study) -> Timing:
-    """The durations that hold for `study`: its own where given, else those of its regime."""
-    asked, default = study.measure, _REGIME_TIMING[study.regime]
-    at_least = _given(asked.warm_up.at_least_s, default.warm_up_at_least_s)
-    fixed = _given(asked.cool_down.fixed_s, default.cool_down_fixed_s)
-    return Timing(
-        baseline_s=_given(asked.baseline_s, default.baseline_s),
-        warm_up_at_least_s=at_least,
-        warm_up_at_most_s=max(at_least, _given(asked.warm_up.at_most_s, default.warm_up_at_most_s)),
-        window_at_least_s=_window_at_least_s(study, default),
-        cool_down_fixed_s=fixed,
-        cool_down_at_most_s=_given(asked.cool_down.at_most_s, max(fixed, default.cool_down_at_most_s)),
-    )
-
-
-def _window_at_least_s(study: Study, default: Timing) -> float:
-    # Passes that the study fixes last as long as they last, but a sustained window is long in any case.
-    if study.measure.window.passes is not None:
-        return default.window_at_least_s if study.regime == "sustained" else 0.0
-    return _given(study.measure.window.at_least_s, default.window_at_least_s)
-
-
-def _given(value: float | None, default: float) -> float:
-    return default if value is None else value

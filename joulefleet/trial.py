@@ -11,9 +11,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from joulefleet.errors import StudyError
 from joulefleet.identity import digest
-from joulefleet.study import Architecture, HeadOrigin, Hub, Isolation, Items, Modelled, Regime, Thresholds, Timing
+from joulefleet.study import Architecture, EnergySource, HeadOrigin, Hub, Isolation, Items, Modelled, Regime, Thresholds
+from joulefleet.timing import Timing
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever the way of a trial changes what is measured; trials of two versions are never mixed."""
 
 Kind = Literal["trial", "pilot"]
@@ -93,6 +94,7 @@ class Protocol:
     regime: Regime
     timing: Timing
     isolation: Isolation
+    energy_source: EnergySource = "powercap"
     passes: Annotated[int, Field(ge=1)]
     item_repeats: Annotated[int, Field(ge=1, description="2 in the 2x arm: each item is worked twice.")] = 1
     model: ResolvedModel

@@ -9,10 +9,12 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from pydantic import TypeAdapter
 
 from agent.runner.confine import drop_privileges, effective, ordinary_priority
+from agent.runner.devices import Cuda, finish_work
 from agent.runner.marks import Disconnected, LineSocket
 from agent.workloads import PassCounts, PrepareRequest, Workload, WorkSpec
 from agent.workloads.prepare import prepare
@@ -55,7 +57,7 @@ def _work(spec: WorkSpec, passes: int, lines: LineSocket) -> None:
     # The library folder too: a cold interpreter still imports the model's code.
     needed = [spec.weights_folder, spec.items_file, spec.tokenizer_folder, transformers.__file__]
     privileges = drop_privileges([Path(path) for path in needed if path is not None])
-    say = _Marks(lines)
+    say = Marks(lines, torch.cuda)
     say("hello", pid=os.getpid(), privileges=privileges, **effective())
     workload: Workload = SequenceClassification(spec)
     counts = workload.make_items()
@@ -76,6 +78,8 @@ def _work(spec: WorkSpec, passes: int, lines: LineSocket) -> None:
     start = time.perf_counter_ns()
     for view in views:
         workload.run_pass(view)
+    # The work's own stopwatch counts what the GPUs still do, as the mark after it does.
+    say.finish_work()
     work_ns = time.perf_counter_ns() - start
     say("closed")
     labels_problem, labels = None, None
@@ -83,33 +87,45 @@ def _work(spec: WorkSpec, passes: int, lines: LineSocket) -> None:
         labels = workload.labels()
     except ValueError as error:
         labels_problem = str(error)
-    lines.send(
-        {
-            "mark": "done",
-            "work_ns": work_ns,
-            "latencies_ns": latencies.tolist(),
-            "predictions": workload.predictions() if labels is not None else None,
-            "labels": labels,
-            "labels_problem": labels_problem,
-        }
+    say.last(
+        "done",
+        work_ns=work_ns,
+        latencies_ns=latencies.tolist(),
+        predictions=workload.predictions() if labels is not None else None,
+        labels=labels,
+        labels_problem=labels_problem,
     )
 
 
-def _warm_up(workload: Workload, counts: PassCounts, say: _Marks) -> None:
+def _warm_up(workload: Workload, counts: PassCounts, say: Marks) -> None:
     scratch = memoryview(array("q", bytes(8 * counts.batches)))
     while True:
         start, done = time.perf_counter(), 0
         while done == 0 or time.perf_counter() - start < WARM_UP_CHUNK_S:
             workload.run_pass(scratch)
+            say.finish_work()
             done += 1
         if say("warmed", passes=done, seconds=time.perf_counter() - start) != "again":
             return
 
 
-class _Marks:
-    def __init__(self, lines: LineSocket) -> None:
+class Marks:
+    """Says marks, each once the GPUs have done all that was asked of them before it."""
+
+    def __init__(self, lines: LineSocket, cuda: Cuda) -> None:
         self._lines = lines
+        self._cuda = cuda
+
+    def finish_work(self) -> None:
+        """Wait for the GPUs."""
+        finish_work(self._cuda)
 
     def __call__(self, mark: str, **facts: object) -> object:
-        self._lines.send({"mark": mark, **facts})
+        """Say `mark`, and return the agent's answer to it. Raises Disconnected, Stranger."""
+        self.last(mark, **facts)
         return self._lines.receive().get("go")
+
+    def last(self, mark: str, **facts: object) -> None:
+        """Say `mark`, to which there is no answer. Raises Disconnected."""
+        self.finish_work()
+        self._lines.send({"mark": mark, **facts})

@@ -4,15 +4,14 @@ The total of a machine is one of two scopes. `package` is the sum of the package
 adds the memory, which is not part of the package although its zone lies inside the package's. Core
 and uncore are parts of the package, and psys contains it, so none of them is ever added.
 
-Several dies of a package (`package-0-die-1`) are counters of their own on Intel, and add up. On AMD
-the counter belongs to the package and each die repeats it (Linux 6.11, "perf/x86/rapl: Fix the
-energy-pkg event for AMD CPUs"), so the lowest die stands for its package.
+Several dies of a package (`package-0-die-1`) add up where each has a counter of its own. Where they
+repeat the counter of their package, the lowest die stands for it: `agent.sensors.dies` tells which.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,11 +23,24 @@ DomainKind = Literal["package", "dram", "core", "uncore", "psys", "other"]
 SCOPES = ("package+dram", "package")
 """What a machine's total may be made of, the fullest first."""
 
-_PACKAGE = re.compile(r"package-(?P<package>\d+)(-die-\d+)?")
+PACKAGE = re.compile(r"package-(?P<package>\d+)(-die-\d+)?")
+"""The name of a package, or of one of its dies."""
+
 # Linux names the platform domain of a second package psys-1; up to 4.5 it was called platform.
 _PSYS = re.compile(r"psys(-\d+)?|platform")
 _INSIDE: dict[str, DomainKind] = {"dram": "dram", "core": "core", "uncore": "uncore"}
 _ALL = frozenset(SCOPES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerLimit:
+    """A limit that is in force: the CPU holds its mean power over `window_s` at or below `watts`."""
+
+    name: str
+    """The constraint's: long_term, short_term, peak_power."""
+    watts: float
+    window_s: float | None
+    """None where the limit has no window (peak_power), or none that was ever set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +51,9 @@ class Zone:
     """Its folder's name, such as `intel-rapl:0:1`: inside intel-rapl:0."""
     path: Path
     name: str | None
+    """None where it is unreadable, or no name that the kernel gives."""
     range_uj: int | None
-    power_limits_uw: tuple[int, ...]
-    time_windows_us: tuple[int, ...]
+    limits: tuple[PowerLimit, ...]
 
     @property
     def parent(self) -> str | None:
@@ -59,18 +71,19 @@ class Domain:
     range_uj: int | None
     """The counter starts again after so many microjoules; None where unreadable."""
     peak_w: float
-    """No more than so many watts are taken for possible."""
+    """No more than so many watts are taken for possible: the largest limit, and never under `PLAUSIBLE_PEAK_W`."""
     counts_in: frozenset[str]
     """The scopes to whose total it is added."""
+    limits: tuple[PowerLimit, ...] = ()
     reason: str | None = None
     """Why it cannot be read, where it cannot."""
 
 
-def domains_of(zones: Iterable[Zone], *, mirrored_dies: bool) -> tuple[tuple[Domain, Zone], ...]:
-    """Each domain once, by name, with the zone to read it from; `mirrored_dies` where dies repeat one counter.
+def domains_of(zones: Iterable[Zone], *, mirrored: Collection[str]) -> tuple[tuple[Domain, Zone], ...]:
+    """Each domain once, by name, with the zone to read it from.
 
-    A second zone of the same name (`intel-rapl-mmio` repeats the package) is dropped, but its power
-    limits hold as well.
+    `mirrored` holds the numbers of the packages whose dies repeat one counter. A second zone of the
+    same name (`intel-rapl-mmio` repeats the package) is dropped, but its power limits hold as well.
     """
     ordered = sorted(zones, key=lambda z: (z.zone.partition(":")[0] != "intel-rapl", _natural(z.zone)))
     names = {z.zone: z.name or z.zone for z in ordered}
@@ -80,15 +93,14 @@ def domains_of(zones: Iterable[Zone], *, mirrored_dies: bool) -> tuple[tuple[Dom
         channel = names[zone.zone] if around is None else f"{around}/{names[zone.zone]}"
         groups.setdefault(channel, []).append(zone)
     kinds = {channel: _kind(same[0]) for channel, same in groups.items()}
-    counted = _counted_packages([c for c, kind in kinds.items() if kind == "package"], mirrored_dies=mirrored_dies)
+    counted = _counted_packages([c for c, kind in kinds.items() if kind == "package"], mirrored)
     dram_everywhere = bool(counted) and all(kinds.get(f"{package}/dram") == "dram" for package in counted)
     return tuple(
         (
-            Domain(
-                channel=channel,
+            _domain(
+                channel,
+                groups[channel],
                 kind=kinds[channel],
-                range_uj=groups[channel][0].range_uj,
-                peak_w=_peak_w(groups[channel]),
                 counts_in=_scopes(groups[channel][0], channel, kinds[channel], counted, dram=dram_everywhere),
             ),
             groups[channel][0],
@@ -102,23 +114,40 @@ def total_scope(domains: Sequence[Domain]) -> str | None:
     return next((scope for scope in SCOPES if any(scope in d.counts_in for d in domains)), None)
 
 
+def longest_window_s(domains: Iterable[Domain]) -> float | None:
+    """The longest time over which the CPU averages its power for a limit; None where there is no limit."""
+    windows = (limit.window_s for domain in domains for limit in domain.limits)
+    return max((window for window in windows if window is not None), default=None)
+
+
+def _domain(channel: str, same: Sequence[Zone], *, kind: DomainKind, counts_in: frozenset[str]) -> Domain:
+    limits = tuple(dict.fromkeys(limit for zone in same for limit in zone.limits))
+    return Domain(
+        channel=channel,
+        kind=kind,
+        range_uj=same[0].range_uj,
+        peak_w=max([PLAUSIBLE_PEAK_W, *(limit.watts for limit in limits)]),
+        counts_in=counts_in,
+        limits=limits,
+    )
+
+
 def _kind(zone: Zone) -> DomainKind:
     name = zone.name or ""
     if zone.parent is not None:
         return _INSIDE.get(name, "other")
-    if _PACKAGE.fullmatch(name):
+    if PACKAGE.fullmatch(name):
         return "package"
     return "psys" if _PSYS.fullmatch(name) else "other"
 
 
-def _counted_packages(channels: list[str], *, mirrored_dies: bool) -> frozenset[str]:
-    if not mirrored_dies:
-        return frozenset(channels)
-    lowest: dict[str, str] = {}
+def _counted_packages(channels: Iterable[str], mirrored: Collection[str]) -> frozenset[str]:
+    counted: dict[str, str] = {}
     for channel in sorted(channels, key=_natural):
-        match = _PACKAGE.fullmatch(channel)
-        lowest.setdefault(match["package"] if match else channel, channel)
-    return frozenset(lowest.values())
+        match = PACKAGE.fullmatch(channel)
+        package = match["package"] if match else channel
+        counted.setdefault(package if package in mirrored else channel, channel)
+    return frozenset(counted.values())
 
 
 def _scopes(zone: Zone, channel: str, kind: DomainKind, counted: frozenset[str], *, dram: bool) -> frozenset[str]:
@@ -130,12 +159,6 @@ def _scopes(zone: Zone, channel: str, kind: DomainKind, counted: frozenset[str],
     if kind == "dram" and dram and channel.rpartition("/")[0] in counted:
         return frozenset({"package+dram"})
     return frozenset()
-
-
-def _peak_w(zones: list[Zone]) -> float:
-    limits_w = [limit / 1e6 for zone in zones for limit in zone.power_limits_uw]
-    # A limit bounds an average: for milliseconds the domain may draw more.
-    return max([PLAUSIBLE_PEAK_W, *(2 * limit for limit in limits_w)])
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

@@ -23,10 +23,11 @@ class KeptFiles:
     def add(self, path: Path, *, size: int) -> OSError | None:
         """Open `path`, of which `read` fetches `size` bytes; the error where it cannot be opened.
 
-        A file that cannot be opened keeps its place and reads None.
+        A file that cannot be opened keeps its place and reads None. Nothing is waited for: a pipe in
+        the place of a file reads None.
         """
         try:
-            self._files.append((os.open(path, os.O_RDONLY | os.O_CLOEXEC), size))
+            self._files.append((os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), size))
         except OSError as error:
             self._files.append((_CLOSED, size))
             return error

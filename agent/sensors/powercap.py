@@ -6,50 +6,57 @@ Every zone is read, and each keeps rows of its own; `agent.sensors.domains` says
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.sensors.domains import Domain, Zone, domains_of, total_scope
+from agent.sensors.domains import Domain, Zone, longest_window_s, total_scope
 from agent.sensors.interface import Missing, Raw, Why
 from agent.sensors.kept_files import KeptFiles
-from agent.sensors.powercap_tree import dies_are_mirrored, find_zones, why_none
+from agent.sensors.origin import is_kernels_own
+from agent.sensors.powercap_tree import find_domains, why_none
+from agent.sensors.powercap_zone import COUNTER_BYTES, microjoules
 from joulefleet.measurement import Channel
 
 __all__ = ["Domain", "PowercapSensor", "open_powercap", "total_scope"]
 
-_COUNTER_BYTES = 32
-"""The counter is a 64-bit number: 20 digits and the end of the line."""
-
-_REFUSED = {errno.EACCES, errno.EPERM}
+_COUNTER = "energy_uj"
 
 _PERMISSION_CURE = (
     "Only root may read it since CVE-2020-8694. Run the agent as root, or give a group read access at every boot "
-    "(udev or tmpfiles rule: chgrp and chmod 0440 on the energy_uj files) and put the agent's user into it."
+    "(udev or tmpfiles rule: chgrp and chmod 0440 on the energy_uj files) and put the agent's user into it. "
+    "In a container the user must be root of the host: root of a user namespace (rootless) is not."
 )
+_NO_COUNTER_CURE = "Nothing to do here: another kernel may offer it. Without this counter the total is null."
 _UNREADABLE_CURE = "See the kernel's log (dmesg) for the RAPL driver; without this counter the total is null."
+_TROUBLES: Mapping[Why, tuple[str, str]] = {
+    "not_permitted": ("the counters are there, but this user may not read them", _PERMISSION_CURE),
+    "absent": ("the zones are there, but have no counter (energy_uj)", _NO_COUNTER_CURE),
+    "unreadable": ("the zones are there, but a name or a number in them cannot be read", _UNREADABLE_CURE),
+}
 _RANGE_CURE = "Nothing to do: a step back of the counter is taken as unknown instead of as a wrap."
 
 
 class PowercapSensor:
-    """Kept descriptors of every domain's counter, in microjoules."""
+    """Kept descriptors of every domain's counter, in microjoules.
+
+    A read that fails is None for good or for once: a zone that goes away, a driver that is loaded
+    anew, letters where a number was. Nothing is opened again behind the caller's back.
+    """
 
     name = "powercap"
 
     def __init__(
-        self,
-        *,
-        files: KeptFiles,
-        domains: tuple[Domain, ...],
-        missing: tuple[Missing, ...],
-        longest_power_limit_window_s: float | None,
+        self, *, files: KeptFiles, domains: tuple[Domain, ...], missing: tuple[Missing, ...], own: bool
     ) -> None:
         self._files = files
         self.domains = domains
         """All that the tree holds; those that cannot be read have a `reason` and no channel."""
         self.missing = missing
-        self.longest_power_limit_window_s = longest_power_limit_window_s
-        """The longest time over which the CPU averages its power for a limit; None where no limit is readable."""
+        self.own = own
+        """Whether every counter is the running kernel's; true where there is none."""
+        self.longest_power_limit_window_s = longest_window_s(domains)
+        """The longest time over which the CPU averages its power for a limit; None where no limit is in force."""
         self.channels = tuple(
             Channel(name=d.channel, unit="uJ", kind="counter", source=self.name) for d in domains if d.reason is None
         )
@@ -60,24 +67,20 @@ class PowercapSensor:
 
     def decode(self, raw: Raw) -> tuple[int | None, ...]:
         """Microjoules of each counter in `raw`; None where it is not a number."""
-        return tuple(_microjoules(field) for field in raw)
+        return tuple(microjoules(field) for field in raw)
 
     def close(self) -> None:
         """Close the files."""
         self._files.close()
 
 
-def open_powercap(sysfs_root: Path) -> PowercapSensor:
+def open_powercap(sysfs_root: Path, proc_root: Path = Path("/proc")) -> PowercapSensor:
     """The energy counters under `sysfs_root` (`/sys` or where it is mounted); what is missing is said, never raised."""
-    zones = find_zones(sysfs_root)
-    if not zones:
-        return PowercapSensor(
-            files=KeptFiles(), domains=(), missing=(why_none(sysfs_root),), longest_power_limit_window_s=None
-        )
+    found = find_domains(sysfs_root)
     files = KeptFiles()
     domains: list[Domain] = []
     refused: dict[Why, list[str]] = {}
-    for domain, zone in domains_of(zones, mirrored_dies=dies_are_mirrored(sysfs_root)):
+    for domain, zone in found:
         trouble = _open(zone, files)
         if trouble is None:
             domains.append(domain)
@@ -85,57 +88,48 @@ def open_powercap(sysfs_root: Path) -> PowercapSensor:
             why, reason = trouble
             refused.setdefault(why, []).append(domain.channel)
             domains.append(replace(domain, reason=reason))
-    windows_us = [window for zone in zones for window in zone.time_windows_us]
     return PowercapSensor(
         files=files,
         domains=tuple(domains),
-        missing=_missing(refused, domains),
-        longest_power_limit_window_s=max(windows_us) / 1e6 if windows_us else None,
+        missing=_missing(refused, domains) if found else (why_none(sysfs_root, proc_root),),
+        # The file, not its folder: a file alone can be covered by a mount as well.
+        own=all(is_kernels_own(zone.path / _COUNTER, proc_root) for _, zone in found),
     )
 
 
 def _open(zone: Zone, files: KeptFiles) -> tuple[Why, str] | None:
     """Add the zone's counter to `files`, or say why not."""
-    if zone.name is None:
-        return "unreadable", f"the name of {zone.zone} cannot be read, so what it counts is unknown"
     trial = KeptFiles()
-    error = trial.add(zone.path / "energy_uj", size=_COUNTER_BYTES)
+    error = trial.add(zone.path / _COUNTER, size=COUNTER_BYTES)
     first = trial.read()[0]
     trial.close()
-    if error is not None and error.errno in _REFUSED:
+    if error is not None and error.errno in {errno.EACCES, errno.EPERM}:
         return "not_permitted", "the counter is there, but this user may not read it"
+    if error is not None and error.errno == errno.ENOENT:
+        return "absent", "the zone has no counter (energy_uj)"
+    if zone.name is None:
+        return "unreadable", f"the name of {zone.zone} cannot be read, so what it counts is unknown"
     if error is not None or first is None:
         return "unreadable", "the counter is there, but could not be read"
-    if _microjoules(first) is None:
+    if microjoules(first) is None:
         return "unreadable", "the counter is there, but holds no number"
-    files.add(zone.path / "energy_uj", size=_COUNTER_BYTES)
+    files.add(zone.path / _COUNTER, size=COUNTER_BYTES)
     return None
 
 
-def _missing(refused: dict[Why, list[str]], domains: Sequence[Domain]) -> tuple[Missing, ...]:
-    cures: dict[Why, str] = {"not_permitted": _PERMISSION_CURE, "unreadable": _UNREADABLE_CURE}
-    messages: dict[Why, str] = {
-        "not_permitted": "the counters are there, but this user may not read them",
-        "unreadable": "the counters are there, but hold no number that can be read",
-    }
-    found = [
-        Missing(what=f"energy of {', '.join(channels)}", why=why, message=messages[why], cure=cures[why])
-        for why, channels in refused.items()
-    ]
+def _missing(refused: Mapping[Why, Sequence[str]], domains: Sequence[Domain]) -> tuple[Missing, ...]:
+    found = []
+    for why, channels in refused.items():
+        message, cure = _TROUBLES[why]
+        found.append(Missing(what=f"energy of {', '.join(channels)}", why=why, message=message, cure=cure))
     unbounded = [d.channel for d in domains if d.reason is None and d.range_uj is None]
     if unbounded:
         found.append(
             Missing(
                 what=f"range of {', '.join(unbounded)}",
                 why="unreadable",
-                message="max_energy_range_uj is missing, empty or 0, so a wrap cannot be told from a reset",
+                message="max_energy_range_uj is missing, no number or 0, so a wrap cannot be told from a reset",
                 cure=_RANGE_CURE,
             )
         )
     return tuple(found)
-
-
-def _microjoules(field: bytes | None) -> int | None:
-    # int() alone would take "1_000", "+5" and "-5" as well.
-    digits = field.strip() if field else b""
-    return int(digits) if digits.isdigit() else None

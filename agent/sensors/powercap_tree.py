@@ -4,92 +4,124 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from agent.kernel_files import exists, is_folder, number, text
-from agent.sensors.domains import Zone
-from agent.sensors.interface import Missing
+from agent.kernel_files import exists, is_folder, table
+from agent.sensors.dies import mirrored_packages
+from agent.sensors.domains import Domain, Zone, domains_of
+from agent.sensors.interface import Missing, Why
+from agent.sensors.origin import mount_of
+from agent.sensors.powercap_zone import read_zone
 
-_PLACES = ("class/powercap", "devices/virtual/powercap")
+_FLAT, _NESTED = _PLACES = ("class/powercap", "devices/virtual/powercap")
 # Other control types are left alone: dtpm's numbers are modelled, and idle_inject has none.
 _FOLDER = re.compile(r"intel-rapl(-[a-z]+)?(:\d+)*")
 _DEEPEST = 5
-# Firmware lets the long-term limit average over 448 s at most; more is a field that was never set.
-_LONGEST_WINDOW_US = 600_000_000
 
 MOUNT_CURE = (
-    "Container runtimes hide this folder. Start the container with "
-    "-v /sys:/host/sys:ro and set JOULEFLEET_SYSFS_ROOT=/host/sys."
+    "Container runtimes cover this folder, and only where they mount it: show the container the host's /sys at "
+    "another place. Docker, Podman: -v /sys:/host/sys:ro -e JOULEFLEET_SYSFS_ROOT=/host/sys. Kubernetes: a volume "
+    "hostPath: {path: /sys} mounted with mountPath: /host/sys and readOnly: true, and that variable in env."
 )
+_CLOSED_CURE = "Run the agent as root (in a container: root of the host, not of a user namespace)."
+_DRIVER_CURE = "sudo modprobe intel_rapl_msr"
 
 
 def find_zones(sysfs_root: Path) -> tuple[Zone, ...]:
     """Every RAPL zone under `sysfs_root`, nested or flat, each folder name once."""
     found: dict[str, Path] = {}
     for place in _PLACES:
-        _collect(sysfs_root / place, found, depth=0)
-    return tuple(_zone(name, path) for name, path in found.items() if exists(path / "energy_uj"))
+        for folder in _folders(sysfs_root / place):
+            if ":" in folder.name:
+                found.setdefault(folder.name, folder)
+    return tuple(read_zone(name, path) for name, path in found.items())
 
 
-def dies_are_mirrored(sysfs_root: Path) -> bool:
-    """Whether the CPU is AMD's (or Hygon's), whose dies repeat the counter of their package."""
-    modalias = text(sysfs_root / "devices/system/cpu/modalias") or ""
-    return re.search(r"ven000[29]fam", modalias) is not None
+def find_domains(sysfs_root: Path) -> tuple[tuple[Domain, Zone], ...]:
+    """Every energy counter under `sysfs_root`, whether it can be read or not, with the zone to read it from."""
+    zones = find_zones(sysfs_root)
+    return domains_of(zones, mirrored=mirrored_packages(zones, sysfs_root))
 
 
-def why_none(sysfs_root: Path) -> Missing:
-    """Why there is no zone under `sysfs_root`, and the cure."""
-    what = "energy (RAPL)"
+def why_none(sysfs_root: Path, proc_root: Path = Path("/proc")) -> Missing:
+    """Why there is no zone under `sysfs_root`, and the cure. Each reason but the last has its proof."""
     if not is_folder(sysfs_root):
-        return Missing(
-            what=what,
-            why="absent",
-            message=f"there is no folder {sysfs_root}",
-            cure="Give the folder where sysfs is mounted.",
-        )
-    closed = [place for place in _PLACES if _is_closed(sysfs_root / place)]
-    if closed:
-        message = f"{sysfs_root / closed[0]} is there, but this user may not look into it"
-        return Missing(what=what, why="not_permitted", message=message, cure="Run the agent as root.")
-    if _is_masked(sysfs_root):
-        message = f"{sysfs_root}/devices/virtual/powercap is covered: the kernel has it, this container may not see it"
-        return Missing(what=what, why="masked", message=message, cure=MOUNT_CURE)
+        return _missing("absent", f"there is no folder {sysfs_root}", "Give the folder where sysfs is mounted.")
+    closed = next((folder for folder in _on_the_way(sysfs_root) if _is_closed(folder)), None)
+    if closed is not None:
+        return _missing("not_permitted", f"{closed} is there, but this user may not look into it", _CLOSED_CURE)
+    covered = _mask(sysfs_root, proc_root)
+    if covered is not None:
+        return _missing("masked", covered, MOUNT_CURE)
     if exists(sysfs_root / "bus/event_source/devices/power/events/energy-pkg"):
-        return Missing(
-            what=what,
-            why="absent",
-            message="perf knows the counters of the packages, but the driver of the powercap tree is not loaded",
-            cure="Load it: sudo modprobe intel_rapl_msr",
+        message = "perf knows the counters of the packages, but the driver of the powercap tree is not loaded"
+        return _missing("absent", message, f"Load it: {_DRIVER_CURE}")
+    nothing = f"there is no powercap tree under {sysfs_root}"
+    if "hypervisor" in table(proc_root / "cpuinfo").get("flags", "").split():
+        return _missing(
+            "absent",
+            f"{nothing}: this is a virtual machine, and its hypervisor does not hand the counters on",
+            "Measure on the host or on bare metal, or let the study ask for modelled energy.",
         )
-    return Missing(
-        what=what,
-        why="absent",
-        message=f"there is no powercap tree under {sysfs_root}",
-        cure="Most virtual machines have none: measure on the host, or let the study ask for modelled energy. "
-        "On bare metal (Intel, AMD Zen) load the driver: sudo modprobe intel_rapl_msr",
+    return _missing(
+        "absent",
+        nothing,
+        f"On Intel's CPUs and AMD's from Zen on, load the driver: {_DRIVER_CURE}. Others have no such counters: "
+        "let the study ask for modelled energy.",
     )
 
 
-def _is_masked(sysfs_root: Path) -> bool:
-    # A mask is an empty folder mounted over the tree: the links to it in class/powercap then lead nowhere,
-    # and the kernel itself never keeps devices/virtual/powercap without a device in it.
-    flat, nested = (sysfs_root / place for place in _PLACES)
-    dangling = any(entry.is_symlink() and not exists(entry) for entry in _entries(flat))
-    return dangling or (is_folder(nested) and not _entries(nested))
+def _missing(why: Why, message: str, cure: str) -> Missing:
+    return Missing(what="energy (RAPL)", why=why, message=message, cure=cure)
+
+
+def _mask(sysfs_root: Path, proc_root: Path) -> str | None:
+    """What proves that a container runtime hides the tree; None where nothing does.
+
+    A mask is an empty folder mounted over devices/virtual/powercap. The kernel's links to the zones in
+    class/powercap then lead nowhere; where they can be seen, and none is a zone's, nothing is hidden.
+    """
+    flat, nested = sysfs_root / _FLAT, sysfs_root / _NESTED
+    links = [entry for entry in _entries(flat) if entry.is_symlink()]
+    if any(_FOLDER.fullmatch(link.name) and not exists(link) for link in links):
+        return f"{nested} is covered: {flat} names counters that this container may not see"
+    if links:
+        return None
+    if is_folder(nested) and not _entries(nested):
+        return f"{nested} is covered: it is empty, and the kernel never keeps it without a device"
+    covered = next((place for place in (nested, flat) if _is_covered(place, sysfs_root, proc_root)), None)
+    return None if covered is None else f"{covered} is covered by a mount: this container may not see what it holds"
+
+
+def _is_covered(folder: Path, sysfs_root: Path, proc_root: Path) -> bool:
+    """Whether a mount below the root, of anything but sysfs, lies over `folder`."""
+    mount, root = mount_of(folder, proc_root), sysfs_root.resolve()
+    return mount is not None and mount.kind != "sysfs" and mount.point != root and mount.point.is_relative_to(root)
+
+
+def _on_the_way(sysfs_root: Path) -> Iterator[Path]:
+    """Every folder that must be entered to find the zones."""
+    yield sysfs_root
+    for place in _PLACES:
+        parts = Path(place).parts
+        for depth in range(1, len(parts) + 1):
+            yield sysfs_root.joinpath(*parts[:depth])
+        yield from _folders(sysfs_root / place)
 
 
 def _is_closed(folder: Path) -> bool:
-    return is_folder(folder) and not os.access(folder, os.R_OK | os.X_OK)
+    return is_folder(folder) and not os.access(folder, os.R_OK | os.X_OK, effective_ids=True)
 
 
-def _collect(folder: Path, found: dict[str, Path], *, depth: int) -> None:
+def _folders(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The folders of RAPL's control types and zones in `folder`, and those in them."""
     if depth > _DEEPEST:
         return
     for entry in _entries(folder):
         if _FOLDER.fullmatch(entry.name) and is_folder(entry):
-            if ":" in entry.name:
-                found.setdefault(entry.name, entry)
-            _collect(entry, found, depth=depth + 1)
+            yield entry
+            yield from _folders(entry, depth + 1)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -97,20 +129,3 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def _zone(name: str, path: Path) -> Zone:
-    range_uj = number(path / "max_energy_range_uj")
-    return Zone(
-        zone=name,
-        path=path,
-        name=text(path / "name"),
-        range_uj=range_uj if range_uj is not None and range_uj > 0 else None,
-        power_limits_uw=_constraints(path, "power_limit_uw"),
-        time_windows_us=tuple(w for w in _constraints(path, "time_window_us") if w <= _LONGEST_WINDOW_US),
-    )
-
-
-def _constraints(path: Path, what: str) -> tuple[int, ...]:
-    values = (number(file) for file in sorted(path.glob(f"constraint_*_{what}")))
-    return tuple(value for value in values if value is not None and value > 0)

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from agent.diagnosis import Diagnosis
+    from agent.sensors.domains import Domain
 
 Line = tuple[str, str]
 """A style (rich's name, empty for none) and a line of text."""
@@ -62,6 +63,8 @@ def lines(diagnosis: Diagnosis) -> Iterator[Line]:
     yield from _machine_lines(diagnosis)
     yield "", ""
     yield from _domain_lines(diagnosis)
+    yield "", ""
+    yield from _gauge_lines(diagnosis)
     if diagnosis.missing:
         yield "", ""
         yield "bold", "Cannot be measured"
@@ -93,21 +96,57 @@ def _machine_lines(diagnosis: Diagnosis) -> Iterator[Line]:
 
 
 def _domain_lines(diagnosis: Diagnosis) -> Iterator[Line]:
+    energy = diagnosis.energy
     yield "bold", "Energy counters"
-    if not diagnosis.domains:
-        yield "", "  none: measured energy will be null, with the reason"
-        return
-    for domain in diagnosis.domains:
+    for domain in energy.domains:
         if domain.reason is not None:
             yield "red", f"  {domain.channel}: {domain.reason}"
-        elif diagnosis.in_total(domain):
-            yield "green", f"  {domain.channel}: {domain.kind}, in the total"
+            continue
+        style = "green" if diagnosis.in_total(domain) else ""
+        yield style, f"  {domain.channel}: {domain.kind}, {_place(diagnosis, domain)}{_limits(domain)}"
+    if not energy.domains:
+        yield "", "  none: measured energy will be null, with the reason"
+    elif diagnosis.total_scope is None:
+        yield "", "  The total cannot be known."
+    else:
+        yield "", f"  The total is {diagnosis.total_scope}. It is not wall energy."
+    messages = {missing.message for missing in diagnosis.missing}
+    for source in energy.sources:
+        if len(source.channels) == len(energy.domains) > 0:
+            yield "", f"  Source {source.name}: reads all of them"
+        elif source.channels:
+            yield "", f"  Source {source.name}: reads {', '.join(source.channels)}"
         else:
-            yield "", f"  {domain.channel}: {domain.kind}, kept apart"
-    total = diagnosis.total_scope
-    yield "", "  The total cannot be known." if total is None else f"  The total is {total}. It is not wall energy."
-    if diagnosis.longest_power_limit_window_s is not None:
-        yield "", f"  Longest power-limit window: {diagnosis.longest_power_limit_window_s:.3g} s"
+            yield (
+                "",
+                f"  Source {source.name}: reads none: {'see below' if source.reason in messages else source.reason}",
+            )
+
+
+def _place(diagnosis: Diagnosis, domain: Domain) -> str:
+    if diagnosis.in_total(domain):
+        return "in the total"
+    if domain.kind == "package" and not domain.counts_in:
+        return "repeats the counter of another die"
+    return "kept apart" if diagnosis.total_scope is not None or not domain.counts_in else "part of an unknown total"
+
+
+def _limits(domain: Domain) -> str:
+    limits = [
+        f"{limit.name} {limit.watts:g} W" + ("" if limit.window_s is None else f" over {limit.window_s:.3g} s")
+        for limit in domain.limits
+    ]
+    return f"; {', '.join(limits)}" if limits else ""
+
+
+def _gauge_lines(diagnosis: Diagnosis) -> Iterator[Line]:
+    yield "bold", "Read as well"
+    sources = dict.fromkeys(gauge.source for gauge in diagnosis.gauges)
+    for source in sources:
+        names = (f"{gauge.name} ({gauge.unit})" for gauge in diagnosis.gauges if gauge.source == source)
+        yield "", f"  {source}: {', '.join(names)}"
+    if not sources:
+        yield "", "  nothing"
 
 
 def _print_styled(diagnosis: Diagnosis) -> None:

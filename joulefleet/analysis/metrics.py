@@ -47,7 +47,9 @@ class TrialValues:
     energy_j: float | None
     energy_scope: str | None
     energy_source: str | None
+    energy_provenance: Literal["measured", "simulated"] | None
     energy_reason: str | None
+    sysfs_root: str | None
     energy_modelled_j: float | None
     modelled_formula: str | None
     quality: float | None
@@ -58,9 +60,10 @@ class TrialValues:
 class Basis:
     """Where the joules of a line come from. Values of two bases are never mixed."""
 
-    provenance: Literal["measured", "modelled"]
+    provenance: Literal["measured", "simulated", "modelled"]
+    """measured: by the machine's own counters; simulated: by counters in other files; modelled: by a formula."""
     scope: str | None
-    """Domains that are added up, such as package+dram; of measured energy."""
+    """Domains that are added up, such as package+dram; None of modelled energy."""
     source: str | None
     """Sensor, or formula of modelled energy."""
 
@@ -84,22 +87,24 @@ def load_trials(store: Store, study: str) -> list[TrialValues]:
 
 
 def choose_basis(pairs: Iterable[tuple[TrialValues, TrialValues]]) -> Basis | None:
-    """The basis on which both arms of most `pairs` have joules: measured if there is any such pair.
+    """The basis on which both arms of most `pairs` have joules: counted, if there is any such pair, before modelled.
 
-    None where no pair has joules on one basis.
+    Of counted joules the measured come before the simulated. None where no pair has joules on one basis.
     """
     common: Counter[Basis] = Counter()
     for teacher, student in pairs:
         common.update(_bases(teacher) & _bases(student))
-    measured = {basis: n for basis, n in common.items() if basis.provenance == "measured"}
-    candidates = measured or common
-    return max(candidates, key=lambda basis: (candidates[basis], str(basis)), default=None)
+    for provenance in ("measured", "simulated", "modelled"):
+        candidates = {basis: n for basis, n in common.items() if basis.provenance == provenance}
+        if candidates:
+            return max(candidates, key=lambda basis: (candidates[basis], str(basis)))
+    return None
 
 
 def _bases(trial: TrialValues) -> set[Basis]:
     bases = set()
-    if trial.energy_j is not None:
-        bases.add(Basis(provenance="measured", scope=trial.energy_scope, source=trial.energy_source))
+    if trial.energy_j is not None and trial.energy_provenance is not None:
+        bases.add(Basis(provenance=trial.energy_provenance, scope=trial.energy_scope, source=trial.energy_source))
     if trial.energy_modelled_j is not None:
         bases.add(Basis(provenance="modelled", scope=None, source=trial.modelled_formula))
     return bases
@@ -108,7 +113,7 @@ def _bases(trial: TrialValues) -> set[Basis]:
 def _energy(trial: TrialValues, basis: Basis | None) -> float | None:
     if basis is None or basis not in _bases(trial):
         return None
-    return _per_item(trial.energy_j if basis.provenance == "measured" else trial.energy_modelled_j, trial)
+    return _per_item(trial.energy_modelled_j if basis.provenance == "modelled" else trial.energy_j, trial)
 
 
 def _per_item(value: float | None, trial: TrialValues) -> float | None:

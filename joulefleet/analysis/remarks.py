@@ -137,6 +137,15 @@ def _energy(lines: Sequence[Line], trials: Mapping[str, Sequence[TrialValues]]) 
             level="note",
             text=f"Energy is what the CPU's own counters say ({', '.join(scopes)}), not energy at the wall.",
         )
+    if any(basis.provenance == "simulated" for basis in bases):
+        roots = sorted(
+            {str(row.sysfs_root) for of in trials.values() for row in of if row.energy_provenance == "simulated"}
+        )
+        yield Remark(
+            level="warning",
+            text=f"Simulated energy was not measured on these machines: its counters were read from files under "
+            f"{', '.join(roots)} that are not the running kernel's.",
+        )
     formulas = sorted({str(basis.source) for basis in bases if basis.provenance == "modelled"})
     if formulas:
         reasons = Counter(row.energy_reason for rows in trials.values() for row in rows if row.energy_reason)

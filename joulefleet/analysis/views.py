@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from joulefleet.analysis.study_records import StudyRecord, comparands_table, studies_table
 from joulefleet.errors import StoreError
-from joulefleet.schema import ATTEMPT_SCHEMA, SCHEMA_VERSION
-from joulefleet.store_layout import StoreLayout
+from joulefleet.schema import ADDED_IN_2, ATTEMPT_SCHEMA, SCHEMA_VERSION
+from joulefleet.store_layout import StoreLayout, rows_since
 
 VIEWS = (
     "trials",
@@ -70,9 +70,10 @@ def create_views(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, stu
     """Create every view in `connection`. Raises StoreError that names a file which is not the store's."""
     connection.execute("CREATE SCHEMA internal")
     loose, compacted, verdicts = parquet_folders(layout)
-    _create_rows(connection, "loose", loose, ATTEMPT_SCHEMA, _loose_fault())
-    _create_rows(connection, "compacted", compacted, ATTEMPT_SCHEMA, _version_fault())
-    _create_rows(connection, "verdicts", verdicts, _VERDICTS_SCHEMA, "NULL")
+    mixed = rows_since(layout) < SCHEMA_VERSION
+    _create_rows(connection, "loose", loose, ATTEMPT_SCHEMA, _loose_fault(), mixed=mixed)
+    _create_rows(connection, "compacted", compacted, ATTEMPT_SCHEMA, _version_fault(), mixed=mixed)
+    _create_rows(connection, "verdicts", verdicts, _VERDICTS_SCHEMA, "NULL", mixed=False)
     _create_table(connection, "comparands", comparands_table(studies))
     _create_table(connection, "studies", studies_table(studies))
     _create_view(connection, "attempts", query_text("attempts"))
@@ -92,8 +93,12 @@ def _create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Ta
     connection.unregister("arriving")
 
 
-def _create_rows(connection: duckdb.DuckDBPyConnection, name: str, folder: Path, schema: pa.Schema, fault: str) -> None:
+def _create_rows(
+    connection: duckdb.DuckDBPyConnection, name: str, folder: Path, schema: pa.Schema, fault: str, *, mixed: bool
+) -> None:
     """Make internal.<name> the rows of `folder`'s files, or an empty table of their types without files.
+
+    `mixed`: some files may be of an older version and lack columns, which then are null. Twice as slow.
 
     `fault` is an SQL expression over a row and its file: what is wrong with the file, or NULL. It is
     looked at in each query, so that it also meets files that arrive while the store is open.
@@ -103,10 +108,14 @@ def _create_rows(connection: duckdb.DuckDBPyConnection, name: str, folder: Path,
         return
     pattern = quoted(f"{glob_safe(str(folder))}/*.parquet")
     columns = ", ".join(f'"{column}"' for column in schema.names)
+    files = f"read_parquet({pattern}, filename = true, union_by_name = {str(mixed).lower()})"
+    if mixed:
+        _create_table(connection, f"{name}_columns", schema.empty_table())
+        files = f"(SELECT * FROM internal.{name}_columns UNION ALL BY NAME SELECT * FROM {files})"  # noqa: S608 - quoted
     complaint = f"error({quoted(FILE_FAULT)} || filename || chr(31) || ({fault}))"
     try:
         connection.execute(
-            f"CREATE VIEW internal.{name} AS SELECT {columns} FROM read_parquet({pattern}, filename = true) "  # noqa: S608 - quoted
+            f"CREATE VIEW internal.{name} AS SELECT {columns} FROM {files} "  # noqa: S608 - quoted
             f"WHERE CASE WHEN ({fault}) IS NULL THEN true ELSE {complaint} END"
         )
     except duckdb.Error as error:
@@ -139,14 +148,14 @@ def _parquet_files(folder: Path) -> list[Path]:
 
 
 def foreign_file(folder: Path, schema: pa.Schema) -> StoreError | None:
-    """The error that names the first file of `folder` which is torn or lacks columns of `schema`."""
+    """The error that names the first file of `folder` which is torn or lacks columns that every version has."""
     for path in _parquet_files(folder):
         try:
-            missing = [name for name in schema.names if name not in pq.read_schema(path).names]
+            missing = set(schema.names) - ADDED_IN_2 - set(pq.read_schema(path).names)
         except (pa.ArrowException, OSError):
             return file_error(path, "torn, or no Parquet at all")
         if missing:
-            return file_error(path, f"no file of this store (it has no column {missing[0]})")
+            return file_error(path, f"no file of this store (it has no column {min(missing)})")
     return None
 
 

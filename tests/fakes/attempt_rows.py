@@ -124,7 +124,9 @@ def write_store(
     """A store at `path` with `rows`, and with `study` as asked of `machines`."""
     for folder in ("attempts", "studies", "verdicts"):
         (path / folder).mkdir(parents=True, exist_ok=True)
-    (path / "format.json").write_text(json.dumps({"layout": 1, "store_id": "fake"}), encoding="utf-8")
+    (path / "format.json").write_text(
+        json.dumps({"layout": 1, "rows_since": SCHEMA_VERSION, "store_id": "fake"}), encoding="utf-8"
+    )
     for row in rows:
         write_attempt(path, row)
     if study is not None:

@@ -51,5 +51,7 @@ def timed(row: dict[str, Any]) -> dict[str, Any]:
     """The row with seconds and joules of its model, and noise within 1 %."""
     noise = random.Random(f"{row['model']} {row['block']}").uniform(0.99, 1.01)
     seconds = SECONDS[row["model"]] * (1 + 0.01 * row["block"]) * noise
-    measured = {"energy_j": 40 * seconds, "energy_scope": "package", "energy_source": "powercap"}
+    measured = {"energy_j": 40 * seconds, "energy_scope": "package", "energy_source": "powercap"} | {
+        "energy_provenance": "measured"
+    }
     return row | {"window_s": seconds, "cpu_seconds": seconds, "energy_reason": None} | measured

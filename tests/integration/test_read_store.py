@@ -14,7 +14,7 @@ import joulefleet
 from joulefleet.analysis import Store
 from joulefleet.analysis.views import VIEWS
 from joulefleet.errors import StoreError
-from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
+from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION
 from tests.fakes.attempt_rows import (
     attempt_row,
     failed_row,
@@ -236,7 +236,7 @@ def test_copied_attempt_is_named(tmp_path: Path) -> None:
 
 def test_attempt_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
     """With the cure, as its columns may mean something else."""
-    store = write_store(tmp_path / "store", [attempt_row(schema_version=2)])
+    store = write_store(tmp_path / "store", [attempt_row(schema_version=SCHEMA_VERSION + 1)])
     with pytest.raises(StoreError, match=r"newer Joulefleet\. Install a newer"):
         rows_of(store, "select count(*) from trials")
 

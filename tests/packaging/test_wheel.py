@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 BASE = ROOT / ".venv-base" / "bin"
 PACKAGES = ("agent", "coordinator", "joulefleet")
 
-EXTRAS = ("datasets", "psutil", "pyRAPL", "ray", "safetensors", "torch", "transformers")
+EXTRAS = ("datasets", "psutil", "pyRAPL", "pynvml", "ray", "safetensors", "torch", "transformers")
 
 
 @pytest.fixture(scope="module")

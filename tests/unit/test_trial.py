@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from joulefleet.errors import StudyError
-from joulefleet.study import Architecture, Hub, Items, SyntheticItems, Thresholds, Timing
+from joulefleet.study import Architecture, Hub, Items, SyntheticItems, Thresholds
+from joulefleet.timing import Timing
 from joulefleet.trial import (
     Cell,
     Protocol,
@@ -57,7 +58,7 @@ TRIAL = Trial(
 
 def test_ids_are_the_same_in_every_release() -> None:
     """A store of any age is resumed, not run again: this one changes with PROTOCOL_VERSION alone."""
-    assert trial_id(**IDENTITY) == "b5e76ece2c1809311dae"
+    assert trial_id(**IDENTITY) == "d6c2331c5e943f8e3273"
 
 
 @pytest.mark.parametrize(
@@ -69,9 +70,10 @@ def test_ids_are_the_same_in_every_release() -> None:
         {"repetition": 2},
         {"place": "m2"},
         {"kind": "pilot"},
-        {"protocol": replace(PROTOCOL, version=2)},
+        {"protocol": replace(PROTOCOL, version=3)},
         {"protocol": replace(PROTOCOL, regime="sustained")},
         {"protocol": replace(PROTOCOL, isolation="cold")},
+        {"protocol": replace(PROTOCOL, energy_source="pyrapl")},
         {"protocol": replace(PROTOCOL, passes=4)},
         {"protocol": replace(PROTOCOL, item_repeats=2)},
         {"protocol": replace(PROTOCOL, timing=replace(TIMING, cool_down_fixed_s=0.3))},

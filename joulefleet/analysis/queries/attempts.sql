@@ -1,4 +1,11 @@
 -- Every attempt as it was committed, trials and pilots alike. An attempt that was compacted counts once.
-SELECT * FROM internal.loose ANTI JOIN internal.compacted USING (attempt_id)
-UNION ALL
-SELECT * FROM internal.compacted
+SELECT * REPLACE (
+    -- Rows of version 1 called every counter's joules measured.
+    CASE WHEN schema_version = 1 AND energy_j IS NOT NULL THEN 'measured' ELSE energy_provenance END
+    AS energy_provenance
+)
+FROM (
+    SELECT * FROM internal.loose ANTI JOIN internal.compacted USING (attempt_id)
+    UNION ALL
+    SELECT * FROM internal.compacted
+)

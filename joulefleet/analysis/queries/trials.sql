@@ -1,4 +1,5 @@
--- One row a trial: its accepted attempt. Joules are measured ones, except in energy_modelled_j.
+-- One row a trial: its accepted attempt. Joules are those of counters, except in energy_modelled_j;
+-- energy_provenance says whether the counters were the machine's own (measured) or simulated.
 WITH based AS (
     SELECT
         *,
@@ -9,7 +10,9 @@ WITH based AS (
         SELECT *, status = 'ok' AND baseline_j IS NOT NULL AND baseline_s IS NOT NULL AS idle_known
         FROM internal.accepted
     )
-    WINDOW same_idle AS (PARTITION BY study, machine_id, block, "round", energy_scope)
+    WINDOW same_idle AS (
+        PARTITION BY study, machine_id, block, "round", energy_scope, energy_source, energy_provenance
+    )
 )
 SELECT
     -- which trial
@@ -17,7 +20,8 @@ SELECT
     -- where
     machine, machine_id, cpu_model, sockets, physical_cores, logical_cpus, memory_bytes, virtualised,
     environment, environment_id, runtime, engine, image, kernel, kernel_command_line, os, microcode,
-    governor, turbo, smt, frequency_min_mhz, frequency_max_mhz, numa_nodes, swap_bytes,
+    governor, turbo, smt, frequency_min_mhz, frequency_max_mhz, numa_nodes, energy_filter,
+    swap_bytes,
     cgroup_cpu_limit, cgroup_memory_limit_bytes, blas,
     -- what
     model, task, batch_size, threads, threads_asked, dtype, regime, isolation, weights_source,
@@ -34,12 +38,17 @@ SELECT
     -- energy
     energy_j,
     energy_j - baseline_w * window_s AS energy_net_j,
-    energy_scope, energy_source, energy_reason, energy_modelled_j, modelled_formula,
+    energy_scope, energy_source, energy_provenance, energy_reason, sysfs_root,
+    energy_modelled_j, modelled_formula,
     energy_j / nullif(items, 0) AS j_per_item,
     energy_j / nullif(tokens, 0) AS j_per_token,
     baseline_s, baseline_j, baseline_w, load_energy_j,
     -- CPU
     cpu_percent, cpu_seconds, observer_cpu_s, foreign_cpu_s, steal_s,
+    cgroup_cpu_s, cgroup_throttled_s, cgroup_peak_bytes,
+    -- how the machine was
+    temperature_baseline_c, temperature_max_c, frequency_mean_mhz, frequency_min_mhz_seen, throttle_events,
+    pressure_cpu_s, pressure_memory_s, pressure_io_s,
     -- memory
     base_rss_bytes, base_anon_bytes, base_file_bytes, peak_rss_bytes, peak_anon_bytes, peak_file_bytes,
     mean_rss_bytes, work_peak_bytes, pss_bytes, uss_bytes,

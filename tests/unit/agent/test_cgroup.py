@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import pytest
+
 from agent.cgroup import CgroupLimits, read_cgroup_limits
 
 GIB = 2**30
+MACHINES = Path(__file__).parents[2] / "machines"
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -73,17 +76,93 @@ def test_unlimited_is_none(tmp_path: Path) -> None:
     assert limits(tmp_path) == CgroupLimits(cpus=None, memory_bytes=None)
 
 
-def test_a_path_out_of_the_namespace_stays_inside_the_mount(tmp_path: Path) -> None:
-    """A group above the container's own is shown as /.. and cannot be read."""
+def test_a_group_outside_of_the_namespace_has_no_visible_limits(tmp_path: Path) -> None:
+    """It is shown as /../x: neither the mount nor a folder x below it is its own, or around it."""
     write(
         tmp_path,
         {
             "proc/self/cgroup": "0::/../../other",
             "sys/fs/cgroup/memory.max": str(GIB),
+            "sys/fs/cgroup/other/memory.max": "4096",
             "sys/memory.max": "1",
         },
     )
+    assert limits(tmp_path).memory_bytes is None
+
+
+def test_a_path_that_is_not_visible_is_not_mistaken_for_a_group_of_the_containers(tmp_path: Path) -> None:
+    """The host's system.slice is another one than that of systemd in the container."""
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/system.slice/docker-9f1c.scope",
+            "sys/fs/cgroup/memory.max": str(2 * GIB),
+            "sys/fs/cgroup/system.slice/memory.max": str(GIB),
+        },
+    )
+    assert limits(tmp_path).memory_bytes == 2 * GIB
+
+
+def test_a_group_in_a_container_is_found_by_the_end_of_its_path(tmp_path: Path) -> None:
+    """The host's part is not visible; the limits of the group and of the container both hold."""
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/docker/9f1c/inner",
+            "sys/fs/cgroup/cpu.max": "150000 100000",
+            "sys/fs/cgroup/inner/memory.max": str(GIB),
+            "sys/fs/cgroup/inner/cpu.max": "max 100000",
+        },
+    )
+    assert limits(tmp_path) == CgroupLimits(cpus=1.5, memory_bytes=GIB)
+
+
+def test_controllers_may_be_mounted_in_another_order_than_they_are_named(tmp_path: Path) -> None:
+    """Some kernels write cpuacct,cpu for the folder cpu,cpuacct, and not every container has links for each."""
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:cpuacct,cpu:/",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "50000",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
+        },
+    )
+    assert limits(tmp_path).cpus == 0.5
+
+
+def test_a_group_called_unified_is_no_hybrid(tmp_path: Path) -> None:
+    """Version 2 alone has its list of controllers at the mount."""
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/cgroup.controllers": "cpu memory",
+            "sys/fs/cgroup/memory.max": str(GIB),
+            "sys/fs/cgroup/unified/memory.max": "4096",
+        },
+    )
     assert limits(tmp_path).memory_bytes == GIB
+
+
+def test_a_path_may_hold_colons(tmp_path: Path) -> None:
+    """Kubernetes names containers cri-containerd:id in some versions."""
+    write(
+        tmp_path,
+        {"proc/self/cgroup": "0::/system.slice/pod:cri:1", "sys/fs/cgroup/system.slice/pod:cri:1/memory.max": "4096"},
+    )
+    assert limits(tmp_path).memory_bytes == 4096
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ("cgroup-v1", CgroupLimits(cpus=2.5, memory_bytes=4 * GIB)),
+        ("cgroup-v2", CgroupLimits(cpus=1.5, memory_bytes=8 * GIB)),
+    ],
+)
+def test_the_limits_of_whole_machines_are_found(machine: str, expected: CgroupLimits) -> None:
+    """A container of a hybrid host, and one whose pod sets the limit of memory."""
+    assert limits(MACHINES / machine) == expected
 
 
 def test_without_groups_there_is_no_limit(tmp_path: Path) -> None:

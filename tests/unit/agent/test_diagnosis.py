@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.diagnosis import Diagnosis, Observed, as_json, diagnose
+from agent.diagnosis import Diagnosis, EnergyCounters, Source, as_json, diagnose
+from agent.findings import Observed
 from agent.sensors.powercap import open_powercap
 from joulefleet.machine import Environment, Machine
+from joulefleet.measurement import Channel
 
 MACHINES = Path(__file__).parents[2] / "machines"
 
@@ -33,14 +35,29 @@ ENVIRONMENT = Environment(
     frequency_min_mhz=None,
     frequency_max_mhz=None,
     numa_nodes=1,
+    energy_filter=None,
     swap_bytes=0,
     cgroup_cpu_limit=None,
     cgroup_memory_limit_bytes=None,
     libraries={"torch": "2.13.0", "transformers": "5", "psutil": "7", "ray": "2.60.0"},
 )
-QUIET = Observed(
-    load_1min=0.03, steal_percent=0.0, swap_used_bytes=0, temperature_sensors=3, machine_id_is_the_images=False
-)
+QUIET = Observed(load_1min=0.03, steal_percent=0.0, swap_used_bytes=0, machine_id_is_the_images=False)
+TEMPERATURE = Channel(name="temperature/coretemp/package-id-0", unit="degC", kind="gauge", source="thermal")
+
+
+def counters(tree: str, *, own: bool = True) -> EnergyCounters:
+    """The counters of a machine of tests/machines, taken for the running kernel's."""
+    powercap = open_powercap(MACHINES / tree / "sys")
+    powercap.close()
+    return EnergyCounters(
+        domains=powercap.domains,
+        own=own,
+        longest_power_limit_window_s=powercap.longest_power_limit_window_s,
+        sources=(
+            Source(name="powercap", channels=tuple(c.name for c in powercap.channels), reason=None),
+            Source(name="pyrapl", channels=(), reason="pyRAPL cannot be imported"),
+        ),
+    )
 
 
 def diagnosis(
@@ -49,17 +66,17 @@ def diagnosis(
     environment: Environment = ENVIRONMENT,
     observed: Observed = QUIET,
     tree: str = "two-packages-with-dram",
+    own: bool = True,
+    gauges: tuple[Channel, ...] = (TEMPERATURE,),
 ) -> Diagnosis:
     """The diagnosis of a quiet bare machine, or of one that differs from it."""
-    powercap = open_powercap(MACHINES / tree / "sys")
-    powercap.close()
     return diagnose(
         machine=machine,
         environment=environment,
         observed=observed,
-        domains=powercap.domains,
-        longest_power_limit_window_s=powercap.longest_power_limit_window_s,
-        missing=powercap.missing,
+        energy=counters(tree, own=own),
+        gauges=gauges,
+        missing=(),
     )
 
 
@@ -87,7 +104,9 @@ def test_a_quiet_bare_machine_has_no_findings() -> None:
         ({"observed": replace(QUIET, load_1min=0.9)}, "load", "warning"),
         ({"observed": replace(QUIET, steal_percent=2.5)}, "steal", "warning"),
         ({"observed": replace(QUIET, swap_used_bytes=5_000_000)}, "swap", "warning"),
-        ({"observed": replace(QUIET, temperature_sensors=0)}, "thermal", "note"),
+        ({"gauges": ()}, "thermal", "note"),
+        ({"own": False}, "origin", "note"),
+        ({"environment": replace(ENVIRONMENT, energy_filter=True)}, "energy_filter", "warning"),
         ({"observed": replace(QUIET, machine_id_is_the_images=True)}, "machine_id", "warning"),
         ({"tree": "amd-single"}, "dram", "note"),
     ],
@@ -106,20 +125,34 @@ def test_what_is_not_readable_is_no_finding() -> None:
     assert diagnosis(observed=observed, environment=replace(ENVIRONMENT, governor=None, turbo=None)).findings == ()
 
 
+def test_noise_in_counters_that_nobody_can_read_is_no_finding() -> None:
+    """A virtual machine with SGX has no counters to be spoilt."""
+    filtered = replace(ENVIRONMENT, energy_filter=True)
+    topics = {f.topic for f in diagnosis(tree="no-rapl", environment=filtered).findings}
+    assert "energy_filter" not in topics
+
+
+def test_counters_of_another_kernel_are_said_to_be_simulated() -> None:
+    """Their rows are marked, and never count as measured on this machine."""
+    (finding,) = diagnosis(own=False).findings
+    assert "marked simulated" in finding.advice
+    assert as_json(diagnosis(own=False))["own"] is False
+
+
 def test_the_total_is_unknown_where_a_part_cannot_be_read() -> None:
     """No domain is in a total that cannot be known."""
-    found = diagnosis()
-    broken = (replace(found.domains[0], reason="the counter is there, but holds no number"), *found.domains[1:])
+    whole = counters("two-packages-with-dram")
+    broken = replace(whole.domains[0], reason="the counter is there, but holds no number")
     again = diagnose(
         machine=MACHINE,
         environment=ENVIRONMENT,
         observed=QUIET,
-        domains=broken,
-        longest_power_limit_window_s=None,
+        energy=replace(whole, domains=(broken, *whole.domains[1:])),
+        gauges=(),
         missing=(),
     )
     assert again.total_scope is None
-    assert not any(again.in_total(d) for d in again.domains)
+    assert not any(again.in_total(d) for d in again.energy.domains)
 
 
 def test_the_keys_of_the_json_are_stable() -> None:
@@ -129,8 +162,11 @@ def test_the_keys_of_the_json_are_stable() -> None:
         "machine",
         "environment",
         "domains",
+        "own",
+        "energy_sources",
         "total_scope",
         "longest_power_limit_window_s",
+        "gauges",
         "missing",
         "findings",
     ]
@@ -140,7 +176,15 @@ def test_the_keys_of_the_json_are_stable() -> None:
         "unit": "uJ",
         "range_uj": 262_143_328_850,
         "peak_w": 500.0,
+        "power_limits": [
+            {"name": "long_term", "watts": 205.0, "window_s": 0.999424},
+            {"name": "short_term", "watts": 246.0, "window_s": 0.001952},
+        ],
         "in_total": True,
         "readable": True,
         "reason": None,
     }
+    assert data["energy_sources"][1] == {"name": "pyrapl", "channels": (), "reason": "pyRAPL cannot be imported"}
+    assert data["gauges"] == [
+        {"name": "temperature/coretemp/package-id-0", "unit": "degC", "kind": "gauge", "source": "thermal"}
+    ]

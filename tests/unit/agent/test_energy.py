@@ -1,10 +1,11 @@
+from math import nan
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.energy import PrimaryEnergy, choose_scope, phase_energies
+from agent.energy import CounterSeries, PrimaryEnergy, choose_scope, phase_energies
 from agent.sensors.domains import Domain, DomainKind
-from joulefleet.counters import CounterReading
 from joulefleet.measurement import Energy, Phase
 
 RANGE_UJ = 262_143_328_850
@@ -25,12 +26,15 @@ PSYS = domain("psys", "psys")
 WINDOW = Phase(name="window", start_ns=0, end_ns=2 * SECOND)
 
 
-def steady(watts: float, start_uj: int = 0, seconds: int = 3) -> list[CounterReading]:
+def steady(watts: float, start_uj: int = 0, seconds: int = 3) -> list[float]:
     """One reading a second of a counter at constant power."""
-    return [
-        CounterReading(t_ns=i * SECOND, value=(start_uj + round(i * watts * 1e6)) % RANGE_UJ)
-        for i in range(seconds + 1)
-    ]
+    return [(start_uj + round(i * watts * 1e6)) % RANGE_UJ for i in range(seconds + 1)]
+
+
+def every_second(**values: list[float]) -> CounterSeries:
+    """Readings of several counters, one a second."""
+    longest = max((len(of) for of in values.values()), default=0)
+    return CounterSeries(t_ns=[i * SECOND for i in range(longest)], values=values)
 
 
 def joules(energies: tuple[Energy, ...], phase: str = "window") -> dict[str, float | None]:
@@ -44,10 +48,17 @@ def reasons(energies: tuple[Energy, ...]) -> dict[str, str | None]:
 
 
 def measured(
-    series: dict[str, list[CounterReading]], *domains: Domain, phase: Phase = WINDOW, suspended: bool = False
+    values: dict[str, list[float]], *domains: Domain, phase: Phase = WINDOW, asleep: bool = False
 ) -> tuple[Energy, ...]:
-    """The energies of one phase."""
-    return phase_energies(series, domains, [phase], source="powercap", suspended=suspended)
+    """The energies of one phase, of readings one a second."""
+    return counted(every_second(**values), *domains, phases=[phase], asleep=[phase.name] if asleep else [])
+
+
+def counted(
+    series: CounterSeries, *domains: Domain, phases: list[Phase], asleep: list[str] | None = None
+) -> tuple[Energy, ...]:
+    """The energies of several phases."""
+    return phase_energies(series, domains, phases, source="powercap", provenance="measured", asleep=asleep or [])
 
 
 def test_a_parent_domain_is_never_added_to_its_children() -> None:
@@ -80,14 +91,14 @@ def test_each_phase_has_the_energy_between_its_own_marks() -> None:
         Phase(name="load", start_ns=SECOND, end_ns=3 * SECOND),
     ]
     series = {"package-0": steady(10)}
-    energies = phase_energies(series, [PACKAGE], phases, source="powercap", suspended=False)
+    energies = counted(every_second(**series), PACKAGE, phases=phases)
     assert joules(energies, "baseline")["package"] == 10.0
     assert joules(energies, "load")["package"] == 20.0
 
 
 def test_an_unknown_part_makes_the_total_unknown_and_is_named() -> None:
     """A total is never the sum of what happened to be readable."""
-    broken = [CounterReading(t_ns=t, value=None) for t in (0, 2 * SECOND)]
+    broken = [nan, 5.0, nan, 5.0]
     energies = measured({"package-0": steady(40), "package-0/dram": broken}, PACKAGE, DRAM)
     assert joules(energies) == {"package-0": 80.0, "package-0/dram": None, "package+dram": None, "package": 80.0}
     assert str(reasons(energies)["package+dram"]).startswith("package-0/dram: ")
@@ -96,17 +107,17 @@ def test_an_unknown_part_makes_the_total_unknown_and_is_named() -> None:
 def test_a_window_under_100_ms_has_no_energy() -> None:
     """The counter is refreshed about every millisecond, without a timestamp."""
     short = Phase(name="window", start_ns=0, end_ns=99_999_999)
-    series = {"package-0": [CounterReading(t_ns=0, value=0), CounterReading(t_ns=99_999_999, value=4_000_000)]}
-    energies = measured(series, PACKAGE, phase=short)
+    series = CounterSeries(t_ns=[0, 99_999_999], values={"package-0": [0, 4_000_000]})
+    energies = counted(series, PACKAGE, phases=[short])
     assert joules(energies)["package"] is None
     assert "too short" in str(reasons(energies)["package"])
 
 
 def test_a_trial_through_a_suspend_has_no_energy() -> None:
     """Nobody knows what the machine drew while it slept."""
-    energies = measured({"package-0": steady(40)}, PACKAGE, suspended=True)
+    energies = measured({"package-0": steady(40)}, PACKAGE, asleep=True)
     assert reasons(energies) == dict.fromkeys(
-        ("package-0", "package+dram", "package"), "the machine was suspended during the trial"
+        ("package-0", "package+dram", "package"), "the machine was suspended during the phase window"
     )
 
 
@@ -114,6 +125,51 @@ def test_a_phase_whose_mark_was_not_read_has_no_energy() -> None:
     """An energy is a difference of two reads at the marks, never an interpolation."""
     late = Phase(name="window", start_ns=5, end_ns=2 * SECOND)
     assert "edge" in str(reasons(measured({"package-0": steady(40)}, PACKAGE, phase=late))["package"])
+
+
+def test_a_counter_that_stands_still_is_broken_and_not_zero() -> None:
+    """Nothing that runs draws no power; a graphics unit that is off may."""
+    uncore = domain("package-0/uncore", "uncore")
+    energies = measured({"package-0": steady(0, 77), "package-0/uncore": steady(0, 77)}, PACKAGE, uncore)
+    assert joules(energies) == {"package-0": None, "package-0/uncore": 0.0, "package+dram": None, "package": None}
+    assert "did not move" in str(reasons(energies)["package-0"])
+
+
+def test_a_reset_that_looks_like_a_wrap_in_one_counter_is_told_by_another() -> None:
+    """All counters start anew together: one of them in mid-range betrays the one that stood near its range."""
+    near = [RANGE_UJ - 40e6, RANGE_UJ - 10e6, 5e6, 35e6]
+    middle = [90e9, 90e9 + 5e6, 1e6, 6e6]
+    energies = measured({"package-0": near, "package-0/dram": middle}, PACKAGE, DRAM)
+    assert set(joules(energies).values()) == {None}
+    alone = measured({"package-0": near, "package-0/dram": steady(5)}, PACKAGE, DRAM)
+    assert joules(alone)["package-0"] == pytest.approx(45, abs=0.001)
+
+
+def test_a_platform_counter_that_misbehaves_alone_spoils_nothing_else() -> None:
+    """The platform counter leaps on some machines; only what stepped back at the same moment is doubted."""
+    leaping = [90e9, 0.0, 60e9, 0.0]
+    assert joules(measured({"package-0": steady(40), "psys": leaping}, PACKAGE, PSYS))["package-0"] == 80.0
+    wrapping = steady(40, RANGE_UJ - 30_000_000)
+    assert joules(measured({"package-0": wrapping, "psys": leaping}, PACKAGE, PSYS))["package-0"] is None
+
+
+def test_a_machine_that_draws_more_than_500_w_is_believed_once_it_was_seen() -> None:
+    """Twice the observed power is possible; without it a true 700 W would be taken for a reset."""
+    ten_a_second = CounterSeries(
+        t_ns=[i * SECOND // 10 for i in range(31)], values={"package-0": [i * 70e6 for i in range(31)]}
+    )
+    seen = counted(ten_a_second, PACKAGE, phases=[Phase(name="window", start_ns=0, end_ns=3 * SECOND)])
+    assert joules(seen)["package-0"] == pytest.approx(2100)
+    assert joules(measured({"package-0": steady(700)}, PACKAGE))["package-0"] is None
+
+
+def test_energy_of_another_root_is_simulated() -> None:
+    """What was not read from the running kernel's counters never counts as measured."""
+    energies = phase_energies(
+        every_second(**{"package-0": steady(40)}), [PACKAGE], [WINDOW], source="powercap", provenance="simulated"
+    )
+    assert {e.provenance for e in energies} == {"simulated"}
+    assert choose_scope(energies).provenance == "simulated"
 
 
 def test_a_counter_that_was_never_read_is_unknown() -> None:
@@ -139,7 +195,7 @@ def test_the_primary_scope_is_the_fullest_that_exists() -> None:
     """package+dram where there is DRAM, else package."""
     series = {"package-0": steady(40), "package-0/dram": steady(5)}
     assert choose_scope(measured(series, PACKAGE, DRAM)) == PrimaryEnergy(
-        scope="package+dram", source="powercap", joules=90.0, reason=None
+        scope="package+dram", source="powercap", provenance="measured", joules=90.0, reason=None
     )
     assert choose_scope(measured(series, domain("package-0", "package", "package"))).scope == "package"
 
@@ -159,7 +215,7 @@ def test_without_a_package_there_is_no_primary_energy(energies: tuple[Energy, ..
     assert choose_scope((*energies, modelled)).reason is not None
 
 
-@given(st.integers(1, 9), st.integers(0, RANGE_UJ - 1), st.floats(0, 400))
+@given(st.integers(1, 9), st.integers(0, RANGE_UJ - 1), st.floats(1, 400))
 def test_splitting_a_phase_conserves_energy(cut: int, start_uj: int, watts: float) -> None:
     """Two phases that meet at a mark have together the energy of the whole."""
     phases = [
@@ -168,7 +224,7 @@ def test_splitting_a_phase_conserves_energy(cut: int, start_uj: int, watts: floa
         Phase(name="window", start_ns=0, end_ns=10 * SECOND),
     ]
     series = {"package-0": steady(watts, start_uj, seconds=10)}
-    energies = phase_energies(series, [PACKAGE], phases, source="powercap", suspended=False)
+    energies = counted(every_second(**series), PACKAGE, phases=phases)
     microjoules = {e.phase: round((e.joules or 0.0) * 1e6) for e in energies if e.domain == "package-0"}
     assert all(e.joules is not None for e in energies)
     assert microjoules["baseline"] + microjoules["load"] == microjoules["window"]

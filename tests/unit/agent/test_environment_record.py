@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.energy_filter import ENERGY_FILTERING_CTL, MISC_PACKAGE_CTLS
 from agent.environment_record import read_environment
 from joulefleet.machine import Environment
+from tests.fakes.registers import write_registers
 
 MACHINES = Path(__file__).parents[2] / "machines"
 
@@ -44,6 +46,13 @@ def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     found = environment(tmp_path, "no-rapl")
     assert (found.governor, found.turbo, found.smt, found.frequency_max_mhz, found.numa_nodes) == (None,) * 5
     assert found.os is None
+
+
+def test_the_energy_filter_is_looked_for_under_the_same_root(tmp_path: Path) -> None:
+    """/dev of this very process; unknown where neither register nor flag tells."""
+    assert environment(tmp_path).energy_filter is None
+    write_registers(tmp_path / "dev", capabilities=MISC_PACKAGE_CTLS | ENERGY_FILTERING_CTL, controls=1)
+    assert environment(tmp_path).energy_filter is True
 
 
 @pytest.mark.parametrize(

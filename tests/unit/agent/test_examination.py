@@ -1,32 +1,9 @@
-import json
 from pathlib import Path
 
-import pytest
-
-from agent.diagnosis import as_json
 from agent.examination import examine
 
 MACHINES = Path(__file__).parents[2] / "machines"
 FULL = MACHINES / "two-packages-with-dram"
-
-TOTALS = {
-    "two-packages-with-dram": ["package-0", "package-0/dram", "package-1", "package-1/dram"],
-    "amd-single": ["package-0"],
-    "no-rapl": [],
-    "wraps": ["package-0", "package-0/dram"],
-    "mmio-duplicate": ["package-0"],
-    "psys-first": ["package-0"],
-    "gaps-in-numbers": ["package-0", "package-0/dram", "package-1", "package-1/dram"],
-    "unreadable-range": ["package-0", "package-0/dram"],
-}
-
-
-@pytest.mark.parametrize("tree", sorted(TOTALS))
-def test_every_tree_is_examined_and_its_total_named(tree: str, tmp_path: Path) -> None:
-    """Whatever the tree, the answer is plain JSON that names what adds up."""
-    found = examine(MACHINES / tree / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
-    data = json.loads(json.dumps(as_json(found)))
-    assert [d["name"] for d in data["domains"] if d["in_total"]] == TOTALS[tree]
 
 
 def test_what_is_seen_now_is_read_from_proc(tmp_path: Path) -> None:
@@ -46,7 +23,36 @@ def test_a_machine_without_anything_is_still_examined(tmp_path: Path) -> None:
         "energy (RAPL)",
         "CPU time of the machine",
         "memory available",
+        "pressure on cpu, memory, io",
     }
+
+
+def test_what_else_can_be_read_is_listed_by_source(tmp_path: Path) -> None:
+    """Temperature, clock and throttling of one machine; pressure and control group of another."""
+    bare = examine(FULL / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+    grouped = MACHINES / "cgroup-v2"
+    inside = examine(grouped / "sys", grouped / "proc", etc_root=tmp_path, root=tmp_path, environ={}, pid=4343)
+    assert {g.source for g in bare.gauges} == {"thermal", "frequency", "throttling"}
+    assert {"pressure", "cgroup"} <= {g.source for g in inside.gauges}
+    assert all(g.unit for g in (*bare.gauges, *inside.gauges))
+
+
+def test_a_gauge_that_holds_no_number_is_missing(tmp_path: Path) -> None:
+    """Its file is there, so it would be taken for readable."""
+    found = examine(MACHINES / "garbage/sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+    assert found.gauges == ()
+    assert "temperature/x86_pkg_temp/thermal_zone0" in {m.what for m in found.missing if m.why == "unreadable"}
+    assert "thermal" in {f.topic for f in found.findings}
+
+
+def test_each_energy_source_says_what_it_reads_or_why_nothing(tmp_path: Path) -> None:
+    """A study may name either; the default source's reasons stand among what is missing."""
+    found = examine(FULL / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+    powercap, pyrapl = found.energy.sources
+    assert (powercap.name, len(powercap.channels), powercap.reason) == ("powercap", 4, None)
+    assert (pyrapl.name, pyrapl.channels) == ("pyrapl", ())
+    assert "/sys alone" in (pyrapl.reason or "")
+    assert not any("pyRAPL" in m.what for m in found.missing)
 
 
 def test_a_container_with_its_images_own_id_is_found(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agent.recorder import Recorder
+from math import isnan
+
+from agent.recorder import RAW_READINGS, Recorder
 from agent.sensors import Missing, Raw
 from joulefleet.measurement import Channel
 
@@ -83,9 +85,9 @@ def test_a_mark_reads_everything_at_one_time() -> None:
         recorder.add(CountingSensor(name), period_s=60.0)
     clock.now = 12_345
     assert recorder.mark() == recorder.last_ns == 12_345
-    assert [(r.channel.name, r.t_ns, r.value) for r in recorder.readings()] == [
-        ("a", (12_345,), (1.0,)),
-        ("b", (12_345,), (1.0,)),
+    assert [(r.channel.name, list(r.t_ns), list(r.value)) for r in recorder.readings()] == [
+        ("a", [12_345], [1.0]),
+        ("b", [12_345], [1.0]),
     ]
 
 
@@ -96,3 +98,36 @@ def test_closing_closes_every_sensor() -> None:
         recorder.add(sensor, period_s=1.0)
     recorder.close()
     assert all(sensor.closed for sensor in sensors)
+
+
+def test_a_long_recording_is_decoded_on_the_way() -> None:
+    """The oldest bytes become numbers while it runs, a few at a time, and none is lost or changed."""
+    clock, sensor = Clock(), CountingSensor()
+    recorder = Recorder(clock)
+    recorder.add(sensor, period_s=1.0)
+    count = 3 * RAW_READINGS
+    for second in range(1, count + 1):
+        clock.now = second * 1_000_000_000
+        recorder.poll()
+    assert len(recorder._tracks[0]._raw) <= RAW_READINGS + 64
+    (readings,) = recorder.readings()
+    assert list(readings.value) == list(range(1, count + 1))
+    assert list(readings.t_ns) == [second * 1_000_000_000 for second in range(1, count + 1)]
+
+
+def test_a_failed_read_is_not_a_number() -> None:
+    """NaN, which no sum takes for a value."""
+    recorder, sensor = Recorder(Clock()), CountingSensor()
+    sensor.read = lambda: (None,)  # type: ignore[method-assign]  # a sensor that fails
+    recorder.add(sensor, period_s=1.0)
+    recorder.mark()
+    assert isnan(recorder.readings()[0].value[0])
+
+
+def test_a_sensor_that_found_nothing_is_closed_at_once() -> None:
+    """It has no channel, so there is nothing to poll."""
+    recorder, sensor = Recorder(Clock()), CountingSensor()
+    sensor.channels = ()  # type: ignore[assignment]  # as on a machine without it
+    recorder.add(sensor, period_s=1.0)
+    recorder.mark()
+    assert (sensor.closed, sensor.reads, recorder.readings()) == (True, 0, [])

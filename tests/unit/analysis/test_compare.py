@@ -53,6 +53,33 @@ def test_measured_energy_names_its_scope(tmp_path: Path) -> None:
     assert "not energy at the wall" in texts(comparison, "note")
 
 
+def test_simulated_energy_is_never_called_measured(tmp_path: Path) -> None:
+    """Counters that were not the machine's own have a basis of their own and a warning."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"energy_provenance": "simulated", "sysfs_root": "/simulated"}
+
+    comparison = compared(tmp_path, one_pair(), change)
+    basis = line_of(comparison, "energy").basis
+    assert basis is not None
+    assert basis.provenance == "simulated"
+    assert "not measured on these machines" in texts(comparison, "warning")
+    assert "/simulated" in texts(comparison, "warning")
+    assert "not energy at the wall" not in texts(comparison, "note")
+
+
+def test_measured_and_simulated_joules_are_not_mixed(tmp_path: Path) -> None:
+    """A block of simulated counters does not count among the measured ones."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return row | ({"energy_provenance": "simulated"} if row["block"] <= 3 else {})
+
+    line = line_of(compared(tmp_path, one_pair(), change), "energy")
+    assert line.basis is not None
+    assert line.basis.provenance == "measured"
+    assert line.ratio.n_blocks == 2
+
+
 def test_unmeasured_energy_is_modelled_throughout(tmp_path: Path) -> None:
     """Where one arm has no measured joules, both arms' are modelled, and the basis says so."""
 

@@ -8,10 +8,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from joulefleet.analysis import Store
 from joulefleet.errors import StoreError
+from joulefleet.schema import ADDED_IN_2, ATTEMPT_SCHEMA, attempt_table
 from tests.fakes.attempt_rows import attempt_row, write_store
 
 ENDLESS = "select count(*) from range(10000000000) a, range(10000000000) b"
@@ -89,3 +91,15 @@ def test_reading_leaves_nothing_behind(tmp_path: Path) -> None:
     with Store.open(path) as store:
         store.arrow("from trials")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_rows_of_the_first_version_are_read_beside_newer_ones(tmp_path: Path) -> None:
+    """What they lack is null, and their joules are called as they called them."""
+    path = write_store(tmp_path / "s", [attempt_row(trial_id="new", energy_provenance="simulated", energy_j=2.0)])
+    old = attempt_row(trial_id="old", schema_version=1, energy_j=1.0)
+    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_IN_2]
+    pq.write_table(attempt_table(old).select(lacking), path / "attempts" / f"{old['attempt_id']}.parquet")
+    (path / "format.json").write_text(json.dumps({"layout": 1, "store_id": "fake"}), encoding="utf-8")
+    with Store.open(path) as store:
+        rows = store.arrow("select trial_id, energy_provenance, sysfs_root from trials order by 1").to_pylist()
+    assert [tuple(row.values()) for row in rows] == [("new", "simulated", None), ("old", "measured", None)]

@@ -34,9 +34,16 @@ def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
 
 def test_measured_energy_names_its_scope_in_the_line(tmp_path: Path) -> None:
     """Joules of what."""
-    text = text_of(tmp_path, energy_j=10.0, energy_scope="package+dram")
+    text = text_of(tmp_path, energy_j=10.0, energy_scope="package+dram", energy_provenance="measured")
     assert "energy an item, package+dram" in text
     assert "modelled" not in text
+    assert "simulated" not in text
+
+
+def test_simulated_energy_says_so_in_the_line(tmp_path: Path) -> None:
+    """It is nobody's measurement, whatever it is the sum of."""
+    text = text_of(tmp_path, energy_j=10.0, energy_scope="package", energy_provenance="simulated")
+    assert "energy an item, package simulated" in text
 
 
 def test_failed_proof_stands_above_everything(tmp_path: Path) -> None:

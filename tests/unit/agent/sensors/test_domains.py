@@ -1,23 +1,20 @@
 from pathlib import Path
 
-from agent.sensors.domains import Domain, Zone, domains_of, total_scope
+from agent.sensors.domains import Domain, PowerLimit, Zone, domains_of, longest_window_s, total_scope
+
+LONG_TERM = PowerLimit(name="long_term", watts=205.0, window_s=0.999424)
+SHORT_TERM = PowerLimit(name="short_term", watts=246.0, window_s=0.001952)
+PEAK_POWER = PowerLimit(name="peak_power", watts=614.0, window_s=None)
 
 
-def zone(folder: str, name: str | None) -> Zone:
-    """A zone as it is found, of which only folder and name matter here."""
-    return Zone(
-        zone=folder,
-        path=Path("/nowhere"),
-        name=name,
-        range_uj=262_143_328_850,
-        power_limits_uw=(),
-        time_windows_us=(),
-    )
+def zone(folder: str, name: str | None, *limits: PowerLimit) -> Zone:
+    """A zone as it is found, of which folder, name and limits matter here."""
+    return Zone(zone=folder, path=Path("/nowhere"), name=name, range_uj=262_143_328_850, limits=limits)
 
 
-def domains(*zones: Zone, mirrored_dies: bool = False) -> dict[str, Domain]:
+def domains(*zones: Zone, mirrored: tuple[str, ...] = ()) -> dict[str, Domain]:
     """The domains of `zones` by channel."""
-    return {domain.channel: domain for domain, _ in domains_of(zones, mirrored_dies=mirrored_dies)}
+    return {domain.channel: domain for domain, _ in domains_of(zones, mirrored=mirrored)}
 
 
 DIES = (
@@ -28,16 +25,76 @@ DIES = (
 )
 
 
-def test_the_dies_of_an_intel_package_add_up() -> None:
-    """Each die of Cascade Lake-AP has a counter of its own."""
+def zone_of_die(die: int) -> Zone:
+    """A die of package 0."""
+    return zone(f"intel-rapl:{die}", f"package-0-die-{die}")
+
+
+def zone_of_dram(die: int) -> Zone:
+    """The memory inside its folder."""
+    return zone(f"intel-rapl:{die}:0", "dram")
+
+
+def test_dies_with_counters_of_their_own_add_up() -> None:
+    """As those of Cascade Lake-AP."""
     assert all("package" in d.counts_in for d in domains(*DIES).values())
 
 
 def test_dies_that_mirror_one_counter_count_once() -> None:
-    """On AMD the lowest die of each package stands for it; the others keep rows of their own."""
-    found = domains(*DIES, mirrored_dies=True)
+    """The lowest die of each package stands for it; the others keep rows of their own."""
+    found = domains(*DIES, mirrored=("0", "1"))
     assert {d.channel for d in found.values() if "package" in d.counts_in} == {"package-0-die-0", "package-1-die-0"}
     assert len(found) == 4
+
+
+def test_one_package_may_mirror_while_another_does_not() -> None:
+    """What is known of one package says nothing of the next."""
+    found = domains(*DIES, mirrored=("1",))
+    assert {d.channel for d in found.values() if "package" in d.counts_in} == {
+        "package-0-die-0",
+        "package-0-die-1",
+        "package-1-die-0",
+    }
+
+
+def test_the_memory_beside_a_mirrored_die_is_in_no_total() -> None:
+    """Where the dies repeat their package, the zones inside them repeat its memory."""
+    zones = [one for n in range(2) for one in (zone_of_die(n), zone_of_dram(n))]
+    scopes = {d.channel: sorted(d.counts_in) for d in domains(*zones, mirrored=("0",)).values()}
+    assert scopes == {
+        "package-0-die-0": ["package", "package+dram"],
+        "package-0-die-0/dram": ["package+dram"],
+        "package-0-die-1": [],
+        "package-0-die-1/dram": [],
+    }
+
+
+def test_the_peak_is_the_largest_limit_and_at_least_500_w() -> None:
+    """A small limit hides no wrap; a large one, for a moment, is what a domain may draw."""
+    found = domains(
+        zone("intel-rapl:0", "package-0", LONG_TERM, SHORT_TERM),
+        zone("intel-rapl:1", "package-1", LONG_TERM, PEAK_POWER),
+        zone("intel-rapl:2", "package-2"),
+    )
+    assert [d.peak_w for d in found.values()] == [500.0, 614.0, 500.0]
+
+
+def test_the_limits_of_a_repeated_zone_hold_as_well() -> None:
+    """The mmio zone's energy is dropped, its limits are not; an equal limit is named once."""
+    found = domains(
+        zone("intel-rapl:0", "package-0", LONG_TERM, SHORT_TERM),
+        zone("intel-rapl-mmio:0", "package-0", LONG_TERM, PEAK_POWER),
+    )
+    assert found["package-0"].limits == (LONG_TERM, SHORT_TERM, PEAK_POWER)
+    assert found["package-0"].peak_w == 614.0
+
+
+def test_the_longest_window_is_that_of_any_limit() -> None:
+    """A limit without a window has none to give."""
+    found = domains(zone("intel-rapl:0", "package-0", SHORT_TERM, PEAK_POWER), zone("intel-rapl:1", "psys", LONG_TERM))
+    assert longest_window_s(found.values()) == 0.999424
+    assert longest_window_s([found["package-0"]]) == 0.001952
+    assert longest_window_s([]) is None
 
 
 def test_dram_of_only_some_packages_is_in_no_total() -> None:
@@ -60,7 +117,7 @@ def test_the_mmio_zone_gives_way_whatever_the_order() -> None:
         [zone("intel-rapl-mmio:0", "package-0"), zone("intel-rapl:0", "package-0")],
         [zone("intel-rapl:0", "package-0"), zone("intel-rapl-mmio:0", "package-0")],
     ):
-        ((_, kept),) = domains_of(zones, mirrored_dies=False)
+        ((_, kept),) = domains_of(zones, mirrored=())
         assert kept.zone == "intel-rapl:0"
 
 

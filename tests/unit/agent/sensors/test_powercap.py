@@ -4,19 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from agent.energy import choose_scope, phase_energies
+from agent.energy import choose_scope
+from agent.sensors.domains import PowerLimit
 from agent.sensors.powercap import PowercapSensor, open_powercap
-from agent.sensors.powercap_tree import dies_are_mirrored
-from joulefleet.counters import CounterReading
-from joulefleet.measurement import Phase
+from tests.fakes.counter_energies import energies_of
+from tests.fakes.mounts import write_mounts
 
 MACHINES = Path(__file__).parents[3] / "machines"
+PROC = MACHINES / "two-packages-with-dram/proc"
 TREE = "devices/virtual/powercap/intel-rapl"
+
+CopyMachine = Callable[[str], Path]
 
 
 def sensor(machine: str) -> PowercapSensor:
     """The sensor opened on a machine of tests/machines."""
-    return open_powercap(MACHINES / machine / "sys")
+    return open_powercap(MACHINES / machine / "sys", PROC)
 
 
 def parts(powercap: PowercapSensor, scope: str) -> list[str]:
@@ -52,12 +55,6 @@ def test_core_is_kept_apart_on_amd() -> None:
     assert parts(powercap, "package+dram") == []
 
 
-def test_the_vendor_tells_whether_dies_repeat_their_packages_counter() -> None:
-    """AMD's do, Intel's are counters of their own."""
-    assert dies_are_mirrored(MACHINES / "amd-single/sys")
-    assert not dies_are_mirrored(MACHINES / "two-packages-with-dram/sys")
-
-
 def test_psys_is_never_added_though_it_comes_first() -> None:
     """The zone numbered 0 is psys here: names tell, not numbers."""
     powercap = sensor("psys-first")
@@ -83,34 +80,38 @@ def test_gaps_in_the_numbers_hide_no_zone() -> None:
 
 
 def test_the_mmio_repetition_counts_once() -> None:
-    """intel-rapl-mmio repeats package-0: its energy is dropped, its higher power limit still holds."""
+    """intel-rapl-mmio repeats package-0: its energy is dropped, its lower power limit is not."""
     powercap = sensor("mmio-duplicate")
     assert [d.channel for d in powercap.domains] == ["package-0", "package-0/core", "package-0/uncore"]
     assert powercap.decode(powercap.read())[0] == 7777777777
-    assert powercap.domains[0].peak_w == 600.0
+    assert [limit.watts for limit in powercap.domains[0].limits] == [28.0, 64.0, 15.0]
 
 
-def test_the_peak_is_twice_the_largest_limit_and_at_least_500_w() -> None:
-    """A limit bounds an average, so the peak lies above it; a small limit hides no wrap."""
-    assert {d.channel: d.peak_w for d in sensor("two-packages-with-dram").domains} == {
-        "package-0": 500.0,
-        "package-0/dram": 500.0,
-        "package-1": 500.0,
-        "package-1/dram": 500.0,
-    }
+def test_the_dies_of_cascade_lake_ap_add_up_with_their_memory() -> None:
+    """Their counters differ, so each is one of its own."""
+    powercap = sensor("cascade-lake-ap")
+    dies = [f"package-{package}-die-{die}" for package in (0, 1) for die in (0, 1)]
+    assert parts(powercap, "package") == dies
+    assert parts(powercap, "package+dram") == [channel for die in dies for channel in (die, f"{die}/dram")]
 
 
-def test_the_longest_power_limit_window_is_read_in_seconds() -> None:
-    """27,983,872 µs is the usual 28 s; without limits it is None."""
-    assert sensor("psys-first").longest_power_limit_window_s == 27.983872
+def test_the_dies_of_amds_first_zen_servers_count_once() -> None:
+    """Their counters agree, so one of each package is added, and all keep rows of their own."""
+    powercap = sensor("amd-multi-die-mirrored")
+    assert parts(powercap, "package") == ["package-0-die-0", "package-1-die-0"]
+    assert sum(d.kind == "package" for d in powercap.domains) == 8
+
+
+def test_the_power_limits_are_read_with_their_names_and_windows() -> None:
+    """A limit of 0 is none; without limits there is no window."""
+    limits = {d.channel: d.limits for d in sensor("two-packages-with-dram").domains}
+    assert limits["package-1"] == (
+        PowerLimit(name="long_term", watts=205.0, window_s=0.999424),
+        PowerLimit(name="short_term", watts=246.0, window_s=0.001952),
+    )
+    assert limits["package-1/dram"] == ()
+    assert sensor("two-packages-with-dram").longest_power_limit_window_s == 0.999424
     assert sensor("amd-single").longest_power_limit_window_s is None
-
-
-def test_a_time_window_that_was_never_set_is_left_out(copy_machine: Callable[[str], Path]) -> None:
-    """A field of all ones would mean a warm-up of days."""
-    root = copy_machine("psys-first")
-    (root / TREE / "intel-rapl:1/constraint_0_time_window_us").write_text("3670016000000\n")
-    assert open_powercap(root).longest_power_limit_window_s == 27.983872
 
 
 def test_an_unreadable_range_is_none_and_said() -> None:
@@ -121,92 +122,53 @@ def test_an_unreadable_range_is_none_and_said() -> None:
 
 
 @pytest.mark.parametrize("place", ["class", "devices"])
-def test_either_place_of_the_tree_suffices(copy_machine: Callable[[str], Path], place: str) -> None:
+def test_either_place_of_the_tree_suffices(copy_machine: CopyMachine, place: str) -> None:
     """A tree without links, found in class/powercap or in devices/virtual/powercap: the same domains."""
     root = copy_machine("two-packages-with-dram")
     shutil.rmtree(root / "class/powercap")
     if place == "class":
         (root / "devices/virtual/powercap").rename(root / "class/powercap")
-    assert open_powercap(root).domains == sensor("two-packages-with-dram").domains
+    assert open_powercap(root, PROC).domains == sensor("two-packages-with-dram").domains
 
 
-def test_a_machine_without_rapl_says_absent_with_a_cure() -> None:
-    """No tree at all: absent, and what to do."""
-    (missing,) = sensor("no-rapl").missing
-    assert missing.why == "absent"
-    assert "modprobe intel_rapl_msr" in missing.cure
-    assert sensor("no-rapl").read() == ()
-
-
-def test_a_root_that_is_no_folder_is_absent(tmp_path: Path) -> None:
-    """A wrong root is said, not raised."""
-    (missing,) = open_powercap(tmp_path / "nowhere").missing
-    assert missing.why == "absent"
-    assert "no folder" in missing.message
-
-
-def test_a_driver_that_is_not_loaded_is_told_by_perf(copy_machine: Callable[[str], Path]) -> None:
-    """Its own counter of the package proves that only the driver is missing."""
-    root = copy_machine("no-rapl")
-    events = root / "bus/event_source/devices/power/events"
-    events.mkdir(parents=True)
-    (events / "energy-pkg").write_text("event=0x02\n")
-    (missing,) = open_powercap(root).missing
-    assert (missing.why, missing.cure) == ("absent", "Load it: sudo modprobe intel_rapl_msr")
-
-
-def test_a_tree_covered_by_a_container_runtime_is_masked(copy_machine: Callable[[str], Path]) -> None:
-    """The kernel's links are there, but lead into an empty folder."""
-    root = copy_machine("two-packages-with-dram")
-    nested = root / "devices/virtual/powercap"
-    nested.rename(root / "hidden")
-    nested.mkdir()
-    (missing,) = open_powercap(root).missing
-    assert missing.why == "masked"
-    assert "/sys:/host/sys:ro" in missing.cure
-
-
-def test_a_counter_of_letters_is_unreadable(copy_machine: Callable[[str], Path]) -> None:
+def test_a_counter_of_letters_is_unreadable(copy_machine: CopyMachine) -> None:
     """Garbage is no number, and the total with it is unknown."""
     root = copy_machine("two-packages-with-dram")
     (root / TREE / "intel-rapl:1/energy_uj").write_text("12a4\n")
-    powercap = open_powercap(root)
+    powercap = open_powercap(root, PROC)
     assert [m.why for m in powercap.missing] == ["unreadable"]
     assert [c.name for c in powercap.channels] == ["package-0", "package-0/dram", "package-1/dram"]
     assert {d.channel for d in powercap.domains if d.reason} == {"package-1"}
-    energies = phase_energies({}, powercap.domains, [_WINDOW], source="powercap", suspended=False)
-    assert choose_scope(energies).joules is None
+    assert choose_scope(energies_of(powercap)).joules is None
 
 
-def test_a_package_without_a_name_makes_the_total_unknown(copy_machine: Callable[[str], Path]) -> None:
+def test_a_package_without_a_name_makes_the_total_unknown(copy_machine: CopyMachine) -> None:
     """What it counts is unknown, so no sum may pass it over in silence."""
     root = copy_machine("amd-single")
     (root / TREE / "intel-rapl:0/name").unlink()
-    powercap = open_powercap(root)
+    powercap = open_powercap(root, PROC)
     nameless = next(d for d in powercap.domains if d.channel == "intel-rapl:0")
     assert nameless.reason is not None
     assert "package" in nameless.counts_in
 
 
-@pytest.mark.parametrize("field", [b"", b"-5\n", b"1_000\n", b"+7", b"0x10", "٣".encode(), None])
+@pytest.mark.parametrize(
+    "field", [b"", b"-5\n", b"1_000\n", b"+7", b"0x10", "٣".encode(), b"1" * 32, b"\xff\xfe", None]
+)
 def test_what_is_not_a_plain_number_decodes_to_none(field: bytes | None) -> None:
     """Only digits are a counter."""
     assert sensor("amd-single").decode((field, b"7\n")) == (None, 7)
 
 
-def test_a_counter_that_wraps_in_the_window_gives_the_true_energy(copy_machine: Callable[[str], Path]) -> None:
+def test_a_counter_that_wraps_in_the_window_gives_the_true_energy(copy_machine: CopyMachine) -> None:
     """Read before and after the wrap through the same kept descriptors."""
     root = copy_machine("wraps")
-    powercap = open_powercap(root)
+    powercap = open_powercap(root, PROC)
     before = powercap.decode(powercap.read())
     (root / TREE / "intel-rapl:0/energy_uj").write_text("41000000\n")
     (root / TREE / "intel-rapl:0/intel-rapl:0:0/energy_uj").write_text("1500000\n")
     after = powercap.decode(powercap.read())
-    series = {
-        channel.name: [CounterReading(t_ns=0, value=a), CounterReading(t_ns=1_000_000_000, value=b)]
-        for channel, a, b in zip(powercap.channels, before, after, strict=True)
-    }
-    energies = phase_energies(series, powercap.domains, [_WINDOW], source="powercap", suspended=False)
+    energies = energies_of(powercap, before, after)
     assert {e.domain: e.joules for e in energies} == {
         "package-0": 42.0,
         "package-0/dram": 2.0,
@@ -215,12 +177,85 @@ def test_a_counter_that_wraps_in_the_window_gives_the_true_energy(copy_machine: 
     }
 
 
+@pytest.mark.parametrize("content", ["many\n", "0\n", "", "-1\n", "9" * 400, "\x00\x01\x02"])
+def test_a_range_that_is_no_number_or_0_is_unknown(copy_machine: CopyMachine, content: str) -> None:
+    """Then a step back is unknown, never a wrap."""
+    root = copy_machine("amd-single")
+    (root / TREE / "intel-rapl:0/max_energy_range_uj").write_text(content)
+    powercap = open_powercap(root, PROC)
+    assert powercap.domains[0].range_uj is None
+    assert [m.what for m in powercap.missing] == ["range of package-0"]
+    reasons = {e.domain: e.reason for e in energies_of(powercap, (1000, 1000), (900, 2000))}
+    assert reasons["package-0"] == "the counter stepped back, and its range is unknown"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "limits"),
+    [
+        ("enabled", "0\n", []),
+        ("constraint_0_power_limit_uw", "0\n", [("short_term", 246.0, 0.001952)]),
+        ("constraint_0_power_limit_uw", "many\n", [("short_term", 246.0, 0.001952)]),
+        ("constraint_0_power_limit_uw", "9" * 20, [("short_term", 246.0, 0.001952)]),
+        ("constraint_1_time_window_us", "soon\n", [("long_term", 205.0, 0.999424), ("short_term", 246.0, None)]),
+        (
+            "constraint_0_time_window_us",
+            "3670016000000\n",
+            [("long_term", 205.0, None), ("short_term", 246.0, 0.001952)],
+        ),
+        (
+            "constraint_0_name",
+            "\x1b[31m",
+            [("constraint_0", 205.0, 0.999424), ("short_term", 246.0, 0.001952)],
+        ),
+    ],
+)
+def test_a_limit_that_is_none_is_left_out(
+    copy_machine: CopyMachine, file: str, content: str, limits: list[tuple[str, float, float | None]]
+) -> None:
+    """Switched off, 0 or no number: no limit. A window that was never set would mean a warm-up of days."""
+    root = copy_machine("two-packages-with-dram")
+    (root / TREE / "intel-rapl:0" / file).write_text(content)
+    found = open_powercap(root, PROC).domains[0].limits
+    assert [(limit.name, limit.watts, limit.window_s) for limit in found] == limits
+
+
+@pytest.mark.parametrize("name", ["package-0\x1b[2J", "", "\0\0", "package 0", "x" * 1000])
+def test_a_name_that_the_kernel_does_not_give_is_unknown(copy_machine: CopyMachine, name: str) -> None:
+    """It would be printed to terminals and stored in rows; the folder's name stands in for it."""
+    root = copy_machine("amd-single")
+    (root / TREE / "intel-rapl:0/name").write_text(name)
+    powercap = open_powercap(root, PROC)
+    assert [d.channel for d in powercap.domains] == ["intel-rapl:0", "intel-rapl:0/core"]
+    assert powercap.domains[0].reason is not None
+
+
+def test_a_tree_of_garbage_is_read_for_what_is_good_in_it() -> None:
+    """One package counts; the total with the others is unknown, and each says why."""
+    powercap = sensor("garbage")
+    assert [c.name for c in powercap.channels] == ["package-0"]
+    assert powercap.decode(powercap.read()) == (5_000_000_000,)
+    assert {d.channel for d in powercap.domains if d.reason} >= {"package-1", "package-2", "package-3", "intel-rapl:4"}
+    assert choose_scope(energies_of(powercap, (0,), (40_000_000,))).joules is None
+
+
+def test_counters_of_an_ordinary_folder_are_not_the_kernels_own() -> None:
+    """What they say is no measurement of this machine."""
+    assert not sensor("two-packages-with-dram").own
+
+
+@pytest.mark.parametrize("covered", [False, True])
+def test_counters_in_a_sysfs_are_the_kernels_own(copy_machine: CopyMachine, tmp_path: Path, *, covered: bool) -> None:
+    """All of them: one that another mount covers makes the whole no measurement."""
+    root = copy_machine("two-packages-with-dram")
+    mounts = [("/", "ext4"), (str(root), "sysfs")]
+    if covered:
+        mounts.append((str(root / TREE / "intel-rapl:1/energy_uj"), "ext4"))
+    assert open_powercap(root, write_mounts(tmp_path / "proc", *mounts)).own is not covered
+
+
 def test_a_closed_sensor_reads_none() -> None:
     """A descriptor's number may be another file's by then: it is not read again."""
     powercap = sensor("amd-single")
     powercap.close()
     powercap.close()
     assert powercap.read() == (None, None)
-
-
-_WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)

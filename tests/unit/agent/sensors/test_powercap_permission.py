@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.energy import choose_scope, phase_energies
+from agent.energy import CounterSeries, choose_scope, phase_energies
 from agent.sensors.powercap import open_powercap
 from joulefleet.measurement import Phase
 
@@ -37,7 +37,13 @@ def seen_by_another_user(root: Path) -> dict[str, object]:
             if os.geteuid() == 0:
                 os.setuid(NOBODY)
             powercap = open_powercap(root)
-            energies = phase_energies({}, powercap.domains, [WINDOW], source="powercap", suspended=False)
+            energies = phase_energies(
+                CounterSeries(t_ns=(), values={}),
+                powercap.domains,
+                [WINDOW],
+                source="powercap",
+                provenance="measured",
+            )
             found = {
                 "missing": [(m.what, m.why, m.message, m.cure) for m in powercap.missing],
                 "domains": [d.channel for d in powercap.domains],
@@ -64,6 +70,52 @@ def test_counters_that_only_root_may_read_are_not_permitted(root: Path) -> None:
     assert what == "energy of package-0, package-0/dram, package-1, package-1/dram"
     assert "may not read" in message
     assert "root" in cure
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "devices/virtual/powercap",
+        "devices/virtual/powercap/intel-rapl",
+        "devices/virtual",
+        "class",
+        ".",
+    ],
+)
+def test_a_folder_that_may_not_be_entered_is_not_permitted(root: Path, closed: str) -> None:
+    """Not absent, and not masked, though the links to what it holds seem to lead nowhere."""
+    if closed != "class":
+        shutil.rmtree(root / "class/powercap")
+    else:
+        shutil.rmtree(root / "devices/virtual/powercap")
+    (root / closed).chmod(0o000)
+    found = seen_by_another_user(root)
+    (root / closed).chmod(0o755)
+    assert isinstance(found["missing"], list)
+    ((_, why, message, cure),) = found["missing"]
+    assert why == "not_permitted"
+    assert "may not look into it" in message
+    assert "root" in cure
+
+
+def test_links_into_a_folder_that_may_not_be_entered_are_no_mask(root: Path) -> None:
+    """A container's mask has another cure."""
+    (root / "devices/virtual/powercap").chmod(0o000)
+    found = seen_by_another_user(root)
+    (root / "devices/virtual/powercap").chmod(0o755)
+    assert isinstance(found["missing"], list)
+    assert [why for _, why, _, _ in found["missing"]] == ["not_permitted"]
+
+
+def test_one_closed_zone_is_not_left_out_in_silence(root: Path) -> None:
+    """Its package is part of a total that then nobody knows."""
+    zone = root / "devices/virtual/powercap/intel-rapl/intel-rapl:1"
+    zone.chmod(0o000)
+    found = seen_by_another_user(root)
+    zone.chmod(0o755)
+    assert "intel-rapl:1" in str(found["domains"])
+    assert isinstance(found["missing"], list)
+    assert {why for _, why, _, _ in found["missing"]} == {"not_permitted"}
 
 
 def test_counters_that_may_not_be_read_have_domains_without_channels(root: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,128 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the doctor says of one tree."""
+
+    scope: str | None
+    total: list[str]
+    """The domains that it is the sum of."""
+    unreadable: list[str]
+    why_missing: list[str]
+    """Of energy counters."""
+
+
+TWO = ["package-0", "package-0/dram", "package-1", "package-1/dram"]
+ABSENT = Expected(None, [], [], ["absent"])
+EXPECTED = {
+    "amd-multi-die-mirrored": Expected("package", ["package-0-die-0", "package-1-die-0"], [], []),
+    "amd-single": Expected("package", ["package-0"], [], []),
+    "cascade-lake-ap": Expected(
+        "package+dram",
+        [f"package-{package}-die-{die}{part}" for package in (0, 1) for die in (0, 1) for part in ("", "/dram")],
+        [],
+        [],
+    ),
+    "cgroup-v1": ABSENT,
+    "cgroup-v2": ABSENT,
+    "gaps-in-numbers": Expected("package+dram", TWO, [], []),
+    "garbage": Expected(
+        None,
+        [],
+        [
+            "intel-rapl:4",
+            "intel-rapl:5",
+            "intel-rapl:8",
+            "package-0/dram",
+            "package-1",
+            "package-1/dram",
+            "package-2",
+            "package-3",
+            "package-7",
+            "psys",
+        ],
+        ["absent", "unreadable"],
+    ),
+    "masked-by-container": Expected(None, [], [], ["masked"]),
+    "mmio-duplicate": Expected("package", ["package-0"], [], []),
+    "no-rapl": ABSENT,
+    # git keeps no modes: its test, under another user, takes the permission away.
+    "not-permitted": Expected("package+dram", TWO, [], []),
+    "psys-first": Expected("package", ["package-0"], [], []),
+    "two-packages-with-dram": Expected("package+dram", TWO, [], []),
+    "unreadable-range": Expected("package+dram", ["package-0", "package-0/dram"], [], []),
+    "wraps": Expected("package+dram", ["package-0", "package-0/dram"], [], []),
+}
+
+KEYS = [
+    "machine",
+    "environment",
+    "domains",
+    "own",
+    "energy_sources",
+    "total_scope",
+    "longest_power_limit_window_s",
+    "gauges",
+    "missing",
+    "findings",
+]
+
+
+def roots(machine: str) -> tuple[str, ...]:
+    """The arguments that name a machine's /sys, and its /proc where it has one."""
+    own = MACHINES / machine / "proc"
+    return "--sysfs-root", str(MACHINES / machine / "sys"), "--proc-root", str(own if own.exists() else FULL / "proc")
+
+
 @pytest.mark.parametrize("machine", sorted(folder.name for folder in MACHINES.iterdir()))
 def test_the_doctor_answers_for_every_tree(machine: str) -> None:
-    """No tree brings it down, by JSON or by text."""
-    roots = ("--sysfs-root", str(MACHINES / machine / "sys"), "--proc-root", str(FULL / "proc"))
-    data = json.loads(run("--json", *roots))
-    assert {"machine", "environment", "domains", "total_scope", "missing", "findings"} <= set(data)
-    assert "Energy counters" in run(*roots)
+    """No tree brings it down; of each it says what was found, and what adds up. A new tree belongs into the table."""
+    data, expected = json.loads(run("--json", *roots(machine))), EXPECTED[machine]
+    assert list(data) == KEYS
+    assert data["total_scope"] == expected.scope
+    assert [d["name"] for d in data["domains"] if d["in_total"]] == expected.total
+    assert [d["name"] for d in data["domains"] if not d["readable"]] == expected.unreadable
+    assert all((d["reason"] is None) == d["readable"] for d in data["domains"])
+    energy = [m for m in data["missing"] if m["what"].startswith("energy")]
+    assert sorted(m["why"] for m in energy) == expected.why_missing
+    assert all(m["message"] and m["cure"] for m in data["missing"])
+    # A tree with counters is a copy, so they are nobody's; without any there is nothing to own.
+    assert data["own"] == (not data["domains"])
+
+
+@pytest.mark.parametrize("machine", sorted(folder.name for folder in MACHINES.iterdir()))
+def test_the_doctor_prints_every_tree_for_people(machine: str) -> None:
+    """Whatever stands in the files, only plain text reaches the terminal."""
+    text = run(*roots(machine))
+    assert "Energy counters" in text
+    assert "Source powercap: reads" in text
+    assert text.replace("\n", "").isprintable()
+
+
+def test_the_doctor_answers_as_a_program_of_its_own() -> None:
+    """Without a traceback and without a word beside the JSON."""
+    command = [sys.executable, "-m", "coordinator", "doctor", "--json", *roots("garbage")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert list(json.loads(done.stdout)) == KEYS
+    assert done.stderr == ""
+
+
+def test_the_sections_are_short_and_name_the_sources(tmp_path: Path) -> None:
+    """Limits with their windows, dies that repeat one another, and why a source reads nothing."""
+
+    def text(machine: str) -> str:
+        found = examine(MACHINES / machine / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+        return "\n".join(line for _, line in lines(found))
+
+    assert "package-0: package, in the total; long_term 205 W over 0.999 s, short_term 246 W over 0.00195 s" in text(
+        "two-packages-with-dram"
+    )
+    assert "package-1-die-3: package, repeats the counter of another die" in text("amd-multi-die-mirrored")
+    assert "package-0: package, part of an unknown total" in text("garbage")
+    assert "Source powercap: reads all of them" in text("wraps")
+    assert "Source powercap: reads none: see below" in text("masked-by-container")
+    assert "thermal: temperature/coretemp/package-id-0 (degC)" in text("two-packages-with-dram")
 
 
 def test_piped_text_is_plain() -> None:

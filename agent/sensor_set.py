@@ -1,0 +1,63 @@
+"""Every sensor of one attempt, and the recorder that polls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.recorder import Recorder
+from agent.sensors import EnergySensor
+from agent.sensors.cgroup_usage import open_cgroup_usage
+from agent.sensors.frequency import open_frequency
+from agent.sensors.host import open_host
+from agent.sensors.nvml import NvmlSensor, open_nvml
+from agent.sensors.powercap import open_powercap
+from agent.sensors.pressure import open_pressure
+from agent.sensors.process import open_process_tree
+from agent.sensors.pyrapl import open_pyrapl
+from agent.sensors.thermal import ThermalSensor, open_thermal
+from agent.sensors.throttling import open_throttling
+from agent.setup import AgentSetup
+from joulefleet.study import EnergySource
+
+SLOW_PERIOD_S = 1.0
+"""What changes slowly, or costs more to read, is read once a second and at the marks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorSet:
+    """What is read while an attempt runs."""
+
+    recorder: Recorder
+    energy: EnergySensor
+    thermal: ThermalSensor
+    gpu: NvmlSensor
+
+    def watch(self, pid: int, setup: AgentSetup, *, period_s: float) -> None:
+        """Read the work's process, and its control group, from now on."""
+        self.recorder.add(open_process_tree([pid], setup.proc_root), period_s=period_s)
+        self.recorder.add(open_cgroup_usage(pid, setup.sysfs_root, setup.proc_root), period_s=SLOW_PERIOD_S)
+
+
+def open_energy(source: EnergySource, setup: AgentSetup) -> EnergySensor:
+    """The sensor that the study asks for. Never raises for what is missing."""
+    if source == "pyrapl":
+        return open_pyrapl(setup.sysfs_root, setup.proc_root)
+    return open_powercap(setup.sysfs_root, setup.proc_root)
+
+
+def open_sensors(source: EnergySource, setup: AgentSetup, *, period_s: float) -> SensorSet:
+    """Open what this machine has; energy and CPU time are polled every `period_s` seconds."""
+    recorder = Recorder()
+    energy, gpu, thermal = open_energy(source, setup), open_nvml(setup.sysfs_root), open_thermal(setup.sysfs_root)
+    # The energy counters first: what is read at a mark before them belongs to neither side.
+    recorder.add(energy, period_s=period_s)
+    recorder.add(gpu, period_s=period_s)
+    recorder.add(open_host(setup.proc_root), period_s=period_s)
+    recorder.add(thermal, period_s=SLOW_PERIOD_S)
+    for gauge in (
+        open_frequency(setup.sysfs_root),
+        open_throttling(setup.sysfs_root),
+        open_pressure(setup.proc_root),
+    ):
+        recorder.add(gauge, period_s=SLOW_PERIOD_S)
+    return SensorSet(recorder=recorder, energy=energy, thermal=thermal, gpu=gpu)

@@ -1,0 +1,111 @@
+"""Windows in real time, cut from one run of the live simulated machine, with what they truly drew."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from energy_windows import Counted, allowed_j, judged
+from peers.codecarbon import EVERY_S
+
+from agent.energy import CounterSeries, counter_series
+from agent.recorder import Recorder
+from agent.sensors.domains import Domain
+from agent.sensors.powercap import PowercapSensor, open_powercap
+from agent.simulation.options import read_options
+from agent.simulation.truth import Truth, read_truth
+from joulefleet.measurement import Phase
+
+OPTIONS = ("--range-j", "500", "--idle-w", "100", "--busy-w", "300", "--long-term-w", "250", "--short-term-w", "250")
+"""Counters of 512 J that wrap every two to five seconds."""
+
+RUN_S = 60.0
+PERIOD_S = 0.1
+SHORTEST_S, LONGEST_S = 1.0, 20.0
+
+STANDSTILL_NS = 1_700_000
+"""Where the simulation itself stood still for longer at a mark, its counters were too old: no window begins there."""
+
+_BUSY = """
+import time
+ends = time.monotonic() + {seconds}
+while time.monotonic() < ends:
+    pass
+"""
+
+
+def live_windows(folder: Path, random: Random, *, count: int, first: int) -> tuple[list[Counted], float]:
+    """So many windows of one run, numbered from `first`, and the share of marks that could not be used."""
+    root = folder / "live"
+    command = [sys.executable, "-m", "agent.simulation", "--root", str(root), *OPTIONS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulation:
+        try:
+            if not any(line == "ready\n" for line in iter(simulation.stdout or ())):
+                raise SystemExit("the simulated machine did not start")
+            sensor, recorder = open_powercap(root), Recorder()
+            all_marks = _record(recorder, sensor, random)
+            series = counter_series(recorder.readings_of(sensor))
+            recorder.close()
+        finally:
+            simulation.terminate()
+    truth = read_truth(root / "truth")
+    marks = [mark for mark in all_marks if truth.age_ns(mark) <= STANDSTILL_NS]
+    spans = (_span(random, marks) for _ in range(count))
+    found = [
+        one
+        for window, (start_ns, end_ns) in enumerate(spans, start=first)
+        for one in _judged(series, sensor.domains, truth, start_ns, end_ns, window=window)
+    ]
+    return found, 1 - len(marks) / len(all_marks)
+
+
+def _record(recorder: Recorder, sensor: PowercapSensor, random: Random) -> list[int]:
+    """Poll, with marks at random times; half of the time a CPU is busy. Returns the times of the marks."""
+    recorder.add(sensor, period_s=PERIOD_S)
+    marks: list[int] = []
+    mark_at = time.monotonic()
+    ends = mark_at + RUN_S
+    with subprocess.Popen([sys.executable, "-c", _BUSY.format(seconds=RUN_S / 2)]):
+        while (now := time.monotonic()) < ends:
+            if now >= mark_at:
+                marks.append(recorder.mark())
+                mark_at = now + random.uniform(0.02, 0.4)
+            time.sleep(max(0.0, min(recorder.poll(), mark_at - time.monotonic())))
+    return marks
+
+
+def _span(random: Random, marks: Sequence[int]) -> tuple[int, int]:
+    while True:
+        start_ns, end_ns = sorted(random.sample(marks, 2))
+        if SHORTEST_S <= (end_ns - start_ns) / 1e9 <= LONGEST_S:
+            return start_ns, end_ns
+
+
+def _judged(
+    series: CounterSeries, domains: Sequence[Domain], truth: Truth, start_ns: int, end_ns: int, *, window: int
+) -> list[Counted]:
+    machine = read_options(["--root", ".", *OPTIONS], cpus=2).machine
+    peaks = dict(zip((d.channel for d in machine.domains), machine.peaks_mw, strict=True))
+    units = {d.channel: d.unit_nj for d in machine.domains}
+
+    def seldom(channel: str) -> tuple[tuple[float, int | None], ...]:
+        places = [bisect_left(series.t_ns, t) for t in (*range(start_ns, end_ns, int(EVERY_S * 1e9)), end_ns)]
+        return tuple((series.t_ns[place] / 1e9, int(series.values[channel][place])) for place in places)
+
+    return judged(
+        series,
+        domains,
+        Phase(name="window", start_ns=start_ns, end_ns=end_ns),
+        window=window,
+        kind="live",
+        asleep=False,
+        was_reset=False,
+        truth_j=lambda channel: truth.joules(channel, start_ns, end_ns),
+        allowed_j=lambda channel: allowed_j(peaks[channel], units[channel]),
+        seldom=seldom,
+    )

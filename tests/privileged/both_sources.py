@@ -1,0 +1,171 @@
+"""Reads one machine's counters by powercap and by pyRAPL, in a mount namespace whose /sys is that machine's tree.
+
+A program: an `Order` comes in as JSON, an `Answer` goes out. pyRAPL hard-codes /sys, so the tree must lie there.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import nan
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from agent.energy import CounterSeries, phase_energies
+from agent.runner.confine import drop_privileges
+from agent.sensors import EnergySensor
+from agent.sensors.powercap import open_powercap
+from agent.sensors.pyrapl import open_pyrapl
+from joulefleet.measurement import Phase
+
+SYSFS, PROC = Path("/sys"), Path("/proc")
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The tree, and what is written into its files before each read but the first; paths are below /sys."""
+
+    tree: str
+    changes: list[dict[str, str]]
+    as_mere_user: bool = False
+    """Without root's right to read whatever it likes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What one source made of it."""
+
+    own: bool
+    reasons: dict[str, str | None]
+    """Why a domain cannot be read, None where it can, by channel."""
+    missing: list[dict[str, str]]
+    values: list[dict[str, float | None]]
+    """Microjoules by channel, one a read."""
+    joules: dict[str, float | None]
+    """Of the phase from the first read to the last, one second a read, by domain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What both sources made of it, and what pyRAPL gives that is used as its manual says."""
+
+    powercap: Source
+    pyrapl: Source
+    files_left_open: int
+    """By the sensor of pyRAPL, once it is closed."""
+    plain_error: str | None
+    plain_pkg_j: list[float] | None
+    plain_dram_j: list[float] | None
+    """Joules of each socket from the first read to the last; None where pyRAPL has none."""
+
+
+class PlainPyrapl:
+    """The library pyRAPL without anything around it."""
+
+    def __init__(self) -> None:
+        # Its import warns of a database, and it leaves its files to the garbage collection.
+        logging.disable()
+        import pyRAPL
+
+        warnings.simplefilter("ignore", ResourceWarning)
+        self.error: str | None = None
+        self.pkg_j: list[float] | None = None
+        self.dram_j: list[float] | None = None
+        try:
+            pyRAPL.setup()
+            self._measurement = pyRAPL.Measurement("window")
+            self._measurement.begin()
+        except Exception as error:  # noqa: BLE001 - what it raises is what the test asks for
+            self.error = type(error).__name__
+
+    def end(self) -> None:
+        """Take its result."""
+        if self.error is None:
+            self._measurement.end()
+            result = self._measurement.result
+            self.pkg_j = None if result.pkg is None else [joules / 1e6 for joules in result.pkg]
+            self.dram_j = None if result.dram is None else [joules / 1e6 for joules in result.dram]
+
+
+class Watched:
+    """One source, read as a trial reads it."""
+
+    def __init__(self, open_source: Callable[[Path, Path], EnergySensor]) -> None:
+        self._sensor = open_source(SYSFS, PROC)
+        self._values: list[dict[str, float | None]] = []
+
+    def read(self) -> None:
+        """One read of every counter."""
+        channels = [channel.name for channel in self._sensor.channels]
+        self._values.append(dict(zip(channels, self._sensor.decode(self._sensor.read()), strict=True)))
+
+    def end(self) -> Source:
+        """Close it, and make joules of its readings as a trial does."""
+        sensor = self._sensor
+        sensor.close()
+        t_ns = [SECOND_NS * n for n in range(len(self._values))]
+        series = {
+            channel.name: [nan if value is None else value for value in (row[channel.name] for row in self._values)]
+            for channel in sensor.channels
+        }
+        energies = phase_energies(
+            CounterSeries(t_ns=t_ns, values=series),
+            sensor.domains,
+            [Phase(name="window", start_ns=0, end_ns=t_ns[-1])],
+            source=sensor.name,
+            provenance="simulated",
+        )
+        return Source(
+            own=sensor.own,
+            reasons={domain.channel: domain.reason for domain in sensor.domains},
+            missing=[asdict(missing) for missing in sensor.missing],
+            values=self._values,
+            joules={energy.domain: energy.joules for energy in energies},
+        )
+
+
+def main() -> None:
+    """Answer the order on stdin. Raises CalledProcessError where /sys cannot be covered."""
+    order = TypeAdapter(Order).validate_json(sys.stdin.read())
+    mount = shutil.which("mount") or "mount"
+    subprocess.run([mount, "-t", "tmpfs", "tmpfs", str(SYSFS)], check=True)
+    shutil.copytree(order.tree, SYSFS, symlinks=True, dirs_exist_ok=True)
+    if order.as_mere_user:
+        drop_privileges()
+    files = _open_files()
+    # pyRAPL first, so that what its import says would be heard.
+    open_pyrapl(SYSFS, PROC).close()
+    files_left_open = _open_files() - files
+    pyrapl = Watched(open_pyrapl)
+    powercap = Watched(open_powercap)
+    plain = PlainPyrapl()
+    for change in ({}, *order.changes):
+        for path, content in change.items():
+            (SYSFS / path).write_text(content)
+        pyrapl.read()
+        powercap.read()
+    plain.end()
+    answer = Answer(
+        powercap=powercap.end(),
+        pyrapl=pyrapl.end(),
+        files_left_open=files_left_open,
+        plain_error=plain.error,
+        plain_pkg_j=plain.pkg_j,
+        plain_dram_j=plain.dram_j,
+    )
+    sys.stdout.write(TypeAdapter(Answer).dump_json(answer).decode())
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+if __name__ == "__main__":
+    main()

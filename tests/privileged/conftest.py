@@ -1,0 +1,86 @@
+"""Runs `both_sources` in a mount namespace of its own, on trees made of tests/machines."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from tests.privileged.both_sources import Answer, Order
+
+ROOT = Path(__file__).parents[2]
+MACHINES = ROOT / "tests/machines"
+CPUS = "devices/system/cpu"
+
+UNSHARE = shutil.which("unshare")
+# Root's own namespace, else one in which an ordinary user is root.
+WAYS = (("--mount",), ("--user", "--map-root-user", "--mount"))
+CURE = (
+    "these tests need a mount namespace of their own. Run them as root, or allow users to make one: "
+    "sysctl -w user.max_user_namespaces=10000, and where there are these switches "
+    "kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0; "
+    "in a container: --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+)
+
+Observe = Callable[..., Answer]
+MakeTree = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def way_in() -> tuple[str, ...]:
+    """The command that runs another in a namespace in which /sys may be covered; fails where there is no way."""
+    if UNSHARE is None:
+        pytest.fail("there is no program `unshare`: install util-linux", pytrace=False)
+    said = []
+    for way in WAYS:
+        tried = subprocess.run(
+            [UNSHARE, *way, "mount", "-t", "tmpfs", "tmpfs", "/sys"], capture_output=True, text=True, check=False
+        )
+        if tried.returncode == 0:
+            return UNSHARE, *way
+        said.append(tried.stderr.strip())
+    pytest.fail(f"{CURE}\n{said}", pytrace=False)
+
+
+@pytest.fixture
+def observe(way_in: tuple[str, ...]) -> Observe:
+    """Reads a tree by both sources: once as it is, then after each of `changes`."""
+
+    def run(tree: Path, *changes: dict[str, str], as_mere_user: bool = False) -> Answer:
+        order = Order(tree=str(tree), changes=list(changes), as_mere_user=as_mere_user)
+        done = subprocess.run(
+            [*way_in, sys.executable, "-W", "error", "-m", "tests.privileged.both_sources"],
+            input=TypeAdapter(Order).dump_json(order).decode(),
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return TypeAdapter(Answer).validate_json(done.stdout)
+
+    return run
+
+
+@pytest.fixture
+def make_tree(tmp_path: Path) -> MakeTree:
+    """Copies a machine of tests/machines, gives it CPUs with two threads a socket, and returns its /sys."""
+
+    def make(machine: str, *, sockets: int = 1, offline: int | None = None) -> Path:
+        tree = Path(shutil.copytree(MACHINES / machine / "sys", tmp_path / machine, symlinks=True))
+        cpus = tree / CPUS
+        cpus.mkdir(parents=True, exist_ok=True)
+        (cpus / "present").write_text(f"0-{2 * sockets - 1}\n")
+        for cpu in range(2 * sockets):
+            if cpu != offline:
+                topology = cpus / f"cpu{cpu}/topology"
+                topology.mkdir(parents=True, exist_ok=True)
+                (topology / "physical_package_id").write_text(f"{cpu // 2}\n")
+        return tree
+
+    return make

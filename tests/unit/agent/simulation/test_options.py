@@ -1,0 +1,65 @@
+"""The command line of a simulated machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.simulation.__main__ import main
+from agent.simulation.machine import SimulatedMachine
+from agent.simulation.options import read_options
+from joulefleet.errors import MachineError
+
+
+def words(line: str) -> list[str]:
+    """A command line's words."""
+    return line.split()
+
+
+def test_without_options_it_is_the_default_machine() -> None:
+    """Two packages with memory and real counters."""
+    options = read_options(["--root", "x"], cpus=2)
+    assert (options.root, options.machine, options.seed) == (Path("x"), SimulatedMachine(), 0)
+
+
+def test_options_are_the_machines_fields() -> None:
+    """Watts, domains and numbers reach it."""
+    given = words("--root x --sockets 1 --no-dram --psys --idle-w 5 --busy-w 25.5 --seed 7")
+    options = read_options(given, cpus=1)
+    assert options.machine == SimulatedMachine(sockets=1, dram=False, psys=True, idle_w=5, busy_w=25.5)
+    assert options.seed == 7
+
+
+def test_a_range_chooses_the_bits_of_all_counters() -> None:
+    """Memory has other units, and so other bits for a like range."""
+    machine = read_options(words("--root x --range-j 1000"), cpus=2).machine
+    ranges = [domain.max_energy_range_uj / 1e6 for domain in machine.domains[:2]]
+    assert ranges == pytest.approx([1024, 1027], rel=0.001)
+    assert read_options(words("--root x --range-j 262143"), cpus=2).machine.dram_bits == 32
+
+
+def test_every_mistake_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Words for numbers, impossible machines and more sockets than CPUs, each with what to give."""
+    given = words("--root x --sockets 4 --idle-w warm --noise 3 --range-j 0 --seed 1.5 --busy-w inf")
+    with pytest.raises(SystemExit) as ended:
+        read_options(given, cpus=2)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "6 mistake(s)" in said
+    for part in ("--idle-w warm", "--seed 1.5", "--busy-w inf", "noise is 3", "--range-j 0", "at most 2"):
+        assert part in said
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    """One can be copied."""
+    with pytest.raises(SystemExit):
+        read_options(["--help"], cpus=2)
+    assert "python -m agent.simulation --root /tmp/machine --range-j 2000" in capsys.readouterr().out
+
+
+def test_a_folder_of_somebody_else_ends_it_with_a_cure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error is a line, and the exit code that of a machine that cannot."""
+    (tmp_path / "letter.txt").touch()
+    assert main(["--root", str(tmp_path), "--sockets", "1"]) == MachineError.exit_code
+    assert "letter.txt" in capsys.readouterr().err
