@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.energy import choose_scope, counter_series, phase_energies
+from agent.energy import choose_scope, counter_series, phase_energies, provenance_of
 from agent.runner.client import Conversation, RunnerHost
 from agent.runner.marks import Disconnected, Stranger
 from agent.sensor_set import SensorSet
@@ -260,7 +260,7 @@ class Attempt:
         """What the energy counters say of `phase` so far, in the machine's fullest scope."""
         energy = self._sensors.energy
         series = counter_series(self._recorder.readings_of(energy)).between(phase.start_ns, phase.end_ns)
-        energies = phase_energies(series, energy.domains, [phase], source=energy.name, provenance="measured")
+        energies = phase_energies(series, energy.domains, [phase], source=energy.name, provenance=provenance_of(energy))
         return choose_scope(energies, phase=phase.name).joules
 
 

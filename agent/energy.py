@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 
+from agent.sensors import EnergySensor
 from agent.sensors.domains import SCOPES, Domain
+from agent.spans import part
 from joulefleet.counters import Gap, Known, Unknown, counter_total, observed_peak_w, resets, steps_back
 from joulefleet.measurement import Energy, Phase, Provenance, Readings
 
@@ -44,15 +46,20 @@ class CounterSeries:
 
     def between(self, start_ns: int, end_ns: int) -> CounterSeries:
         """Those from `start_ns` to `end_ns`, both included."""
-        first, last = bisect_left(self.t_ns, start_ns), bisect_right(self.t_ns, end_ns)
+        span = slice(bisect_left(self.t_ns, start_ns), bisect_right(self.t_ns, end_ns))
         return CounterSeries(
-            t_ns=self.t_ns[first:last], values={name: series[first:last] for name, series in self.values.items()}
+            t_ns=part(self.t_ns, span), values={name: part(series, span) for name, series in self.values.items()}
         )
 
 
 def counter_series(readings: Sequence[Readings]) -> CounterSeries:
     """The readings of one sensor, whose channels share their times."""
     return CounterSeries(t_ns=readings[0].t_ns if readings else (), values={r.channel.name: r.value for r in readings})
+
+
+def provenance_of(energy: EnergySensor) -> Provenance:
+    """What the sensor's joules are: of this machine's own kernel, or read from somebody else's files."""
+    return "measured" if energy.own else "simulated"
 
 
 def phase_energies(

@@ -13,7 +13,7 @@ from agent.kernel_files import kib, table, text
 from agent.machine_record import MACHINE_ID_FILE, read_machine
 from agent.sensors.cgroup_usage import open_cgroup_usage
 from agent.sensors.frequency import open_frequency
-from agent.sensors.host import open_host
+from agent.sensors.host import open_host, open_memory
 from agent.sensors.interface import EnergySensor, Missing
 from agent.sensors.nvml import open_nvml
 from agent.sensors.powercap import open_powercap
@@ -80,8 +80,10 @@ def _source(sensor: EnergySensor) -> Source:
 
 def _gauges(sysfs_root: Path, proc_root: Path, pid: int) -> tuple[tuple[Channel, ...], tuple[Missing, ...]]:
     """What else can be read, and what not."""
-    host = open_host(proc_root)
-    host.close()
+    missing: list[Missing] = []
+    for host in (open_host(proc_root), open_memory(proc_root)):
+        host.close()
+        missing += host.missing
     sensors = (
         open_thermal(sysfs_root),
         open_frequency(sysfs_root),
@@ -91,7 +93,6 @@ def _gauges(sysfs_root: Path, proc_root: Path, pid: int) -> tuple[tuple[Channel,
         open_nvml(sysfs_root),
     )
     readable: list[Channel] = []
-    missing = list(host.missing)
     for sensor in sensors:
         values = sensor.decode(sensor.read())
         sensor.close()

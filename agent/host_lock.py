@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from joulefleet.errors import MachineError
+from joulefleet.errors import BusyError, MachineError
 
 LOCK_VARIABLE = "JOULEFLEET_LOCK_FOLDER"
 
@@ -26,14 +26,14 @@ def lock_folder() -> Path:
 
 @contextmanager
 def host_lock(folder: Path, *, holder: str) -> Iterator[None]:
-    """Hold the host's lock. Raises MachineError at once where another agent holds it, and says which."""
+    """Hold the host's lock. Raises BusyError at once where another agent holds it, and says which."""
     path = folder / "joulefleet.lock"
     descriptor = _open(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise MachineError(
+            raise BusyError(
                 f"this machine is busy: {_holder(descriptor)} holds {path}.",
                 cure="Wait for it to end, or stop it; two trials on one machine would measure each other.",
             ) from error

@@ -18,6 +18,14 @@ from joulefleet.measurement import Readings
 RAW_READINGS = 4096
 """So many readings of a sensor are kept as bytes: nothing is parsed in the first minutes of a window."""
 
+HELD_UP_NS = 300_000
+"""Reading a machine's counters takes some ten microseconds; much more, and something else ran in between."""
+
+MARK_TRIES = 4
+
+TOGETHER_NS = 5_000_000
+"""What is due so soon is read at once: a wake-up of its own would cost more than all its reads."""
+
 _DECODED_AT_ONCE = 64
 
 
@@ -41,20 +49,37 @@ class Recorder:
         self._tracks.append(_Track(sensor, int(period_s * 1e9), self._clock_ns()))
 
     def mark(self) -> int:
-        """Read every sensor now; all readings get the one time that is returned, ns of CLOCK_MONOTONIC."""
-        now = self._clock_ns()
-        for track in self._tracks:
-            track.take(now)
+        """Read every sensor now; all readings get the one time that is returned, ns of CLOCK_MONOTONIC.
+
+        The first sensor is the one whose value must belong to that very time: where the process was held
+        up between clock and reading, both are taken again.
+        """
+        if not self._tracks:
+            self.last_ns = self._clock_ns()
+            return self.last_ns
+        first, *others = self._tracks
+        now, raw = self._at_once(first.sensor)
+        first.keep(now, raw)
+        for track in others:
+            track.keep(now, track.sensor.read())
         self.last_ns = now
         return now
 
+    def _at_once(self, sensor: Sensor) -> tuple[int, Raw]:
+        for _ in range(MARK_TRIES - 1):
+            before = self._clock_ns()
+            raw = sensor.read()
+            if self._clock_ns() - before <= HELD_UP_NS:
+                return before, raw
+        return self._clock_ns(), sensor.read()
+
     def poll(self) -> float:
-        """Read the sensors that are due; returns the seconds until the next is."""
+        """Read the sensors that are due, or nearly so; returns the seconds until the next is."""
         now = self._clock_ns()
-        due = now + 3_600_000_000_000
+        soon, due = now + TOGETHER_NS, now + 3_600_000_000_000
         for track in self._tracks:
-            if track.due_ns <= now:
-                track.take(now)
+            if track.due_ns <= soon:
+                track.keep(now, track.sensor.read())
             due = min(due, track.due_ns)
         return max(0.0, (due - self._clock_ns()) / 1e9)
 
@@ -81,9 +106,9 @@ class _Track:
         self._raw: deque[Raw] = deque()
         self._values = [array("d") for _ in sensor.channels]
 
-    def take(self, now_ns: int) -> None:
+    def keep(self, now_ns: int, raw: Raw) -> None:
         self._t_ns.append(now_ns)
-        self._raw.append(self.sensor.read())
+        self._raw.append(raw)
         # From now, not from when it was due: a late poll is not followed by a burst.
         self.due_ns = now_ns + self._period_ns
         if len(self._raw) >= RAW_READINGS + _DECODED_AT_ONCE:

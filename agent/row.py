@@ -24,20 +24,21 @@ def attempt_row(
     outcome: Outcome,
     *,
     machine: Machine,
-    environment: Environment,
+    environment: Environment | None,
     boot_id: str | None,
-    sysfs_root: Path,
+    sysfs_root: Path | None,
 ) -> dict[str, Any]:
-    """Every column of the schema for this attempt; null where the outcome has no value."""
+    """Every column of the schema for this attempt; null where the outcome has no value, or nobody was there to look."""
     row: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
     row |= _identity(trial)
     row |= asdict(machine)
     row["machine"] = row.pop("name")
-    row |= asdict(environment) | {"environment_id": environment.environment_id}
-    row["libraries"] = list(environment.libraries.items())
+    if environment is not None:
+        row |= asdict(environment) | {"environment_id": environment.environment_id}
+        row["libraries"] = list(environment.libraries.items())
     row |= {
         "boot_id": boot_id,
-        "sysfs_root": str(sysfs_root),
+        "sysfs_root": None if sysfs_root is None else str(sysfs_root),
         "started_at": datetime.fromtimestamp(outcome.started_at_ns / 1e9, tz=UTC),
         "wall_s": outcome.wall_s,
     }
@@ -69,6 +70,9 @@ def _identity(trial: Trial) -> dict[str, Any]:
         "block": trial.block,
         "position": trial.position,
         "predecessor": trial.predecessor,
+        "assignment": trial.assignment or None,
+        "comparison_group": trial.comparison_group or None,
+        "comparison_group_size": trial.comparison_group_size or None,
         "labels": list(trial.labels.items()),
         "passes": protocol.passes,
         "item_repeats": protocol.item_repeats,
@@ -154,8 +158,8 @@ def _measured(trial: Trial, measured: Measurement) -> dict[str, Any]:
             for phase in measured.phases
         ],
         "energies": [asdict(energy) for energy in measured.energies],
-        "latencies_ns": list(thinned(work.latencies_ns)),
-        "readings": _readings(measured.readings),
+        "latencies_ns": array("q", thinned(work.latencies_ns)),
+        "readings": [_readings(series) for series in measured.readings],
     }
     return row | _surroundings(measured.surroundings)
 
@@ -180,16 +184,16 @@ def _modelled_joules(energies: Sequence[Energy]) -> float | None:
     return None
 
 
-def _readings(every: Sequence[Readings]) -> list[dict[str, Any]]:
-    """The readings as the schema has them; arrays, since a long window has a million numbers."""
-    times: dict[int, array[int]] = {}
-    rows = []
-    for series in every:
-        # The channels of one sensor share one sequence of times.
-        shared = times.setdefault(id(series.t_ns), array("q", thinned(series.t_ns)))
-        rows.append(asdict(series.channel) | {"t_ns": shared, "value": _nulls(thinned(series.value))})
-        rows[-1]["channel"] = rows[-1].pop("name")
-    return rows
+def _readings(series: Readings) -> dict[str, Any]:
+    channel = series.channel
+    return {
+        "channel": channel.name,
+        "unit": channel.unit,
+        "kind": channel.kind,
+        "source": channel.source,
+        "t_ns": array("q", series.t_ns),
+        "value": _nulls(series.value),
+    }
 
 
 def _nulls(values: Sequence[float]) -> Sequence[float | None]:

@@ -8,7 +8,7 @@ from agent.recorder import Recorder
 from agent.sensors import EnergySensor
 from agent.sensors.cgroup_usage import open_cgroup_usage
 from agent.sensors.frequency import open_frequency
-from agent.sensors.host import open_host
+from agent.sensors.host import open_host, open_memory
 from agent.sensors.nvml import NvmlSensor, open_nvml
 from agent.sensors.powercap import open_powercap
 from agent.sensors.pressure import open_pressure
@@ -55,6 +55,7 @@ def open_sensors(source: EnergySource, setup: AgentSetup, *, period_s: float) ->
     recorder.add(open_host(setup.proc_root), period_s=period_s)
     recorder.add(thermal, period_s=SLOW_PERIOD_S)
     for gauge in (
+        open_memory(setup.proc_root),
         open_frequency(setup.sysfs_root),
         open_throttling(setup.sysfs_root),
         open_pressure(setup.proc_root),

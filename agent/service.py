@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from agent.machine_record import boot_id, read_environment, read_machine
+import joulefleet
+from agent.environment_record import read_environment, read_libraries
+from agent.epochs import Epochs
+from agent.machine_record import boot_id, read_machine
 from agent.measure import measure, prepare
-from agent.outbox import Outbox
-from agent.row import attempt_row
+from agent.outbox import Outbox, arrow_table
 from agent.runner.client import RunnerPool
 from agent.setup import AgentSetup
 from joulefleet.errors import MachineError
 from joulefleet.machine import Machine
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
+from joulefleet.store_layout import SCHEMA_VERSION
+from joulefleet.trial import PROTOCOL_VERSION, ResolvedModel, ResolvedTask, Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHello:
+    """What an agent says when it is asked to work for a store."""
+
+    machine: Machine
+    boot_id: str | None
+    host: str
+    """The host's own name, for people."""
+    pid: int
+    versions: Mapping[str, str]
+    """What has to agree with the coordinator, and what is good to know: name to version."""
+    waiting: tuple[str, ...]
+    """The finished attempts of the store that it holds."""
+
+
+def versions() -> dict[str, str]:
+    """The versions of this installation; `protocol` and `schema` are those of the trials and their rows."""
+    own = {"joulefleet": joulefleet.__version__, "protocol": str(PROTOCOL_VERSION), "schema": str(SCHEMA_VERSION)}
+    return own | dict(read_libraries())
 
 
 class AgentService:
@@ -22,6 +49,19 @@ class AgentService:
     def __init__(self, setup: AgentSetup | None = None) -> None:
         self._setup = setup or AgentSetup()
         self._pool = RunnerPool()
+        self._epochs = Epochs(self._setup.state)
+
+    def hello(self, store_id: str, epoch: int) -> AgentHello:
+        """Who this is, and what it holds of a store. Raises MachineError without an identity, SupersededError."""
+        self._obey(store_id, epoch)
+        return AgentHello(
+            machine=self.machine(),
+            boot_id=boot_id(self._setup.proc_root),
+            host=platform.node(),
+            pid=os.getpid(),
+            versions=versions(),
+            waiting=tuple(self._outbox(store_id).waiting()),
+        )
 
     def machine(self) -> Machine:
         """Who this machine is. Raises MachineError where it has no identity."""
@@ -36,6 +76,9 @@ class AgentService:
         """Measure `trial`; its row, stored nowhere yet. Raises MachineError."""
         machine = self.machine()
         outcome = measure(trial, self._setup, self._pool)
+        # With it comes Arrow: not while a window is open.
+        from agent.row import attempt_row
+
         return attempt_row(
             trial,
             outcome,
@@ -45,32 +88,49 @@ class AgentService:
             sysfs_root=self._setup.sysfs_root,
         )
 
-    def run(self, trial: Trial) -> None:
-        """Measure `trial`, and return once its row is durable in the outbox. Raises MachineError."""
-        row = self.measured_row(trial)
+    def run(self, trial: Trial, epoch: int) -> bytes:
+        """Measure `trial`; its row as a Parquet file, which is then durable in the outbox.
+
+        An attempt that is in the outbox already is not measured again. Raises BusyError, MachineError,
+        SupersededError.
+        """
+        self._obey(trial.store_id, epoch)
+        outbox = self._outbox(trial.store_id)
+        if trial.attempt_id in outbox.waiting():
+            return outbox.get(trial.attempt_id)
+        # A long window's row has megabytes: it is let go before its table is written.
+        table = arrow_table(self.measured_row(trial))
         try:
-            self._outbox(trial.store_id).put(trial.attempt_id, row)
+            return outbox.put(trial.attempt_id, table)
         except OSError as error:
-            raise MachineError(
-                f"{self._setup.state}: the outcome cannot be kept ({error.strerror}).",
-                cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE, and run again.",
-            ) from error
+            raise self._full(error) from error
 
-    def waiting(self, store_id: str) -> list[str]:
-        """The attempts of this store that are not yet acknowledged."""
-        return self._outbox(store_id).waiting()
-
-    def fetch(self, store_id: str, attempt_id: str) -> bytes:
-        """One of them, as a Parquet file."""
+    def fetch(self, store_id: str, attempt_id: str, epoch: int) -> bytes:
+        """A finished attempt, as a Parquet file. Raises SupersededError."""
+        self._obey(store_id, epoch)
         return self._outbox(store_id).get(attempt_id)
 
-    def acknowledge(self, store_id: str, attempt_id: str) -> None:
-        """The store has it durably: the outbox lets it go."""
-        self._outbox(store_id).acknowledge(attempt_id)
+    def acknowledge(self, store_id: str, attempt_ids: Sequence[str], epoch: int) -> None:
+        """The store has them durably: the outbox lets them go. Raises SupersededError."""
+        self._obey(store_id, epoch)
+        for attempt_id in attempt_ids:
+            self._outbox(store_id).acknowledge(attempt_id)
 
     def close(self) -> None:
         """End what the agent keeps running."""
         self._pool.discard()
+
+    def _obey(self, store_id: str, epoch: int) -> None:
+        try:
+            self._epochs.obey(store_id, epoch)
+        except OSError as error:
+            raise self._full(error) from error
+
+    def _full(self, error: OSError) -> MachineError:
+        return MachineError(
+            f"{self._setup.state}: nothing can be kept there ({error.strerror}).",
+            cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE, and run again.",
+        )
 
     def _outbox(self, store_id: str) -> Outbox:
         return Outbox(self._setup.state / "outbox", store_id)

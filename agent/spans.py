@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
+from typing import TypeVar
 
 from joulefleet.measurement import Phase, Readings
+
+Number = TypeVar("Number", int, float)
 
 
 def channel(readings: Iterable[Readings], name: str) -> Readings | None:
@@ -14,12 +18,17 @@ def channel(readings: Iterable[Readings], name: str) -> Readings | None:
     return next((series for series in readings if series.channel.name == name), None)
 
 
-def values_in(series: Readings | None, phase: Phase) -> Sequence[float]:
+def part(values: Sequence[Number], span: slice) -> Sequence[Number]:
+    """The values in `span`; of an array without copying it, as a long window has megabytes of them."""
+    return memoryview(values)[span] if isinstance(values, array) else values[span]
+
+
+def values_in(series: Readings | None, phase: Phase) -> Iterator[float]:
     """The values read in `phase`, its marks included; without those that could not be read."""
     if series is None:
-        return []
-    first, last = bisect_left(series.t_ns, phase.start_ns), bisect_right(series.t_ns, phase.end_ns)
-    return [value for value in series.value[first:last] if not isnan(value)]
+        return iter(())
+    span = slice(bisect_left(series.t_ns, phase.start_ns), bisect_right(series.t_ns, phase.end_ns))
+    return (value for value in part(series.value, span) if not isnan(value))
 
 
 def growth(series: Readings | None, phase: Phase) -> float | None:
@@ -46,6 +55,9 @@ def at_end(series: Readings | None, phase: Phase) -> float | None:
     return series.value[last]
 
 
-def mean(values: Sequence[float]) -> float | None:
-    """Their arithmetic mean."""
-    return sum(values) / len(values) if values else None
+def mean(values: Iterable[float]) -> float | None:
+    """Their arithmetic mean; None of nothing."""
+    count, total = 0, 0.0
+    for value in values:
+        count, total = count + 1, total + value
+    return total / count if count else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.attempt import Observed, memory_of
-from agent.energy import choose_scope, counter_series, phase_energies
+from agent.energy import choose_scope, counter_series, phase_energies, provenance_of
 from agent.gpu_energy import gpu_energies
 from agent.modelled import FORMULA, modelled_energies, modelled_parameters
 from agent.quality import score
@@ -14,6 +15,7 @@ from agent.sensor_set import SensorSet
 from agent.sensors import EnergySensor
 from agent.spans import channel, growth, mean, values_in
 from agent.surroundings import surroundings
+from agent.thinning import thinned
 from joulefleet.counters import slept
 from joulefleet.measurement import (
     Energy,
@@ -21,7 +23,6 @@ from joulefleet.measurement import (
     Memory,
     Phase,
     PowerLimit,
-    Provenance,
     Readings,
     Surroundings,
     Work,
@@ -85,7 +86,7 @@ def measurement(
         quality_reason=why_not,
         modelled_formula=FORMULA if trial.modelled else None,
         modelled_parameters=(modelled_parameters(trial.modelled, logical_cpus=logical_cpus) if trial.modelled else {}),
-        readings=tuple(readings),
+        readings=_thinned(readings),
         wall_s=wall_s,
     )
 
@@ -104,11 +105,6 @@ def _measured(sensors: SensorSet, phases: Sequence[Phase], asleep: Sequence[str]
     return (counted or _no_energies(energy, phases)) + gpu_energies(
         series.t_ns, series.values, gpu.gpus, phases, asleep=asleep
     )
-
-
-def provenance_of(energy: EnergySensor) -> Provenance:
-    """What the sensor's joules are: of this machine's own kernel, or read from somebody else's files."""
-    return "measured" if energy.own else "simulated"
 
 
 def _power_limits(energy: EnergySensor) -> tuple[PowerLimit, ...]:
@@ -130,7 +126,7 @@ def _no_energies(energy: EnergySensor, phases: Sequence[Phase]) -> tuple[Energy,
 
 def _work(trial: Trial, seen: Observed, weights_digest: str) -> Work:
     facts, passes = seen.facts, trial.protocol.passes
-    latencies = tuple(int(value) for value in facts["latencies_ns"])
+    latencies = array("q", facts["latencies_ns"])
     return Work(
         items=int(facts["items"]) * passes,
         tokens=int(facts["tokens"]) * passes,
@@ -197,10 +193,22 @@ def _quality(trial: Trial, seen: Observed) -> tuple[float | None, str | None, st
 
 
 def _memory(seen: Observed, readings: Sequence[Readings], window: Phase) -> Memory:
-    inside = {
-        name: values_in(channel(readings, name), window)
-        for name in ("work_rss_bytes", "work_anon_bytes", "work_file_bytes")
-    }
-    peak = {name: int(max(values)) if values else None for name, values in inside.items()}
-    mean_rss = mean(inside["work_rss_bytes"])
+    names = ("work_rss_bytes", "work_anon_bytes", "work_file_bytes")
+    highest = {name: max(values_in(channel(readings, name), window), default=None) for name in names}
+    peak = {name: None if value is None else int(value) for name, value in highest.items()}
+    mean_rss = mean(values_in(channel(readings, "work_rss_bytes"), window))
     return memory_of(seen, peak, None if mean_rss is None else round(mean_rss))
+
+
+def _thinned(every: Sequence[Readings]) -> tuple[Readings, ...]:
+    """The readings as the row keeps them: the long series themselves are let go with the recorder."""
+    times: dict[int, Sequence[int]] = {}
+    return tuple(
+        Readings(
+            channel=series.channel,
+            # The channels of one sensor share one sequence of times.
+            t_ns=times.setdefault(id(series.t_ns), thinned(series.t_ns)),
+            value=thinned(series.value),
+        )
+        for series in every
+    )

@@ -15,7 +15,6 @@ def surroundings(
     hottest = [series for series in readings if series.channel.name in package_temperatures]
     frequency = values_in(channel(readings, "cpu_frequency_mean_mhz"), window)
     events = (growth(channel(readings, f"{part}_throttle_count"), window) for part in ("core", "package"))
-    memory = values_in(channel(readings, "cgroup_memory_bytes"), window)
     return Surroundings(
         temperature_baseline_c=_highest(at_end(series, baseline) for series in hottest),
         temperature_max_c=_highest(value for series in hottest for value in values_in(series, window)),
@@ -27,7 +26,7 @@ def surroundings(
         pressure_io_s=growth(channel(readings, "pressure_io_s"), window),
         cgroup_cpu_s=growth(channel(readings, "cgroup_cpu_s"), window),
         cgroup_throttled_s=growth(channel(readings, "cgroup_throttled_s"), window),
-        cgroup_peak_bytes=_whole(max(memory, default=None)),
+        cgroup_peak_bytes=_whole(max(values_in(channel(readings, "cgroup_memory_bytes"), window), default=None)),
     )
 
 

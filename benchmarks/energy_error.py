@@ -23,6 +23,7 @@ from random import Random
 from energy_windows import KINDS, Counted, simulated_window
 from live_windows import live_windows
 from peers import codecarbon, pyrapl
+from peers.environments import ensure_environment
 from reporting import Figure, finish
 
 SIMULATED, LIVE, UNTELLABLE = 700, 300, 100
@@ -86,7 +87,7 @@ def pyrapl_score(counted: Sequence[Counted]) -> Score:
 
 def codecarbon_score(counted: Sequence[Counted]) -> Score:
     """codecarbon, which reads packages alone."""
-    python = codecarbon.ensure_venv(PEERS_FOLDER / "codecarbon")
+    python = ensure_environment("codecarbon", PEERS_FOLDER / "codecarbon")
     packages = [one for one in counted if one.seldom and one.domain.startswith("package-") and "/" not in one.domain]
     counters = [{"range_uj": one.range_uj, "readings": one.seldom} for one in packages]
     return scored(packages, codecarbon.joules(python, counters))
@@ -103,11 +104,16 @@ def main() -> int:
         untellable: list[Counted] = []
         for window in range(UNTELLABLE):
             untellable += simulated_window(folder / "sys", random, "bare_small", window=window)
-        live, unusable = live_windows(folder, random, count=LIVE, first=SIMULATED)
+        live = live_windows(folder, random, count=LIVE, first=SIMULATED)
     for kind in dict.fromkeys(KINDS):
         print(f"{kind:8}", _ours([one for one in counted if one.kind == kind]), file=sys.stderr)
-    print("live    ", _ours(live), f"({unusable:.1%} of its marks fell in a standstill)", file=sys.stderr)
-    counted += live
+    print("live    ", _ours(live.counted), file=sys.stderr)
+    print(
+        f"         of its {live.marks} marks {live.standstills} fell where the simulation stood still: no window begins "
+        f"or ends there. The slowest mark took {live.slowest_mark_ms:.2f} ms",
+        file=sys.stderr,
+    )
+    counted += live.counted
     ours, peers = _ours(counted), {"pyRAPL": pyrapl_score(counted), "codecarbon": codecarbon_score(counted)}
     for tool, score in {"Joulefleet": ours, **peers}.items():
         print(f"{tool:11}", score, file=sys.stderr)

@@ -7,6 +7,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -39,8 +40,19 @@ while time.monotonic() < ends:
 """
 
 
-def live_windows(folder: Path, random: Random, *, count: int, first: int) -> tuple[list[Counted], float]:
-    """So many windows of one run, numbered from `first`, and the share of marks that could not be used."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRun:
+    """What came of one run."""
+
+    counted: list[Counted]
+    standstills: int
+    """Marks that were not used, as the simulation stood still there."""
+    slowest_mark_ms: float
+    marks: int
+
+
+def live_windows(folder: Path, random: Random, *, count: int, first: int) -> LiveRun:
+    """So many windows of one run, numbered from `first`."""
     root = folder / "live"
     command = [sys.executable, "-m", "agent.simulation", "--root", str(root), *OPTIONS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulation:
@@ -48,35 +60,42 @@ def live_windows(folder: Path, random: Random, *, count: int, first: int) -> tup
             if not any(line == "ready\n" for line in iter(simulation.stdout or ())):
                 raise SystemExit("the simulated machine did not start")
             sensor, recorder = open_powercap(root), Recorder()
-            all_marks = _record(recorder, sensor, random)
+            took_ns = _record(recorder, sensor, random)
             series = counter_series(recorder.readings_of(sensor))
             recorder.close()
         finally:
             simulation.terminate()
     truth = read_truth(root / "truth")
-    marks = [mark for mark in all_marks if truth.age_ns(mark) <= STANDSTILL_NS]
+    still = {mark for mark in took_ns if truth.age_ns(mark) > STANDSTILL_NS}
+    marks = [mark for mark in took_ns if mark not in still]
     spans = (_span(random, marks) for _ in range(count))
     found = [
         one
         for window, (start_ns, end_ns) in enumerate(spans, start=first)
         for one in _judged(series, sensor.domains, truth, start_ns, end_ns, window=window)
     ]
-    return found, 1 - len(marks) / len(all_marks)
+    return LiveRun(
+        counted=found,
+        standstills=len(still),
+        slowest_mark_ms=max(took_ns.values()) / 1e6,
+        marks=len(took_ns),
+    )
 
 
-def _record(recorder: Recorder, sensor: PowercapSensor, random: Random) -> list[int]:
-    """Poll, with marks at random times; half of the time a CPU is busy. Returns the times of the marks."""
+def _record(recorder: Recorder, sensor: PowercapSensor, random: Random) -> dict[int, int]:
+    """Poll, with marks at random times, half of the time beside a busy process; how long each mark took, ns."""
     recorder.add(sensor, period_s=PERIOD_S)
-    marks: list[int] = []
+    took_ns: dict[int, int] = {}
     mark_at = time.monotonic()
     ends = mark_at + RUN_S
     with subprocess.Popen([sys.executable, "-c", _BUSY.format(seconds=RUN_S / 2)]):
         while (now := time.monotonic()) < ends:
             if now >= mark_at:
-                marks.append(recorder.mark())
+                mark = recorder.mark()
+                took_ns[mark] = time.monotonic_ns() - mark
                 mark_at = now + random.uniform(0.02, 0.4)
             time.sleep(max(0.0, min(recorder.poll(), mark_at - time.monotonic())))
-    return marks
+    return took_ns
 
 
 def _span(random: Random, marks: Sequence[int]) -> tuple[int, int]:

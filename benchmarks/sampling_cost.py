@@ -138,9 +138,9 @@ def sampling(sampler: Sampler, pid: int, sysfs: Path) -> Iterator[LineSocket]:
         try:
             yield LineSocket(ours)
         finally:
-            ours.close()
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            ours.close()
 
 
 def measure(sampler: Sampler, pid: int, sysfs: Path) -> tuple[Stretch, str]:

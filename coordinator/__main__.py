@@ -9,6 +9,7 @@ import typer
 
 from coordinator.commands.compare import compare
 from coordinator.commands.doctor import doctor
+from coordinator.commands.node import node
 from coordinator.commands.plan import plan
 from coordinator.commands.run import run
 from coordinator.commands.sql import sql
@@ -37,6 +38,7 @@ Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 the study, 4 the store, 5 the mach
 )
 for command in (doctor, plan, run, status, compare, sql):
     app.command()(command)
+app.add_typer(node, name="node")
 
 
 def _version(asked: bool) -> None:

@@ -1,33 +1,94 @@
-"""A study on a cluster, from the first pilot to the last trial: what runs next, and what becomes of it."""
+"""A study on a cluster, from the first pilot to the last trial: one loop, in one thread.
+
+The scheduler decides, the cluster carries out, the store keeps. A row is committed before it is
+acknowledged, and acknowledged before the agent forgets it. Whatever dies, the next run goes on from
+the store and from what the agents still hold.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from coordinator.cluster.interface import AgentLost, Cluster
-from coordinator.events import BlockStarted, Collected, Event, PilotsDone, Preparing, TrialEnded, TrialStarted
-from coordinator.finished import Finished, finished_attempt, finished_in
-from coordinator.store_writer import StoreWriter
-from joulefleet.errors import MachineError
-from joulefleet.machine import Machine
-from joulefleet.plan import Block, PassesKey, Pinned, blocks, comparands, expected_trial_s, passes_from_pilot, pilots
+from agent.outbox import parquet_bytes
+from agent.row import attempt_row
+from agent.service import versions
+from coordinator.cluster.interface import (
+    Acknowledge,
+    Answer,
+    Call,
+    Change,
+    Cluster,
+    Fetch,
+    Joined,
+    Left,
+    Prepare,
+    Refused,
+    Run,
+)
+from coordinator.desk import Desk, Work
+from coordinator.door import machine_class, refusal
+from coordinator.events import (
+    BlockStarted,
+    Collected,
+    Event,
+    MachineBusy,
+    MachineDone,
+    MachineJoined,
+    MachineLeft,
+    MachineRefused,
+    MachineSetAside,
+    PlanFixed,
+    Preparing,
+    Stalled,
+    TrialEnded,
+    TrialLost,
+    TrialStarted,
+)
+from coordinator.finished import fact_of
+from coordinator.scheduling.design import Design
+from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
+from coordinator.store import Store
+from coordinator.study_record import study_record
+from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
+from joulefleet.measurement import Failure
+from joulefleet.plan import Pinned
 from joulefleet.study_check import tasks_of
-from joulefleet.study_file import study_to_json
-from joulefleet.trial import Cell, ResolvedModel, ResolvedTask, Trial
+from joulefleet.trial import Trial
 
-MOST_LOSSES = 3
-"""An agent that is lost so often in one trial is not tried again."""
+SLACK_S = 120.0
+"""A trial that is not answered so long after its own time-out is given up: the agent hangs."""
+
+LOOK_S = 1.0
+"""The loop looks at least so often for machines and for Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for what may come back, seconds."""
+
+    first_machine_s: float = 60.0
+    absent_machines_s: float = 120.0
+    """When all that is there is done."""
+    store_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a campaign ended."""
+    """How a campaign ended; trials of the machines that took part."""
 
     total: int
     ok: int
     failed: int
     stopped: bool
+
+    @property
+    def missing(self) -> int:
+        """Trials that were not measured."""
+        return self.total - self.ok - self.failed
 
 
 class Campaign:
@@ -36,45 +97,376 @@ class Campaign:
     def __init__(
         self,
         cluster: Cluster,
-        store: StoreWriter,
+        store: Store,
         pinned: Pinned,
         *,
         tell: Callable[[Event], None],
         stop: Callable[[], bool],
+        retry: frozenset[str] = frozenset(),
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._pinned = pinned
         self._tell = tell
         self._stop = stop
-        self._finished = Finished()
-        self._pass_s: dict[Cell, float] = {}
+        self._patience = patience or Patience()
+        self._clock, self._monotonic, self._sleep = clock, monotonic, sleep
+        self._design = Design(pinned, store_id=store.store_id)
+        self._scheduler = Scheduler(self._design, store.attempts(pinned.study.name), retry=retry)
+        self._own_versions = versions()
+        self._desks: dict[str, Desk] = {}
+        self._names: dict[str, str] = {}
+        self._told_plans: set[str] = set()
+        self._in_doubt: dict[str, Trial] = {}
+        """Trials whose agent was lost: it may have finished them, and says so when it is back."""
+        self._stopping = False
+        self._recorded = 0
+        self._idle_since: float | None = None
+        self._work = self._all_work()
 
     def run(self) -> Ended:
         """Run it. Raises JoulefleetError where it cannot go on; everything finished is in the store by then."""
-        # One machine for now; the plan of each depends on no other, so more of them change nothing here.
-        (machine,) = self._cluster.machines()
-        self._collect(machine)
-        self._store.record_study(self._study_record([machine]))
-        self._finished = finished_in(self._store.layout.root, self._pinned.study.name)
-        if not self._prepare(machine) or not self._pilot(machine):
-            return self._ended([], stopped=True)
-        plan = self._plan(machine)
-        return self._ended(plan, stopped=not self._blocks(machine, plan))
+        while True:
+            for change in self._cluster.changes():
+                self._changed(change)
+            self._record()
+            self._stopping = self._stopping or self._stop()
+            for desk in list(self._desks.values()):
+                if desk.call is None:
+                    self._hand_out(desk)
+            if self._over():
+                break
+            for answer in self._cluster.answers(LOOK_S):
+                self._answered(answer)
+            self._end_the_overdue()
+        return self._ended()
 
-    def _prepare(self, machine: Machine) -> bool:
-        work = self._work()
-        for number, (name, model, task) in enumerate(work, start=1):
-            self._tell(Preparing(what=name, number=number, total=len(work)))
-            if self._stop():
-                return False
-            self._cluster.prepare(machine.machine_id, [(model, task)])
+    # who is there
+
+    def _changed(self, change: Change) -> None:
+        match change:
+            case Joined(node=node, hello=hello):
+                self._away(node, "its agent is a new one")
+                present = {desk.machine_id: (desk.node, desk.hello) for desk in self._desks.values()}
+                refused = refusal(hello, own=self._own_versions, present=present)
+                if refused is not None:
+                    self._cluster.dismiss(node)
+                    self._tell(MachineRefused(node=node, why=refused.why, cure=refused.cure))
+                    return
+                self._seat(node, Desk(node=node, hello=hello, to_fetch=deque(hello.waiting), to_prepare=self._todo()))
+            case Refused(node=node, why=why, cure=cure):
+                self._tell(MachineRefused(node=node, why=why, cure=cure))
+            case Left(node=node, why=why):
+                self._away(node, why)
+
+    def _seat(self, node: str, desk: Desk) -> None:
+        machine = desk.hello.machine
+        every = self._pinned.study.placement == "every-machine"
+        place = machine.machine_id if every else machine_class(machine)
+        self._desks[node] = desk
+        self._names[machine.machine_id] = machine.name
+        if not every:
+            self._names.setdefault(place, f"class of {machine.cpu_model or 'unknown CPUs'}")
+        self._scheduler.join(machine.machine_id, place=place, boot_id=desk.hello.boot_id)
+        self._tell(MachineJoined(machine=machine.name, node=node))
+        self._idle_since = None
+
+    def _record(self) -> None:
+        """Keep the study, and who takes part in it, before anything is measured."""
+        members, places = self._scheduler.members, self._scheduler.places
+        if len(members) == self._recorded:
+            return
+        self._recorded = len(members)
+        machines = {machine_id: self._names[machine_id] for machine_id in members}
+        named = {place: self._names[place] for place in places}
+        self._store.record_study(study_record(self._pinned, machines=machines, places=named, store=self._store))
+
+    def _todo(self) -> deque[Work]:
+        return deque(self._work)
+
+    def _away(self, node: str, why: str) -> None:
+        """The agent of a node has gone; whether a trial that it ran has ended is not known until it is back."""
+        desk = self._desks.pop(node, None)
+        if desk is None:
+            return
+        if desk.trial is not None:
+            self._in_doubt[desk.machine_id] = desk.trial
+        self._scheduler.leave(desk.machine_id)
+        self._tell(MachineLeft(machine=desk.name, why=why))
+
+    # what an idle agent does next
+
+    def _hand_out(self, desk: Desk) -> None:
+        if desk.to_fetch:
+            self._start(desk, Fetch(attempt_id=desk.to_fetch.popleft()))
+            return
+        self._settle_doubt(desk)
+        acknowledged, desk.unacknowledged = tuple(desk.unacknowledged), []
+        trial = None if self._stopping else self._next_trial(desk)
+        if trial is not None:
+            self._start(desk, Run(trial=trial, acknowledged=acknowledged), trial=trial)
+        elif acknowledged:
+            self._start(desk, Acknowledge(attempt_ids=acknowledged))
+        elif desk.to_prepare and not self._stopping and not self._at_rest(desk):
+            self._prepare(desk)
+
+    def _next_trial(self, desk: Desk) -> Trial | None:
+        if desk.to_prepare:
+            return None
+        found = self._scheduler.next(desk.machine_id, self._clock())
+        self._tell_plan(desk)
+        if isinstance(found, Rest):
+            if found.why == "finished" and not desk.done:
+                desk.done = True
+                self._tell(MachineDone(machine=desk.name))
+            return None
+        desk.done = False
+        trial = self._scheduler.trial(found)
+        self._tell_start(desk, found, trial)
+        return trial
+
+    def _at_rest(self, desk: Desk) -> bool:
+        """Whether nothing is to be prepared: the machine was set aside, or its whole part is done."""
+        member = self._scheduler.members[desk.machine_id]
+        return member.set_aside is not None or self._scheduler.places[member.place].finished()
+
+    def _prepare(self, desk: Desk) -> None:
+        name, model, task = desk.to_prepare[0]
+        number = len(self._work) - len(desk.to_prepare) + 1
+        self._tell(Preparing(machine=desk.name, what=name, number=number, total=len(self._work)))
+        self._start(desk, Prepare(work=((model, task),)))
+
+    def _start(self, desk: Desk, call: Call, *, trial: Trial | None = None) -> None:
+        desk.call, desk.trial = call, trial
+        desk.due_s = None if trial is None else self._monotonic() + _longest_s(trial)
+        self._cluster.start(desk.node, call)
+
+    # what came of it
+
+    def _answered(self, answer: Answer) -> None:
+        desk = self._desks.get(answer.node)
+        if desk is None or desk.call is not answer.call:
+            return
+        if answer.lost is not None:
+            self._away(answer.node, answer.lost)
+            return
+        trial = desk.trial
+        desk.call, desk.trial, desk.due_s = None, None, None
+        if answer.error is not None:
+            self._failed_to(desk, answer.error)
+            return
+        match answer.call:
+            case Prepare():
+                desk.to_prepare.popleft()
+            case Run() if answer.data is not None and trial is not None:
+                self._keep(desk, trial.attempt_id, answer.data, trial)
+            case Fetch(attempt_id=attempt_id) if answer.data is not None:
+                self._keep(desk, attempt_id, answer.data, None)
+            case _:
+                pass
+
+    def _failed_to(self, desk: Desk, error: JoulefleetError) -> None:
+        """The agent could not even begin."""
+        if isinstance(error, SupersededError):
+            self._cluster.abandon()
+            raise error
+        if isinstance(error, BusyError):
+            self._scheduler.busy(desk.machine_id, self._clock())
+            self._tell(MachineBusy(machine=desk.name, message=str(error)))
+            return
+        self._scheduler.set_aside(desk.machine_id, str(error))
+        self._tell(MachineSetAside(machine=desk.name, why=str(error)))
+
+    def _keep(self, desk: Desk, attempt_id: str, data: bytes, trial: Trial | None) -> None:
+        fact = fact_of(data)
+        self._commit(attempt_id, data)
+        desk.unacknowledged.append(attempt_id)
+        doubted = self._in_doubt.get(desk.machine_id)
+        if trial is None and doubted is not None and doubted.attempt_id == attempt_id:
+            trial = self._in_doubt.pop(desk.machine_id)
+        self._note(desk, fact, trial)
+
+    def _note(self, desk: Desk, fact: AttemptFact, trial: Trial | None) -> None:
+        # By this clock: the machine's own may be hours off, and decides nothing.
+        self._scheduler.ended(replace(fact, ended_s=self._clock()), machine_id=desk.machine_id)
+        if trial is None:
+            self._tell(Collected(machine=desk.name, attempt_id=fact.attempt_id))
+            return
+        number, total = self._count(trial, ended=True)
+        self._tell(TrialEnded(machine=desk.name, trial=trial, outcome=fact, number=number, total=total))
+
+    def _commit(self, attempt_id: str, data: bytes) -> None:
+        """Into the store; where it cannot be written just now, again for a while. Raises StoreError."""
+        ends = self._monotonic() + self._patience.store_s
+        told = False
+        while True:
+            try:
+                self._store.commit(attempt_id, data)
+            except StoreError as error:
+                if self._monotonic() >= ends or self._stop():
+                    raise
+                if not told:
+                    self._tell(Stalled(message=f"{error} Trying again for {self._patience.store_s:.0f} s."))
+                    told = True
+                self._sleep(LOOK_S)
+            else:
+                return
+
+    def _settle_doubt(self, desk: Desk) -> None:
+        """The agent is back and has handed over all it holds: a trial that was not among it did not end."""
+        trial = self._in_doubt.pop(desk.machine_id, None)
+        if trial is None:
+            return
+        gone = self._scheduler.lost(desk.machine_id)
+        member = self._scheduler.members[desk.machine_id]
+        if gone is None:
+            self._tell(TrialLost(machine=desk.name, trial=trial))
+        else:
+            data = self._row_of_lost(desk, trial)
+            self._commit(trial.attempt_id, data)
+            self._note(desk, fact_of(data), trial)
+        if member.set_aside is not None:
+            self._tell(MachineSetAside(machine=desk.name, why=member.set_aside))
+
+    def _row_of_lost(self, desk: Desk, trial: Trial) -> bytes:
+        message = "the agent was lost in every try at this trial"
+        failure = Failure(
+            reason="agent_lost", message=message, stderr_tail="", started_at_ns=round(self._clock() * 1e9), wall_s=0.0
+        )
+        return parquet_bytes(
+            attempt_row(
+                trial,
+                failure,
+                machine=desk.hello.machine,
+                environment=None,
+                boot_id=desk.hello.boot_id,
+                sysfs_root=None,
+            )
+        )
+
+    def _end_the_overdue(self) -> None:
+        now = self._monotonic()
+        for desk in self._desks.values():
+            if desk.due_s is not None and now > desk.due_s:
+                desk.due_s = None
+                self._tell(Stalled(message=f"{desk.name} has not answered in time: its agent is ended."))
+                self._cluster.restart(desk.node)
+
+    # when it is over
+
+    def _over(self) -> bool:
+        if any(desk.call is not None for desk in self._desks.values()):
+            self._idle_since = None
+            return False
+        if self._stopping:
+            return True
+        members = self._scheduler.members
+        here = {desk.machine_id for desk in self._desks.values()}
+        able = [members[machine_id] for machine_id in here if members[machine_id].set_aside is None]
+        if any(self._waits(member.machine_id) for member in able):
+            return False
+        if self._scheduler.finished():
+            return True
+        return self._waited_enough(absent=[m for m in members if m not in here], able=bool(able))
+
+    def _waits(self, machine_id: str) -> bool:
+        """Whether the machine, which does nothing now, will do something yet."""
+        found = self._scheduler.next(machine_id, self._clock())
+        if isinstance(found, Assignment):
+            self._scheduler.release(machine_id)
+            return True
+        return found.why in ("busy", "pilots")
+
+    def _waited_enough(self, *, absent: list[str], able: bool) -> bool:
+        now = self._monotonic()
+        waited = 0.0 if self._idle_since is None else now - self._idle_since
+        if self._idle_since is None:
+            self._idle_since = now
+            names = ", ".join(self._names[machine_id] for machine_id in absent)
+            if absent:
+                self._tell(Stalled(message=f"waiting for {names} to come back"))
+            elif not self._scheduler.members:
+                self._tell(Stalled(message="waiting for a machine to join"))
+        if not self._scheduler.members:
+            if waited >= self._patience.first_machine_s:
+                raise MachineError(
+                    f"no machine has joined within {waited:.0f} s.",
+                    cure="Start one with `joulefleet node up --join ADDRESS`, and look at what was refused above.",
+                )
+            return False
+        if absent and waited < self._patience.absent_machines_s:
+            return False
+        if not able and not absent:
+            reasons = [f"{self._names[m.machine_id]}: {m.set_aside}" for m in self._scheduler.members.values()]
+            raise MachineError(reasons, cure="Nothing is lost: mend this and run again.")
         return True
 
-    def _work(self) -> list[tuple[str, ResolvedModel, ResolvedTask]]:
+    def _ended(self) -> Ended:
+        tallies = [place.tally() for place in self._scheduler.places.values()]
+        return Ended(
+            total=sum(place.planned for place in self._scheduler.places.values()),
+            ok=sum(tally.ok for tally in tallies),
+            failed=sum(tally.failed for tally in tallies),
+            stopped=self._stopping,
+        )
+
+    # what is told
+
+    def _tell_plan(self, desk: Desk) -> None:
+        place = self._scheduler.places[self._scheduler.members[desk.machine_id].place]
+        if place.passes is None or place.name in self._told_plans:
+            return
+        self._told_plans.add(place.name)
+        protocols = [place.digest(cell) for cell in range(len(self._design.cells))]
+        self._store.record_plan(self._pinned.study.name, place.name, protocols)
+        tally = place.tally()
+        self._tell(
+            PlanFixed(
+                place=self._names[place.name],
+                total=place.planned,
+                done=tally.ok + tally.failed,
+                obsolete=place.obsolete,
+                expected_s=place.expected_s(),
+            )
+        )
+
+    def _tell_start(self, desk: Desk, assignment: Assignment, trial: Trial) -> None:
+        block = (assignment.block, assignment.round)
+        if assignment.kind == "trial" and desk.block != block:
+            desk.block = block
+            self._tell(
+                BlockStarted(
+                    machine=desk.name,
+                    number=assignment.block,
+                    total=self._design.repetitions,
+                    round=assignment.round,
+                )
+            )
+        number, total = self._count(trial, ended=False)
+        place = self._scheduler.places[assignment.place]
+        left_s = place.expected_s() if assignment.kind == "trial" else None
+        self._tell(TrialStarted(machine=desk.name, trial=trial, number=number, total=total, left_s=left_s))
+
+    def _count(self, trial: Trial, *, ended: bool) -> tuple[int, int]:
+        """Which trial of how many it is, at its place."""
+        place = self._scheduler.places[trial.place]
+        if trial.kind == "pilot":
+            total = len(self._design.cells)
+            done = total - place.pilots_left
+        else:
+            tally, total = place.tally(), place.planned
+            done = tally.ok + tally.failed
+        # A failed attempt that will be repeated has ended without a trial being done.
+        return min(total, max(1, done if ended else done + 1)), total
+
+    def _all_work(self) -> list[Work]:
         """Every model with every task it does, once for each set of files that they need."""
         study = self._pinned.study
-        seen: dict[object, tuple[str, ResolvedModel, ResolvedTask]] = {}
+        seen: dict[object, Work] = {}
         for name, model in study.models.items():
             for task_name in tasks_of(study, model):
                 resolved, task = self._pinned.models[name], self._pinned.tasks[task_name]
@@ -82,121 +474,7 @@ class Campaign:
                 seen.setdefault(key, (f"{name} for {task_name}", resolved, task))
         return list(seen.values())
 
-    def _pilot(self, machine: Machine) -> bool:
-        todo = pilots(self._pinned, machine_id=machine.machine_id, store_id=self._store.store_id)
-        for number, trial in enumerate(todo, start=1):
-            while (attempt := self._finished.next_attempt(trial)) is not None:
-                if self._stop():
-                    return False
-                self._run(machine, replace(trial, attempt=attempt), number, len(todo), left_s=None)
-            done = self._finished.ok(trial)
-            if done is not None and done.pass_s is not None:
-                self._pass_s[trial.cell] = done.pass_s
-        return True
 
-    def _plan(self, machine: Machine) -> list[Block]:
-        passes: dict[PassesKey, int] = passes_from_pilot(self._pinned, self._pass_s)
-        plan = list(blocks(self._pinned, passes=passes, machine_id=machine.machine_id, store_id=self._store.store_id))
-        trials = [trial for block in plan for trial in block.trials]
-        self._tell(
-            PilotsDone(
-                machine=machine.name,
-                total=len(trials),
-                done=sum(self._finished.next_attempt(trial) is None for trial in trials),
-                expected_s=self._left_s(trials),
-            )
-        )
-        return plan
-
-    def _blocks(self, machine: Machine, plan: list[Block]) -> bool:
-        """Run every block; False where it was stopped before the end."""
-        trials = [trial for block in plan for trial in block.trials]
-        number = {trial.trial_id: index for index, trial in enumerate(trials, start=1)}
-        for block in plan:
-            told = False
-            for trial in self._to_do(block):
-                if self._stop():
-                    return False
-                if not told:
-                    self._tell(BlockStarted(number=block.number, total=len(plan)))
-                    told = True
-                left_s = self._left_s(trials)
-                self._run(machine, trial, number[trial.trial_id], len(trials), left_s=left_s)
-        return True
-
-    def _to_do(self, block: Block) -> Iterator[Trial]:
-        """What is left of a block in its order, and then once more what failed in it."""
-        for _ in range(2):
-            for trial in block.trials:
-                attempt = self._finished.next_attempt(trial)
-                if attempt is not None:
-                    yield replace(trial, attempt=attempt)
-
-    def _run(self, machine: Machine, trial: Trial, number: int, total: int, *, left_s: float | None) -> None:
-        lost = ""
-        for _ in range(MOST_LOSSES):
-            self._tell(TrialStarted(machine=machine.name, trial=trial, number=number, total=total, left_s=left_s))
-            answer = self._cluster.run(machine.machine_id, trial)
-            # Whatever the answer says, the outbox knows: the trial may have ended before the agent was lost.
-            self._collect(machine, trial=trial, number=number, total=total)
-            if answer is None:
-                return
-            if not isinstance(answer, AgentLost):
-                raise answer
-            lost = answer.message
-            if self._finished.next_attempt(trial) != trial.attempt:
-                return
-        raise MachineError(
-            f"the agent on {machine.name} was lost {MOST_LOSSES} times in one trial ({lost}).",
-            cure="See Ray's logs under /tmp/ray; run again to go on from here.",
-        )
-
-    def _collect(self, machine: Machine, **trial: object) -> None:
-        """Commit what waits in the machine's outbox, then acknowledge it, in this order."""
-        waiting = self._cluster.waiting(machine.machine_id, self._store.store_id)
-        for attempt_id in waiting:
-            data = self._cluster.fetch(machine.machine_id, self._store.store_id, attempt_id)
-            self._store.commit(attempt_id, data)
-            self._cluster.acknowledge(machine.machine_id, self._store.store_id, attempt_id)
-            attempt = finished_attempt(data)
-            self._finished.add(attempt)
-            asked = trial.get("trial")
-            if isinstance(asked, Trial) and asked.attempt_id == attempt_id:
-                self._tell(
-                    TrialEnded(
-                        machine=machine.name,
-                        trial=asked,
-                        outcome=attempt,
-                        number=int(str(trial["number"])),
-                        total=int(str(trial["total"])),
-                    )
-                )
-            else:
-                self._tell(Collected(machine=machine.name, attempt_id=attempt_id))
-
-    def _left_s(self, trials: Iterable[Trial]) -> float:
-        return sum(
-            expected_trial_s(trial, pass_s=self._pass_s.get(trial.cell))
-            for trial in trials
-            if self._finished.next_attempt(trial) is not None
-        )
-
-    def _study_record(self, machines: list[Machine]) -> dict[str, object]:
-        study = self._pinned.study
-        return {
-            "study": study_to_json(study),
-            "store_layout": 1,
-            "machines": [{"machine_id": machine.machine_id, "name": machine.name} for machine in machines],
-            "comparands": [asdict(comparand) for comparand in comparands(study)],
-            "models": {name: model.digest for name, model in self._pinned.models.items()},
-            "tasks": {name: task.digest for name, task in self._pinned.tasks.items()},
-        }
-
-    def _ended(self, plan: list[Block], *, stopped: bool) -> Ended:
-        trials = [trial for block in plan for trial in block.trials]
-        return Ended(
-            total=len(trials),
-            ok=sum(self._finished.ok(trial) is not None for trial in trials),
-            failed=sum(self._finished.failed(trial) for trial in trials),
-            stopped=stopped,
-        )
+def _longest_s(trial: Trial) -> float:
+    """How long the agent may take for `trial`, all told."""
+    return trial.timeout_s + trial.protocol.timing.cool_down_at_most_s + SLACK_S

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.setup import AgentSetup
-from coordinator.finished import Finished, finished_in
+from coordinator.finished import facts_in
 from coordinator.progress import duration_text
+from coordinator.scheduling.design import Design
+from coordinator.scheduling.place import Place
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError, StoreError
 from joulefleet.plan import (
@@ -44,6 +46,8 @@ class Outlook:
     pilots_to_do: int
     done: int
     failed: int
+    obsolete: int
+    """Attempts in the store that were measured in another way than the study now asks for."""
     expected_s: float
     measured_passes: bool
     """Whether pilots have fixed the passes; the windows' durations are the study's shortest otherwise."""
@@ -56,33 +60,33 @@ class Outlook:
 
 def look_ahead(pinned: Pinned, store: Path, *, must_exist: bool) -> Outlook:
     """The outlook of a study here. Raises StoreError where `store` must exist and does not."""
-    store_id, finished = None, Finished()
+    store_id, facts = None, []
     if must_exist or store.exists():
         store_id = read_format(StoreLayout(store))
-        finished = finished_in(store, pinned.study.name)
-    machine_id = _machine_id()
-    first = pilots(pinned, machine_id=machine_id, store_id=store_id or "")
-    measured = {
-        trial.cell: done.pass_s
-        for trial in first
-        if (done := finished.ok(trial)) is not None and done.pass_s is not None
-    }
-    known = all(finished.next_attempt(trial) is None for trial in first)
+        facts = facts_in(store, pinned.study.name)
+    machine_id = _place(pinned)
+    design = Design(pinned, store_id=store_id or "")
+    place = Place(name=machine_id, design=design, facts=[fact for fact in facts if fact.place == machine_id])
+    known = place.passes is not None
+    measured = {design.cells[cell]: seconds for cell, seconds in place.pass_s.items()}
     passes = passes_from_pilot(pinned, measured)
     plan = tuple(blocks(pinned, passes=passes, machine_id=machine_id, store_id=store_id or ""))
-    trials = [trial for block in plan for trial in block.trials]
-    to_do = [trial for trial in trials if finished.next_attempt(trial) is not None]
-    pass_s = measured if known else _guessed_pass_s(pinned, measured)
-    pilots_to_do = [trial for trial in first if finished.next_attempt(trial) is not None]
+    guess = measured if known else _guessed_pass_s(pinned, measured)
+    every = [trial for block in plan for trial in block.trials]
+    expected = sum(expected_trial_s(trial.protocol, pass_s=guess.get(trial.cell)) for trial in every)
+    short = [pilot for pilot in pilots(pinned, machine_id=machine_id, store_id="") if pilot.cell not in measured]
+    expected += sum(expected_trial_s(pilot.protocol, pass_s=guess.get(pilot.cell)) for pilot in short)
+    tally = place.tally()
     return Outlook(
         pinned=pinned,
         machine_id=machine_id,
         store_id=store_id,
         blocks=plan,
-        pilots_to_do=len(pilots_to_do),
-        done=len(trials) - len(to_do),
-        failed=sum(finished.failed(trial) for trial in trials),
-        expected_s=sum(expected_trial_s(trial, pass_s=pass_s.get(trial.cell)) for trial in [*pilots_to_do, *to_do]),
+        pilots_to_do=place.pilots_left,
+        done=tally.ok + tally.failed,
+        failed=tally.failed,
+        obsolete=place.obsolete,
+        expected_s=place.expected_s() if known else expected,
         measured_passes=known,
     )
 
@@ -104,14 +108,16 @@ def _guessed_pass_s(pinned: Pinned, measured: Mapping[Cell, float]) -> dict[Cell
     return guessed | dict(measured) if study.measure.window.passes is None else dict(measured)
 
 
-def _machine_id() -> str:
+def _place(pinned: Pinned) -> str:
     try:
+        from coordinator.door import machine_class
         from agent.machine_record import read_machine
 
         setup = AgentSetup()
-        return read_machine(setup.sysfs_root, setup.proc_root).machine_id
+        machine = read_machine(setup.sysfs_root, setup.proc_root)
     except (ImportError, MachineError):
         return NOWHERE
+    return machine.machine_id if pinned.study.placement == "every-machine" else machine_class(machine)
 
 
 def outlook_text(outlook: Outlook) -> str:
@@ -150,6 +156,8 @@ def outlook_text(outlook: Outlook) -> str:
     if outlook.store_id is not None:
         failed = f", {outlook.failed} of them failed" if outlook.failed else ""
         lines.append(f"In the store: {outlook.done} of {outlook.total} trials done{failed}.")
+        if outlook.obsolete:
+            lines.append(f"  {outlook.obsolete} attempts of an earlier form of the study stay there and are not used.")
     about = "" if outlook.measured_passes else " (a guess until the pilots have run)"
     lines.append(f"Expected: {duration_text(outlook.expected_s)}{about}.")
     return "\n".join(lines)
@@ -163,6 +171,7 @@ def outlook_json(outlook: Outlook) -> dict[str, Any]:
         "trials": outlook.total,
         "done": outlook.done,
         "failed": outlook.failed,
+        "obsolete": outlook.obsolete,
         "pilots_to_do": outlook.pilots_to_do,
         "expected_s": round(outlook.expected_s, 1),
         "passes_known": outlook.measured_passes,

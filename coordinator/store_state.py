@@ -7,7 +7,9 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from coordinator.live import Now, read_live
 from coordinator.tables import printable, table_lines
 from joulefleet.analysis import Store
 from joulefleet.analysis.progress import StudyProgress, progress
@@ -18,7 +20,9 @@ from joulefleet.store_layout import StoreLayout
 class Coordinator:
     """The coordinator that holds a store's lock. None: the lock does not say."""
 
+    host: str | None
     pid: int | None
+    epoch: int | None
     study: str | None
     since: str | None
     """When it began, ISO 8601."""
@@ -32,6 +36,14 @@ class StoreState:
     coordinator: Coordinator | None
     """None where nobody writes."""
     studies: tuple[StudyProgress, ...]
+    now: tuple[Now, ...] = ()
+    """What each machine is about, while there is a coordinator."""
+
+    @property
+    def expected_end(self) -> datetime | None:
+        """When the slowest machine is done, as its pilots said; None where nothing says."""
+        ends = [now.since + now.left_s for now in self.now if now.left_s is not None]
+        return datetime.fromtimestamp(max(ends), tz=UTC) if ends else None
 
     @property
     def finished(self) -> bool:
@@ -42,13 +54,15 @@ class StoreState:
 def store_state(layout: StoreLayout) -> StoreState:
     """The state of the store at `layout`. Raises StoreError."""
     with Store.open(layout.root) as store:
-        return StoreState(store=str(layout.root), coordinator=coordinator_of(layout), studies=progress(store))
+        held = coordinator_of(layout)
+        now = () if held is None else read_live(layout.live_file)
+        return StoreState(store=str(layout.root), coordinator=held, studies=progress(store), now=now)
 
 
 def newest_change_ns(layout: StoreLayout) -> tuple[int, ...]:
     """Changes whenever an attempt or a study arrives; costs a few microseconds, so it may be asked often."""
-    folders = (layout.attempts, layout.studies)
-    return tuple(folder.stat().st_mtime_ns if folder.exists() else 0 for folder in folders)
+    watched = (layout.attempts, layout.studies, layout.live_file)
+    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in watched)
 
 
 def coordinator_of(layout: StoreLayout) -> Coordinator | None:
@@ -71,9 +85,15 @@ def coordinator_of(layout: StoreLayout) -> Coordinator | None:
 def _said(text: bytes) -> Coordinator:
     try:
         data = json.loads(text)
-        return Coordinator(pid=int(data["pid"]), study=str(data["study"]), since=str(data["since"]))
+        return Coordinator(
+            host=str(data["host"]),
+            pid=int(data["pid"]),
+            epoch=int(data["epoch"]),
+            study=str(data["study"]),
+            since=str(data["since"]),
+        )
     except (ValueError, KeyError, TypeError):
-        return Coordinator(pid=None, study=None, since=None)
+        return Coordinator(host=None, pid=None, epoch=None, study=None, since=None)
 
 
 def state_lines(state: StoreState) -> Iterator[str]:
@@ -91,6 +111,11 @@ def state_lines(state: StoreState) -> Iterator[str]:
         if study.failures:
             reasons = ", ".join(f"{reason} ×{count}" for reason, count in study.failures.items())
             yield printable(f"{study.study} failed: {reasons}")
+    if state.now:
+        yield ""
+        yield from table_lines(("machine", "doing"), [(now.name, now.doing) for now in state.now])
+    if state.expected_end is not None:
+        yield f"Expected to be done at {state.expected_end.astimezone():%Y-%m-%d %H:%M %Z}."
 
 
 def _coordinator_text(coordinator: Coordinator | None) -> str:
@@ -98,7 +123,10 @@ def _coordinator_text(coordinator: Coordinator | None) -> str:
         return "nobody writes to it"
     if coordinator.pid is None:
         return "a coordinator writes to it"
-    return f"process {coordinator.pid} runs {coordinator.study} since {coordinator.since}"
+    return (
+        f"process {coordinator.pid} on {coordinator.host} runs {coordinator.study} since {coordinator.since} "
+        f"(epoch {coordinator.epoch})"
+    )
 
 
 def _rows(study: StudyProgress) -> Iterator[tuple[str, ...]]:

@@ -6,15 +6,18 @@ import errno
 import fcntl
 import json
 import os
+import platform
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from joulefleet.durable import write_durably
+from coordinator.finished import facts_in
+from coordinator.scheduling.facts import AttemptFact
+from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError
 from joulefleet.identity import digest
 from joulefleet.schema import SCHEMA_VERSION
@@ -26,9 +29,25 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class StoreWriter:
     """Writes to a store whose lock is held. Made by `open_store`."""
 
-    def __init__(self, layout: StoreLayout, store_id: str) -> None:
+    def __init__(self, layout: StoreLayout, store_id: str, epoch: int) -> None:
         self.layout = layout
         self.store_id = store_id
+        self.epoch = epoch
+        """Agents obey the coordinator of the highest epoch."""
+        self._records: dict[str, dict[str, Any]] | None = None
+
+    def attempts(self, study: str) -> list[AttemptFact]:
+        """Every attempt of `study` in the store. Raises StoreError."""
+        return facts_in(self.layout.root, study)
+
+    def find(self, attempt_id: str) -> bytes | None:
+        """The file of one attempt, if it is there. Raises StoreError."""
+        try:
+            return (self.layout.attempts / f"{attempt_id}.parquet").read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _refused(self.layout.root, error) from error
 
     def commit(self, attempt_id: str, parquet: bytes) -> None:
         """Put an attempt's file into the store durably. Doing it again changes nothing. Raises StoreError."""
@@ -44,7 +63,7 @@ class StoreWriter:
         """Keep a study as it was asked and resolved, unless it is what was asked last. Raises StoreError."""
         name = str(record["study"]["name"])
         identity = digest(record)
-        if self._last_digest(name) == identity:
+        if self.last_record(name).get("digest") == identity:
             return
         now = datetime.now(tz=UTC)
         path = self.layout.studies / f"{name}-{now:%Y%m%dT%H%M%S%f}.json"
@@ -53,11 +72,31 @@ class StoreWriter:
             write_durably(path, json.dumps(stamped, indent=1, ensure_ascii=False).encode())
         except OSError as error:
             raise _refused(self.layout.root, error) from error
+        self._newest()[name] = stamped
 
-    def _last_digest(self, name: str) -> str | None:
-        records = [json.loads(path.read_bytes()) for path in self.layout.studies.glob("*.json")]
-        mine = [record for record in records if record["study"]["name"] == name]
-        return max(mine, key=lambda record: str(record["asked_at"]))["digest"] if mine else None
+    def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
+        """Keep by which protocols `place` measures `study` now. Raises StoreError."""
+        data = {"study": study, "place": place, "protocols": sorted(set(protocols))}
+        try:
+            self.layout.plans.mkdir(exist_ok=True)
+            file = self.layout.plans / f"{digest([study, place])}.json"
+            content = json.dumps(data, indent=1, ensure_ascii=False).encode()
+            if not file.exists() or file.read_bytes() != content:
+                write_durably(file, content)
+        except OSError as error:
+            raise _refused(self.layout.root, error) from error
+
+    def last_record(self, study: str) -> dict[str, Any]:
+        """The newest record of the study called `study`; empty where there is none."""
+        return self._newest().get(study, {})
+
+    def _newest(self) -> dict[str, dict[str, Any]]:
+        """The newest record of each study: read once, as nobody else writes."""
+        if self._records is None:
+            records = [json.loads(path.read_bytes()) for path in self.layout.studies.glob("*.json")]
+            records.sort(key=lambda record: str(record["asked_at"]))
+            self._records = {record["study"]["name"]: record for record in records}
+        return self._records
 
 
 @contextmanager
@@ -78,17 +117,38 @@ def open_store(root: Path, *, study: str) -> Iterator[StoreWriter]:
                 f"{root}: {_holder(descriptor)} writes to this store.",
                 cure="Wait for it (`joulefleet status --watch`), or name another --store.",
             )
-        holder = {"pid": os.getpid(), "study": study, "since": datetime.now(tz=UTC).isoformat()}
+        holder: dict[str, object] = {"host": platform.node(), "pid": os.getpid(), "study": study}
+        holder["since"] = datetime.now(tz=UTC).isoformat()
         try:
+            epoch = _new_epoch(layout.epochs, holder)
+            holder["epoch"] = epoch
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         except OSError as error:
             raise _refused(root, error) from error
         # Read again under the lock: two first runs may have made the store at the same moment.
-        yield StoreWriter(layout, read_format(layout))
+        yield StoreWriter(layout, read_format(layout), epoch)
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _new_epoch(folder: Path, holder: Mapping[str, object]) -> int:
+    """The next number of `folder`, made exclusively: also where the lock does not hold, no two have the same."""
+    folder.mkdir(exist_ok=True)
+    epoch = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
+    while True:
+        try:
+            descriptor = os.open(folder / str(epoch), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            epoch += 1
+            continue
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(holder, file)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(folder)
+        return epoch
 
 
 def _locked(descriptor: int) -> bool:
@@ -140,7 +200,10 @@ def _try_to_write(folder: Path) -> None:
 def _holder(descriptor: int) -> str:
     try:
         data = json.loads(os.pread(descriptor, 4096, 0))
-        return f"process {int(data['pid'])} (study {data['study']}, since {data['since']})"
+        return (
+            f"process {int(data['pid'])} on {data['host']} "
+            f"(study {data['study']}, since {data['since']}, epoch {int(data['epoch'])})"
+        )
     except (ValueError, KeyError, TypeError):
         return "another run"
 

@@ -5,7 +5,9 @@
     JoulefleetError
     ├── StudyError     3   a study file (or a trial file) says something that cannot be run
     ├── StoreError     4   a store cannot be read or written
+    │   └── SupersededError    a newer coordinator commands the agents of this store
     ├── MachineError   5   this machine (or its agent) cannot do what the study asks
+    │   └── BusyError          another agent measures on it
     └── QueryError     6   a question to a store cannot be answered
 
 A command also ends with 0 (done), 1 (a bug in Joulefleet, with a traceback), 2 (wrong usage of
@@ -62,10 +64,18 @@ class StoreError(JoulefleetError):
     exit_code = 4
 
 
+class SupersededError(StoreError):
+    """A newer coordinator commands the agents of this store."""
+
+
 class MachineError(JoulefleetError):
     """This machine, or its agent, cannot do what the study asks."""
 
     exit_code = 5
+
+
+class BusyError(MachineError):
+    """Another agent measures on this machine."""
 
 
 class QueryError(JoulefleetError):

@@ -14,13 +14,15 @@ Reason = Literal[
     "sensor_error",
     "runner_lost",
     "weights_mismatch",
+    "agent_lost",
 ]
 """Why an attempt failed.
 
 exception: the work raised; out_of_memory: it raised for want of memory, or the kernel's
 out-of-memory killer ended it; killed: it was ended by a signal that was not ours; timeout: ended
 by the agent; sensor_error: a sensor that had worked stopped working; runner_lost: the process that
-starts the work went away; weights_mismatch: the weights on this machine are not those asked for.
+starts the work went away; weights_mismatch: the weights on this machine are not those asked for;
+agent_lost: the agent itself was lost again and again, and the coordinator wrote the row.
 """
 
 Provenance = Literal["measured", "simulated", "modelled"]
@@ -143,7 +145,7 @@ class Work:
     """Tokens the model computed, padding included."""
     work_ns: int
     """The work's own stopwatch around its passes; the window's marks lie just outside it."""
-    latencies_ns: tuple[int, ...]
+    latencies_ns: Sequence[int]
     """One a batch, in order."""
     log_bytes: int
     threads: int
@@ -189,6 +191,7 @@ class Measurement:
     modelled_formula: str | None
     modelled_parameters: dict[str, float] = field(default_factory=dict)
     readings: tuple[Readings, ...] = ()
+    """Thinned: every number above is made of all of them."""
     wall_s: float
     """The attempt from the request to its outcome, on the agent."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from joulefleet.identity import digest
 from joulefleet.order import balanced_orders
 from joulefleet.study import Study
 from joulefleet.study_check import PROOF_SUFFIXES, tasks_of
@@ -49,6 +50,14 @@ class Block:
 
     number: int
     trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonGroup:
+    """Cells that are compared with each other: a round of a block holds all of a group, or its comparison is void."""
+
+    name: str
+    size: int
 
 
 PassesKey = tuple[str, str, int, int, str]
@@ -135,9 +144,20 @@ def passes_from_pilot(pinned: Pinned, pass_s: Mapping[Cell, float]) -> dict[Pass
     }
 
 
+def companions(study: Study, cell: Cell) -> list[Cell]:
+    """The cells that are compared with `cell`, itself among them, directly or by way of others."""
+    key = passes_key(study, cell)
+    return [other for other in cells(study) if passes_key(study, other) == key]
+
+
 def protocol_of(pinned: Pinned, cell: Cell, *, passes: int) -> Protocol:
     """How `cell` is measured."""
     study = pinned.study
+    beside = {
+        (pinned.models[name].digest, pinned.models[name].head, times, other.environment)
+        for other in companions(study, cell)
+        for name, times in [original(study, other.model)]
+    }
     model, repeats = original(study, cell.model)
     return Protocol(
         regime=study.regime,
@@ -146,6 +166,7 @@ def protocol_of(pinned: Pinned, cell: Cell, *, passes: int) -> Protocol:
         energy_source=study.measure.energy_source,
         passes=passes,
         item_repeats=repeats,
+        companions=digest(sorted(beside)),
         model=pinned.models[model],
         task=pinned.tasks[cell.task],
     )
@@ -160,12 +181,15 @@ def blocks(pinned: Pinned, *, passes: Mapping[PassesKey, int], machine_id: str, 
     todo = cells(study)
     orders = balanced_orders(len(todo), seed=f"{study.seed}/{study.name}/{machine_id}")
     protocols = {cell: protocol_of(pinned, cell, passes=passes[passes_key(study, cell)]) for cell in todo}
+    groups = {cell: comparison_group(study, cell, protocols[cell]) for cell in todo}
     last: Cell | None = None
     for number, order in enumerate(itertools.islice(orders, study.repetitions), start=1):
         trials = []
         for position, index in enumerate(order, start=1):
             cell = todo[index]
-            trial = _trial(pinned, cell, protocols[cell], block=number, place=machine_id, store_id=store_id)
+            trial = trial_for(
+                pinned, cell, protocols[cell], group=groups[cell], block=number, place=machine_id, store_id=store_id
+            )
             trials.append(replace(trial, position=position, predecessor=str(last) if last else None))
             last = cell
         yield Block(number=number, trials=tuple(trials))
@@ -177,17 +201,39 @@ def pilots(pinned: Pinned, *, machine_id: str, store_id: str) -> list[Trial]:
         return []
     result = []
     for cell in cells(pinned.study):
-        protocol = protocol_of(pinned, cell, passes=1)
-        brief = replace(protocol.timing, baseline_s=0.0, warm_up_at_least_s=0.0, warm_up_at_most_s=0.0)
-        brief = replace(brief, window_at_least_s=0.0, cool_down_fixed_s=0.0, cool_down_at_most_s=0.0)
-        protocol = replace(protocol, timing=brief, regime="burst")
-        result.append(_trial(pinned, cell, protocol, kind="pilot", block=0, place=machine_id, store_id=store_id))
+        protocol = brief(protocol_of(pinned, cell, passes=1))
+        group = comparison_group(pinned.study, cell, protocol)
+        result.append(
+            trial_for(pinned, cell, protocol, group=group, kind="pilot", block=0, place=machine_id, store_id=store_id)
+        )
     return result
 
 
-def _trial(
-    pinned: Pinned, cell: Cell, protocol: Protocol, *, block: int, place: str, store_id: str, kind: Kind = "trial"
+def comparison_group(study: Study, cell: Cell, protocol: Protocol) -> ComparisonGroup:
+    """The group of `cell`, which is measured by `protocol`."""
+    parts = [str(part) for part in passes_key(study, cell)]
+    return ComparisonGroup(name=digest([*parts, protocol.companions]), size=len(companions(study, cell)))
+
+
+def brief(protocol: Protocol) -> Protocol:
+    """The protocol of a pilot: one that only says how long a pass takes. What else it is compared with is no matter."""
+    times = replace(protocol.timing, baseline_s=0.0, warm_up_at_least_s=0.0, warm_up_at_most_s=0.0)
+    times = replace(times, window_at_least_s=0.0, cool_down_fixed_s=0.0, cool_down_at_most_s=0.0)
+    return replace(protocol, timing=times, regime="burst", companions="")
+
+
+def trial_for(
+    pinned: Pinned,
+    cell: Cell,
+    protocol: Protocol,
+    *,
+    group: ComparisonGroup,
+    block: int,
+    place: str,
+    store_id: str,
+    kind: Kind = "trial",
 ) -> Trial:
+    """The trial of `cell` in `block`; its position and what else depends on the moment are filled in later."""
     study = pinned.study
     return Trial(
         study=study.name,
@@ -197,6 +243,8 @@ def _trial(
         place=place,
         block=block,
         position=0,
+        comparison_group=group.name,
+        comparison_group_size=group.size,
         cell=cell,
         protocol=protocol,
         timeout_s=study.measure.timeout_s,
@@ -207,12 +255,12 @@ def _trial(
     )
 
 
-def expected_trial_s(trial: Trial, *, pass_s: float | None) -> float:
-    """Seconds that `trial` takes: its phases and the overhead.
+def expected_trial_s(protocol: Protocol, *, pass_s: float | None) -> float:
+    """Seconds that a trial by `protocol` takes: its phases and the overhead.
 
     Without `pass_s`, the duration of one pass, the window is the shortest asked for.
     """
-    times = trial.protocol.timing
-    window = times.window_at_least_s if pass_s is None else pass_s * trial.protocol.passes
+    times = protocol.timing
+    window = times.window_at_least_s if pass_s is None else pass_s * protocol.passes
     warm_up = max(times.warm_up_at_least_s, pass_s or 0.0)
     return TRIAL_OVERHEAD_S + times.baseline_s + warm_up + window + times.cool_down_fixed_s

@@ -7,13 +7,17 @@ reason beside it (`reason`, `energy_reason`, `quality_reason`, or the `reason` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+from joulefleet.store_layout import SCHEMA_VERSION
+
+__all__ = ["ADDED_IN_2", "ATTEMPT_SCHEMA", "COLUMNS", "SCHEMA_VERSION", "Column", "attempt_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("repetition", _INT, "", "Which repetition of the cell; equals the block."),
     Column("block", _INT, "", "Block: one repetition of every cell. 0 for pilots."),
     Column("position", _INT, "", "Place in the block's order, from 1."),
-    Column("predecessor", _TEXT, "", "The cell before it in the plan."),
+    Column("predecessor", _TEXT, "", "The cell that ran before it on the machine."),
+    Column("assignment", _TEXT, "", "Why it ran when it did."),
+    Column("comparison_group", _TEXT, "", "The cells that it is compared with, within its block and round."),
+    Column("comparison_group_size", _INT, "cells", "How many they are, itself among them."),
     Column("labels", _TEXTS, "", "The study's own words."),
     Column("status", _TEXT, "", "ok or failed."),
     Column("reason", _TEXT, "", "Why it failed."),
@@ -199,6 +206,9 @@ COLUMNS: tuple[Column, ...] = (
 
 ADDED_IN_2 = frozenset(
     {
+        "assignment",
+        "comparison_group",
+        "comparison_group_size",
         "energy_filter",
         "energy_provenance",
         "sysfs_root",
@@ -225,8 +235,46 @@ ATTEMPT_SCHEMA = pa.schema(
 
 
 def attempt_table(row: Mapping[str, Any]) -> pa.Table:
-    """One attempt's row as a table. Raises ValueError when a column is missing or unknown."""
+    """One attempt's row as a table. Raises ValueError when a column is missing or unknown.
+
+    Numbers of readings and latencies may be `array`s: they are taken as they are, without a copy.
+    """
     names = {c.name for c in COLUMNS}
     if row.keys() != names:
         raise ValueError(f"columns differ from the schema: {sorted(row.keys() ^ names)}")
-    return pa.Table.from_pylist([dict(row)], schema=ATTEMPT_SCHEMA)
+    long: dict[str, Callable[[Any], pa.Array]] = {"readings": _readings, "latencies_ns": _latencies}
+    plain = pa.schema([field for field in ATTEMPT_SCHEMA if field.name not in long])
+    table = pa.Table.from_pylist([{name: row[name] for name in plain.names}], schema=plain)
+    columns = [
+        long[field.name](row[field.name]) if field.name in long else table.column(field.name)
+        for field in ATTEMPT_SCHEMA
+    ]
+    return pa.table(columns, schema=ATTEMPT_SCHEMA)
+
+
+def _latencies(values: Sequence[int] | None) -> pa.Array:
+    return pa.nulls(1, pa.list_(_INT)) if values is None else _lists([values], _INT)
+
+
+def _readings(every: Sequence[Mapping[str, Any]] | None) -> pa.Array:
+    if every is None:
+        return pa.nulls(1, pa.list_(READINGS_TYPE))
+    columns = []
+    for field in READINGS_TYPE:
+        values = [series[field.name] for series in every]
+        lists = pa.types.is_list(field.type)
+        columns.append(_lists(values, field.type.value_type) if lists else pa.array(values, field.type))
+    structs = pa.StructArray.from_arrays(columns, fields=list(READINGS_TYPE))
+    return pa.ListArray.from_arrays(pa.array([0, len(structs)], pa.int32()), structs)
+
+
+def _lists(values: Sequence[Sequence[float]], kind: pa.DataType) -> pa.Array:
+    parts = [
+        pa.Array.from_buffers(kind, len(part), [None, pa.py_buffer(part)])
+        if isinstance(part, array)
+        else pa.array(part, kind)
+        for part in values
+    ]
+    offsets = [0, *itertools.accumulate(len(part) for part in parts)]
+    flat = pa.concat_arrays(parts) if parts else pa.array([], kind)
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)

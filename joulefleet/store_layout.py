@@ -10,6 +10,9 @@ from pathlib import Path
 from joulefleet.errors import StoreError
 
 LAYOUT_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of a row's columns, which are in `joulefleet.schema`; here, so that an agent knows it without Arrow."""
+
 DEFAULT_STORE = "joulefleet-store"
 STORE_VARIABLE = "JOULEFLEET_STORE"
 
@@ -31,14 +34,39 @@ class StoreLayout:
         return self.root / "attempts"
 
     @property
+    def compacted(self) -> Path:
+        """Parquet files of many attempts each, named for the digest of their bytes."""
+        return self.root / "compacted"
+
+    @property
+    def manifest(self) -> Path:
+        """One JSON file a compacted file: which attempts it holds. It counts from then on."""
+        return self.root / "manifest"
+
+    @property
     def studies(self) -> Path:
         """Each study as it was asked and resolved, one JSON file a version."""
         return self.root / "studies"
 
     @property
+    def plans(self) -> Path:
+        """How each place measures a study now: one JSON file a study and place."""
+        return self.root / "plans"
+
+    @property
     def verdicts(self) -> Path:
         """Later judgements of attempts."""
         return self.root / "verdicts"
+
+    @property
+    def epochs(self) -> Path:
+        """One file a coordinator that ever wrote, named for its number."""
+        return self.root / "epochs"
+
+    @property
+    def live_file(self) -> Path:
+        """What the coordinator is doing just now, while there is one."""
+        return self.root / "live.json"
 
     @property
     def lock_file(self) -> Path:

@@ -305,6 +305,13 @@ class Study:
     environments: Annotated[tuple[Literal["bare"], ...], Field(min_length=1, description="Where the work runs.")] = (
         "bare",
     )
+    placement: Annotated[
+        Literal["every-machine", "any-machine"],
+        Field(
+            description="every-machine: each machine runs the whole design; any-machine: the blocks are spread over "
+            "the machines of one class (same CPU model, topology and memory)."
+        ),
+    ] = "every-machine"
     measure: Measure = field(default_factory=Measure)
     thresholds: Thresholds = field(default_factory=Thresholds)
     proofs: Proofs = field(default_factory=Proofs)

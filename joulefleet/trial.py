@@ -97,6 +97,9 @@ class Protocol:
     energy_source: EnergySource = "powercap"
     passes: Annotated[int, Field(ge=1)]
     item_repeats: Annotated[int, Field(ge=1, description="2 in the 2x arm: each item is worked twice.")] = 1
+    companions: str = ""
+    """Digest of all that is compared with this cell: a new model beside it opens new trials for every pair
+    concerned, since measured on another day it could not be told from that day."""
     model: ResolvedModel
     task: ResolvedTask
 
@@ -126,11 +129,20 @@ class Trial:
     kind: Kind = "trial"
     trial_id: str
     place: str
+    """The machine's id; of placement any-machine the id of its class."""
+    machine_id: str = ""
+    """The machine that runs it, where its place is a class of machines."""
     attempt: Annotated[int, Field(ge=1)] = 1
     round: Annotated[int, Field(ge=1)] = 1
     block: Annotated[int, Field(ge=0)]
     position: Annotated[int, Field(ge=0)]
     predecessor: str | None = None
+    """The cell that ran before it on the machine."""
+    assignment: str = ""
+    """Why it runs now, for people."""
+    comparison_group: str = ""
+    """The cells with which it is compared, in this block of this place."""
+    comparison_group_size: Annotated[int, Field(ge=0)] = 0
     cell: Cell
     protocol: Protocol
     timeout_s: float
@@ -142,7 +154,9 @@ class Trial:
     @property
     def attempt_id(self) -> str:
         """Names the attempt's file, in the outbox and in the store."""
-        return f"{self.trial_id}-r{self.round}-a{self.attempt}"
+        # Two machines of a class may be at the same attempt, where one of them was taken for lost.
+        by = f"-{self.machine_id}" if self.machine_id else ""
+        return f"{self.trial_id}-r{self.round}-a{self.attempt}{by}"
 
 
 def trial_id(*, study: str, cell: Cell, repetition: int, place: str, protocol: Protocol, kind: Kind = "trial") -> str:

@@ -93,9 +93,10 @@ class Conversation:
             message = self._lines.buffered()
             if message is not None:
                 return message
-            # Rounded up: a time-out of 0.4 ms as 0 would spin.
-            if self._poll.poll(max(0, int(due_s() * 1000) + 1)):
-                self._lines.fill()
+            # Rounded up: a time-out of 0.4 ms as 0 would spin. Only what arrives can end a line.
+            while not self._poll.poll(max(0, int(due_s() * 1000) + 1)):
+                pass
+            self._lines.fill()
 
     def go(self, answer: str = "on") -> None:
         """Let the work go on. Raises Disconnected."""

@@ -10,13 +10,13 @@ from agent.sensors.interface import Missing, Raw
 from agent.sensors.kept_files import KeptFiles
 from joulefleet.measurement import Channel
 
-# Both lines that are needed stand at the top: `cpu ...` and, third of meminfo, `MemAvailable`.
+# What is needed stands at the top: the line `cpu ...`, and `MemAvailable` third of meminfo.
 _TOP_BYTES = 256
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class HostSensor:
-    """Kept descriptors of /proc/stat and /proc/meminfo."""
+    """A kept descriptor of /proc/stat."""
 
     name = "host"
 
@@ -26,39 +26,68 @@ class HostSensor:
         self.channels = (
             Channel(name="machine_cpu_s", unit="s", kind="counter", source=self.name),
             Channel(name="machine_steal_s", unit="s", kind="counter", source=self.name),
-            Channel(name="machine_memory_available_bytes", unit="bytes", kind="gauge", source=self.name),
         )
 
     def read(self) -> Raw:
-        """The top of both files; None where a read fails."""
+        """The top of the file; None where the read fails."""
         return self._files.read()
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
-        """Busy CPU seconds, stolen seconds (of all CPUs, since boot), and bytes available."""
-        stat, meminfo = raw
-        return *_cpu_seconds(stat), _available_bytes(meminfo)
+        """Busy CPU seconds and stolen seconds, of all CPUs since boot."""
+        return _cpu_seconds(raw[0])
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the file."""
+        self._files.close()
+
+
+class MemorySensor:
+    """A kept descriptor of /proc/meminfo, which costs the kernel more than all else that is read."""
+
+    name = "host"
+
+    def __init__(self, *, files: KeptFiles, missing: tuple[Missing, ...]) -> None:
+        self._files = files
+        self.missing = missing
+        self.channels = (Channel(name="machine_memory_available_bytes", unit="bytes", kind="gauge", source=self.name),)
+
+    def read(self) -> Raw:
+        """The top of the file; None where the read fails."""
+        return self._files.read()
+
+    def decode(self, raw: Raw) -> tuple[float | None, ...]:
+        """Bytes available."""
+        return (_available_bytes(raw[0]),)
+
+    def close(self) -> None:
+        """Close the file."""
         self._files.close()
 
 
 def open_host(proc_root: Path) -> HostSensor:
-    """The machine's own counters under `proc_root` (`/proc`)."""
-    files = KeptFiles()
-    wanted = {"stat": "CPU time of the machine", "meminfo": "memory available"}
-    errors = {name: files.add(proc_root / name, size=_TOP_BYTES) for name in wanted}
-    missing = tuple(
-        Missing(
-            what=wanted[name],
-            why="not_permitted" if isinstance(error, PermissionError) else "absent",
-            message=f"{proc_root / name}: {error.strerror}",
-            cure="Give the folder where procfs is mounted.",
-        )
-        for name, error in errors.items()
-        if error is not None
-    )
+    """The machine's CPU time under `proc_root` (`/proc`)."""
+    files, missing = _open(proc_root / "stat", "CPU time of the machine")
     return HostSensor(files=files, missing=missing)
+
+
+def open_memory(proc_root: Path) -> MemorySensor:
+    """The machine's memory under `proc_root` (`/proc`)."""
+    files, missing = _open(proc_root / "meminfo", "memory available")
+    return MemorySensor(files=files, missing=missing)
+
+
+def _open(path: Path, what: str) -> tuple[KeptFiles, tuple[Missing, ...]]:
+    files = KeptFiles()
+    error = files.add(path, size=_TOP_BYTES)
+    if error is None:
+        return files, ()
+    missing = Missing(
+        what=what,
+        why="not_permitted" if isinstance(error, PermissionError) else "absent",
+        message=f"{path}: {error.strerror}",
+        cure="Give the folder where procfs is mounted.",
+    )
+    return files, (missing,)
 
 
 def oom_kills(proc_root: Path) -> int | None:

@@ -35,7 +35,11 @@ class KeptFiles:
 
     def read(self) -> Raw:
         """The first bytes of every file; None where a read fails."""
-        return tuple([_fetch(descriptor, size) for descriptor, size in self._files])
+        try:
+            return tuple([os.pread(descriptor, size, 0) for descriptor, size in self._files])
+        except OSError:
+            # One of them has failed: which, and what the others say.
+            return tuple([_fetch(descriptor, size) for descriptor, size in self._files])
 
     def close(self) -> None:
         """Close them all; they read None from then on."""

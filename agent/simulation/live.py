@@ -19,7 +19,7 @@ from agent.simulation.tree import AMBIENT_C, HIGHEST_KHZ, LOWEST_KHZ, SimulatedT
 from agent.simulation.truth import TruthLog
 
 STEP_NS = 1_500_000
-"""RAPL takes a millisecond; a third longer between two wake-ups spares a virtual machine 2 % of a core."""
+"""RAPL takes a millisecond; a third fewer wake-ups spare a virtual machine 2 % of a core."""
 
 FOLLOW_NS = 100_000_000
 """The power follows the load, and the log reaches its file, so often."""

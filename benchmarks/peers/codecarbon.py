@@ -6,36 +6,15 @@ The peer lives in a virtual environment of its own (``codecarbon.txt``), and is 
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-REQUIREMENTS = HERE / "codecarbon.txt"
 DRIVER = HERE / "codecarbon_driver.py"
 
 EVERY_S = 15.0
 """Its default for ``measure_power_secs``."""
-
-
-def ensure_venv(folder: Path) -> Path:
-    """Make the peer's virtual environment in ``folder`` unless it is there; return its Python.
-
-    It is made anew when ``codecarbon.txt`` has changed or an earlier try did not finish.
-    """
-    python = folder / "bin" / "python"
-    installed = folder / "installed.txt"
-    wanted = REQUIREMENTS.read_text(encoding="utf-8")
-    if installed.is_file() and installed.read_text(encoding="utf-8") == wanted:
-        return python
-    print(f"making the environment of codecarbon in {folder}", file=sys.stderr, flush=True)
-    make = [sys.executable, "-m", "venv", "--clear", f"{folder}"]
-    install = [f"{python}", "-m", "pip", "install", "--progress-bar=off", f"-r{REQUIREMENTS}"]
-    for command in (make, install):
-        subprocess.run(command, check=True, stdout=sys.stderr)
-    installed.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def joules(python: Path, counters: Sequence[dict[str, Any]]) -> list[float]:

@@ -2,51 +2,76 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from agent.service import AgentService
 from agent.setup import AgentSetup
-from coordinator.cluster.interface import AgentLost
+from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Command, Fetch, Joined, Prepare, Run
 from joulefleet.errors import JoulefleetError
-from joulefleet.machine import Machine
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
+
+NODE = "this process"
 
 
 class LocalCluster:
-    """See `Cluster`."""
+    """See `Cluster`. A call is done when its answer is asked for."""
 
-    def __init__(self, setup: AgentSetup | None = None) -> None:
+    def __init__(self, command: Command, setup: AgentSetup | None = None) -> None:
         self._agent = AgentService(setup)
-        self._machine = self._agent.machine()
+        self._command = command
+        self._changes: list[Change] = [
+            Joined(node=NODE, hello=self._agent.hello(command.store_id, command.epoch)),
+        ]
+        self._call: Call | None = None
 
-    def machines(self) -> Sequence[Machine]:
+    def changes(self) -> Sequence[Change]:
         """See `Cluster`."""
-        return [self._machine]
+        changes, self._changes = self._changes, []
+        return changes
 
-    def prepare(self, machine_id: str, work: Sequence[tuple[ResolvedModel, ResolvedTask]]) -> None:
+    def start(self, node: str, call: Call) -> None:
         """See `Cluster`."""
-        self._agent.prepare(work)
+        self._call = call
 
-    def run(self, machine_id: str, trial: Trial) -> JoulefleetError | AgentLost | None:
+    def answers(self, timeout_s: float) -> Sequence[Answer]:
         """See `Cluster`."""
+        call, self._call = self._call, None
+        if call is None:
+            time.sleep(timeout_s)
+            return []
         try:
-            self._agent.run(trial)
+            return [Answer(node=NODE, call=call, data=obeyed(self._agent, call, self._command))]
         except JoulefleetError as error:
-            return error
-        return None
+            return [Answer(node=NODE, call=call, error=error)]
 
-    def waiting(self, machine_id: str, store_id: str) -> Sequence[str]:
+    def restart(self, node: str) -> None:
         """See `Cluster`."""
-        return self._agent.waiting(store_id)
+        self._agent.close()
 
-    def fetch(self, machine_id: str, store_id: str, attempt_id: str) -> bytes:
+    def dismiss(self, node: str) -> None:
         """See `Cluster`."""
-        return self._agent.fetch(store_id, attempt_id)
+        self._agent.close()
 
-    def acknowledge(self, machine_id: str, store_id: str, attempt_id: str) -> None:
+    def abandon(self) -> None:
         """See `Cluster`."""
-        self._agent.acknowledge(store_id, attempt_id)
 
     def close(self) -> None:
         """See `Cluster`."""
         self._agent.close()
+
+
+def obeyed(agent: AgentService, call: Call, command: Command) -> bytes | None:
+    """What `agent` answers to `call`. Raises JoulefleetError."""
+    store_id, epoch = command.store_id, command.epoch
+    match call:
+        case Prepare(work=work):
+            agent.prepare(work)
+        case Run(trial=trial, acknowledged=acknowledged):
+            if acknowledged:
+                agent.acknowledge(store_id, acknowledged, epoch)
+            return agent.run(trial, epoch)
+        case Fetch(attempt_id=attempt_id):
+            return agent.fetch(store_id, attempt_id, epoch)
+        case Acknowledge(attempt_ids=attempt_ids):
+            agent.acknowledge(store_id, attempt_ids, epoch)
+    return None

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from coordinator.campaign import Ended
+    from coordinator.interrupts import Interrupts
+    from coordinator.progress import LiveProgress, PlainProgress
+    from coordinator.store_writer import StoreWriter
+    from joulefleet.plan import Pinned
 
 
 def run(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's file, or the name of a shipped study.")],
+    *,
     store: Annotated[
         Path | None,
         typer.Option(
             help="Where results go; made where there is none. Default: $JOULEFLEET_STORE, ./joulefleet-store."
         ),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Run on the machines of this Ray cluster (see `joulefleet node up`)."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what the infrastructure has failed, time-outs apart.")
+    ] = False,
+    retry_quarantined: Annotated[
+        bool, typer.Option("--retry-quarantined", help="Try again what failed twice by itself.")
+    ] = False,
     local: Annotated[bool, typer.Option("--local", help="Measure in this process, without Ray.")] = False,
 ) -> None:
-    """Run what is missing of STUDY on this machine.
+    """Run what is missing of STUDY on this machine, or on every machine of a cluster.
 
     What the store already holds is never run again, so the same command resumes after any
     interruption. Ctrl-C once finishes the present trial and stops; twice stops now.
@@ -27,41 +45,40 @@ def run(
     Examples:
       joulefleet run quick
       joulefleet run cain2024 --store results
+      joulefleet run cain2024 --store results --address 192.0.2.7:6379
       joulefleet run my-study.yaml --store results 2> progress.log
     """
     import sys
 
-    from coordinator.campaign import Campaign
     from coordinator.interrupts import Interrupts
     from coordinator.progress import LiveProgress, PlainProgress
     from coordinator.resolve import resolve
     from coordinator.store_writer import open_store
-    from joulefleet.errors import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, MachineError
+    from joulefleet.errors import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED
     from joulefleet.store_layout import default_store
     from joulefleet.study_file import load_study
 
+    if local and address is not None:
+        raise typer.BadParameter("either this process or a cluster.", param_hint="--local")
+    wanted = {"failed": retry_failed, "quarantined": retry_quarantined}
     asked, base = load_study(study)
     pinned = resolve(asked, base)
     root = store or default_store()
     progress = LiveProgress(asked.name) if sys.stderr.isatty() else PlainProgress(sys.stderr)
-    with open_store(root, study=asked.name) as writer, Interrupts() as interrupts:
-        interrupts.say = progress.note
-        try:
-            from coordinator.cluster.open import open_cluster
-        except ImportError as error:
-            raise MachineError(
-                f"what measures is not installed here ({error.name}).", cure="pip install 'joulefleet[all]'."
-            ) from error
-        cluster = open_cluster(local=local)
-        interrupts.take()
-        try:
-            with progress.shown():
-                ended = Campaign(cluster, writer, pinned, tell=progress, stop=interrupts.asked).run()
-        except KeyboardInterrupt:
-            print("Stopped. What was finished is in the store; run again to go on.", file=sys.stderr)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-        finally:
-            cluster.close()
+    try:
+        with open_store(root, study=asked.name) as writer, Interrupts() as interrupts:
+            ended = _run(
+                writer,
+                pinned,
+                progress,
+                interrupts,
+                local=local,
+                address=address,
+                retry=frozenset(name for name, again in wanted.items() if again),
+            )
+    except KeyboardInterrupt:
+        print("Stopped. What was finished is in the store; run again to go on.", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if ended.stopped:
         print(f"Stopped after a finished trial. `joulefleet run {study}` goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -70,5 +87,52 @@ def run(
         f"{ended.ok} of {ended.total} trials ok, {ended.failed} failed. Next: joulefleet compare{where}",
         file=sys.stderr,
     )
-    if ended.failed:
+    if ended.missing:
+        print(f"{ended.missing} are missing, as machines have gone: run again when they are back.", file=sys.stderr)
+    if ended.failed or ended.missing:
         raise typer.Exit(EXIT_FAILED_TRIALS)
+
+
+def _run(
+    writer: StoreWriter,
+    pinned: Pinned,
+    progress: LiveProgress | PlainProgress,
+    interrupts: Interrupts,
+    *,
+    local: bool,
+    address: str | None,
+    retry: frozenset[str],
+) -> Ended:
+    from coordinator.changes import changes
+    from coordinator.events import Event
+    from coordinator.live import LiveFile
+    from coordinator.study_record import study_record
+    from joulefleet.errors import MachineError
+
+    try:
+        from coordinator.campaign import Campaign
+        from coordinator.cluster.interface import Command
+        from coordinator.cluster.open import open_cluster
+    except ImportError as error:
+        raise MachineError(
+            f"what measures is not installed here ({error.name}).", cure="pip install 'joulefleet[all]'."
+        ) from error
+    interrupts.say = progress.note
+    before = writer.last_record(pinned.study.name)
+    for line in changes(before, study_record(pinned, machines={}, places={}, store=writer)):
+        progress.note(line)
+    command = Command(store_id=writer.store_id, epoch=writer.epoch)
+    cluster = open_cluster(command, local=local, address=address)
+    interrupts.take()
+    live = LiveFile(writer.layout)
+
+    def tell(event: Event) -> None:
+        progress(event)
+        live(event)
+
+    try:
+        with progress.shown():
+            return Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.asked, retry=retry).run()
+    finally:
+        cluster.close()
+        live.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from joulefleet.analysis.views import FILE_FAULT, file_error
+from joulefleet.analysis.files import file_error, file_gone
+from joulefleet.analysis.views import FILE_FAULT
 from joulefleet.errors import JoulefleetError, QueryError
 
 Params = Sequence[Any] | Mapping[str, Any] | None
@@ -76,6 +78,8 @@ def _plain(error: duckdb.Error) -> JoulefleetError:
         return QueryError(f"SQL: {first}.", cure="Ask for less at once: fewer columns, or a filter.")
     file = _FILE.search(message)
     if file and isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+        if not Path(file["path"]).exists():
+            return file_gone(file["path"])
         return file_error(file["path"], "torn, or no file of this store")
     if "top level" in first:
         return _only_reads()

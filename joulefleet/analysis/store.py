@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 import weakref
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
 
+from joulefleet.analysis.files import FileGone, Lookout, StoreFiles
 from joulefleet.analysis.question import Params, check_question, plain_errors
 from joulefleet.analysis.study_records import StudyRecord, read_studies
-from joulefleet.analysis.views import create_views, glob_safe, parquet_folders, quoted
+from joulefleet.analysis.views import create_views, glob_safe, parquet_folders, point_views, quoted
 from joulefleet.store_layout import StoreLayout, default_store, read_format
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 10_000
 _Answer = TypeVar("_Answer")
+
+_MOST_ASKED = 10
+"""Compaction removes the files of a batch at once, so a second look is nearly always enough."""
 
 MOST_SPILLED = "10GB"
 """What one query may put on disk while it is computed."""
@@ -39,9 +44,11 @@ class Store:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
+        *,
         layout: StoreLayout,
         store_id: str,
         studies: tuple[StudyRecord, ...],
+        lookout: Lookout,
         spill: Path,
     ) -> None:
         self.layout = layout
@@ -49,6 +56,9 @@ class Store:
         self.studies = studies
         """Every version of every study, oldest first."""
         self._connection = connection
+        self._lookout = lookout
+        self._files: StoreFiles | None = None
+        """What the views read; None: to be pointed anew."""
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="joulefleet-query")
         self._working: Future[Any] | None = None
         self._remove_spill = weakref.finalize(self, shutil.rmtree, spill, ignore_errors=True)
@@ -63,30 +73,30 @@ class Store:
         layout = StoreLayout((default_store() if path is None else Path(path)).absolute())
         store_id = read_format(layout)
         studies = tuple(read_studies(layout))
+        lookout = Lookout(layout)
         spill = Path(tempfile.mkdtemp(prefix="joulefleet-"))
         connection = _connect(spill)
         try:
-            create_views(connection, layout, studies)
+            _patiently(lambda: create_views(connection, layout, studies, lookout.look()))
             _confine(connection, layout)
         except BaseException:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)
             raise
-        return cls(connection, layout, store_id, studies, spill)
+        return cls(connection, layout=layout, store_id=store_id, studies=studies, lookout=lookout, spill=spill)
 
     def sql(self, query: str, params: Params = None) -> duckdb.DuckDBPyRelation:
         """The answer as a DuckDB relation, computed when it is fetched. Raises QueryError.
 
         `params` fill `?` (a sequence) or `$name` (a mapping). Only `arrow`, `pandas` and `batches`
-        can be interrupted and raise our own errors while they compute.
+        can be interrupted, raise our own errors while they compute, and ask again where the store
+        was compacted meanwhile: a relation ends in an error then, never in other rows.
         """
-        check_question(self._connection, query, params)
-        with plain_errors():
-            return self._connection.sql(query, params=params)
+        return _patiently(lambda: self._asked(query, params))
 
     def arrow(self, query: str, params: Params = None) -> pa.Table:
         """The answer as an Arrow table. Ctrl-C interrupts. Raises QueryError."""
-        return self._interruptible(lambda: self.sql(query, params).to_arrow_table())
+        return _patiently(lambda: self._interruptible(lambda: self._asked(query, params).to_arrow_table()))
 
     def pandas(self, query: str, params: Params = None) -> pd.DataFrame:
         """The answer as a pandas data frame. Ctrl-C interrupts. Raises QueryError."""
@@ -94,10 +104,19 @@ class Store:
         return frame
 
     def batches(self, query: str, params: Params = None) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """The answer's columns, and its rows in batches as they are computed. Ctrl-C interrupts. Raises QueryError."""
-        reader = self._interruptible(lambda: self.sql(query, params).to_arrow_reader(_BATCH_ROWS))
+        """The answer's columns, and its rows in batches as they are computed. Ctrl-C interrupts. Raises QueryError.
+
+        Raises StoreError where the store is compacted after the first batch was handed over.
+        """
+
+        def begin() -> tuple[pa.RecordBatchReader, list[pa.RecordBatch]]:
+            reader = self._asked(query, params).to_arrow_reader(_BATCH_ROWS)
+            return reader, list(itertools.islice(reader, 1))
+
+        reader, first = _patiently(lambda: self._interruptible(begin))
 
         def rows() -> Iterator[pa.RecordBatch]:
+            yield from first
             while True:
                 try:
                     yield self._interruptible(reader.read_next_batch)
@@ -121,6 +140,16 @@ class Store:
     ) -> None:
         self.close()
 
+    def _asked(self, query: str, params: Params) -> duckdb.DuckDBPyRelation:
+        files = self._lookout.look()
+        if files != self._files:
+            self._files = None
+            point_views(self._connection, self.layout, files)
+            self._files = files
+        check_question(self._connection, query, params)
+        with plain_errors():
+            return self._connection.sql(query, params=params)
+
     def _interruptible(self, work: Callable[[], _Answer]) -> _Answer:
         # DuckDB computes inside one C call, in which Python's handler of Ctrl-C never gets its turn. So
         # the work is done by a thread, and this one waits, where the handler does.
@@ -142,6 +171,16 @@ class Store:
             # Between two queries of one piece of work there is nothing to interrupt yet, so it is asked again.
             self._connection.interrupt()
             wait([self._working], timeout=0.05)
+
+
+def _patiently(ask: Callable[[], _Answer]) -> _Answer:
+    """What `ask` gives; asked anew where a file was compacted while it was read."""
+    for _ in range(_MOST_ASKED - 1):
+        try:
+            return ask()
+        except FileGone:
+            continue
+    return ask()
 
 
 def _carry_out(future: Future[_Answer], work: Callable[[], _Answer]) -> None:

@@ -40,6 +40,8 @@ class StudyRecord:
     """The study as JSON data; `joulefleet.study_file.study_from_json` understands it."""
     machines: tuple[tuple[str, str], ...]
     """Machine id and name."""
+    places: tuple[tuple[str, str], ...]
+    """What runs the whole design once: id and name of a machine, or of a class of machines."""
     comparands: tuple[ComparandRecord, ...]
 
 
@@ -80,6 +82,22 @@ def read_studies(layout: StoreLayout) -> list[StudyRecord]:
     return sorted(records, key=lambda record: record.asked_at)
 
 
+def read_protocols(layout: StoreLayout, study: str) -> dict[str, frozenset[str]]:
+    """The protocols by which each place measures `study` now, where its pilots have told them; by place.
+
+    A plan that cannot be read is as one that is not there: it only says which trials are out of date.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for file in sorted(layout.plans.glob("*.json")) if layout.plans.is_dir() else []:
+        try:
+            data = json.loads(file.read_bytes())
+            if data["study"] == study:
+                found[_text(data["place"])] = frozenset(_text(name) for name in data["protocols"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
 def newest(records: Sequence[StudyRecord]) -> dict[str, StudyRecord]:
     """The newest version of each study, by its name."""
     return {record.name: record for record in records}
@@ -95,13 +113,18 @@ def _read(file: Path) -> StudyRecord:
     if layout > LAYOUT_VERSION:
         raise StoreError(f"{file}: written by a newer Joulefleet.", cure="Install a newer Joulefleet.")
     try:
+        machines = tuple((_text(m["machine_id"]), _text(m["name"])) for m in data["machines"])
         return StudyRecord(
             file=file,
             name=_text(data["study"]["name"]),
             digest=_text(data["digest"]),
             asked_at=datetime.fromisoformat(data["asked_at"]).astimezone(UTC),
             definition=dict(data["study"]),
-            machines=tuple((_text(m["machine_id"]), _text(m["name"])) for m in data["machines"]),
+            machines=machines,
+            # Records that were written before there were classes have machines alone.
+            places=tuple((_text(p["place"]), _text(p["name"])) for p in data["places"])
+            if "places" in data
+            else machines,
             comparands=tuple(_comparand(entry) for entry in data["comparands"]),
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from joulefleet.analysis.files import StoreFiles, file_error, file_gone
 from joulefleet.analysis.study_records import StudyRecord, comparands_table, studies_table
 from joulefleet.errors import StoreError
 from joulefleet.schema import ADDED_IN_2, ATTEMPT_SCHEMA, SCHEMA_VERSION
@@ -53,7 +54,7 @@ def query_text(name: str) -> str:
 
 def parquet_folders(layout: StoreLayout) -> list[Path]:
     """The folders of `layout` that hold Parquet."""
-    return [layout.attempts, layout.root / "compacted", layout.verdicts]
+    return [layout.attempts, layout.compacted, layout.verdicts]
 
 
 def quoted(text: str) -> str:
@@ -66,16 +67,17 @@ def glob_safe(path: str) -> str:
     return glob.escape(path)
 
 
-def create_views(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, studies: Sequence[StudyRecord]) -> None:
-    """Create every view in `connection`. Raises StoreError that names a file which is not the store's."""
-    connection.execute("CREATE SCHEMA internal")
-    loose, compacted, verdicts = parquet_folders(layout)
-    mixed = rows_since(layout) < SCHEMA_VERSION
-    _create_rows(connection, "loose", loose, ATTEMPT_SCHEMA, _loose_fault(), mixed=mixed)
-    _create_rows(connection, "compacted", compacted, ATTEMPT_SCHEMA, _version_fault(), mixed=mixed)
-    _create_rows(connection, "verdicts", verdicts, _VERDICTS_SCHEMA, "NULL", mixed=False)
+def create_views(
+    connection: duckdb.DuckDBPyConnection, layout: StoreLayout, studies: Sequence[StudyRecord], files: StoreFiles
+) -> None:
+    """Create every view in `connection`, or anew. Raises StoreError that names a file which is not the store's."""
+    connection.execute("CREATE SCHEMA IF NOT EXISTS internal")
+    for name in ("loose", "compacted"):
+        _create_table(connection, f"no_{name}", ATTEMPT_SCHEMA.empty_table())
+    _create_table(connection, "no_verdicts", _VERDICTS_SCHEMA.empty_table())
     _create_table(connection, "comparands", comparands_table(studies))
     _create_table(connection, "studies", studies_table(studies))
+    point_views(connection, layout, files)
     _create_view(connection, "attempts", query_text("attempts"))
     _create_view(connection, "internal.accepted", query_text("accepted"))
     for name in VIEWS:
@@ -83,44 +85,69 @@ def create_views(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, stu
             _create_view(connection, name, query_text(name))
 
 
+def point_views(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, files: StoreFiles) -> None:
+    """Have the views of `connection` read `files`, and no others. Raises StoreError that names a foreign one."""
+    mixed = has_older_rows(layout)
+    _point(connection, "loose", files.loose, ATTEMPT_SCHEMA, rows_query(files.loose, mixed=mixed, loose=True))
+    _point(connection, "compacted", files.compacted, ATTEMPT_SCHEMA, rows_query(files.compacted, mixed=mixed))
+    listed = ", ".join(map(_pattern, files.verdicts))
+    verdicts = f"SELECT * FROM read_parquet([{listed}])"  # noqa: S608 - quoted
+    _point(connection, "verdicts", files.verdicts, _VERDICTS_SCHEMA, verdicts)
+
+
+def has_older_rows(layout: StoreLayout) -> bool:
+    """Whether some files of `layout` may be of an older version and lack columns, which then are null."""
+    return rows_since(layout) < SCHEMA_VERSION
+
+
+def rows_query(files: Sequence[str], *, mixed: bool, loose: bool = False) -> str:
+    """The query for the rows in `files`, in their order, that ends in an error where one is at fault.
+
+    `mixed`: some may be of an older version and lack columns. That is twice as slow, and needs the
+    table internal.no_loose. `loose`: each holds one attempt, and is named for it. Whether a file is
+    at fault is looked at in each query, as files may arrive while the store is open.
+    """
+    columns = ", ".join(f'"{column}"' for column in ATTEMPT_SCHEMA.names)
+    listed = ", ".join(map(_pattern, files))
+    read = f"read_parquet([{listed}], filename = true, union_by_name = {str(mixed).lower()})"
+    if mixed:
+        read = f"(SELECT * FROM internal.no_loose UNION ALL BY NAME SELECT * FROM {read})"  # noqa: S608 - quoted
+    fault = _loose_fault() if loose else _version_fault()
+    complaint = f"error({quoted(FILE_FAULT)} || filename || chr(31) || ({fault}))"
+    return (
+        f"SELECT {columns} FROM {read} "  # noqa: S608 - quoted
+        f"WHERE CASE WHEN ({fault}) IS NULL THEN true ELSE {complaint} END"
+    )
+
+
+def _pattern(path: str) -> str:
+    return quoted(glob_safe(path))
+
+
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> None:
-    connection.execute(f"CREATE VIEW {name} AS {query}")
+    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     connection.register("arriving", table)
-    connection.execute(f"CREATE TABLE internal.{name} AS SELECT * FROM arriving")  # noqa: S608 - name is ours
+    connection.execute(f"CREATE OR REPLACE TABLE internal.{name} AS SELECT * FROM arriving")  # noqa: S608 - name is ours
     connection.unregister("arriving")
 
 
-def _create_rows(
-    connection: duckdb.DuckDBPyConnection, name: str, folder: Path, schema: pa.Schema, fault: str, *, mixed: bool
+def _point(
+    connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[str], schema: pa.Schema, query: str
 ) -> None:
-    """Make internal.<name> the rows of `folder`'s files, or an empty table of their types without files.
-
-    `mixed`: some files may be of an older version and lack columns, which then are null. Twice as slow.
-
-    `fault` is an SQL expression over a row and its file: what is wrong with the file, or NULL. It is
-    looked at in each query, so that it also meets files that arrive while the store is open.
-    """
-    if not any(_parquet_files(folder)):
-        _create_table(connection, name, schema.empty_table())
-        return
-    pattern = quoted(f"{glob_safe(str(folder))}/*.parquet")
-    columns = ", ".join(f'"{column}"' for column in schema.names)
-    files = f"read_parquet({pattern}, filename = true, union_by_name = {str(mixed).lower()})"
-    if mixed:
-        _create_table(connection, f"{name}_columns", schema.empty_table())
-        files = f"(SELECT * FROM internal.{name}_columns UNION ALL BY NAME SELECT * FROM {files})"  # noqa: S608 - quoted
-    complaint = f"error({quoted(FILE_FAULT)} || filename || chr(31) || ({fault}))"
+    """Make internal.<name> what `query` gives, or an empty table of the same types without files."""
+    if not files:
+        query = f"SELECT * FROM internal.no_{name}"  # noqa: S608 - name is ours
     try:
-        connection.execute(
-            f"CREATE VIEW internal.{name} AS SELECT {columns} FROM {files} "  # noqa: S608 - quoted
-            f"WHERE CASE WHEN ({fault}) IS NULL THEN true ELSE {complaint} END"
-        )
+        connection.execute(f"CREATE OR REPLACE VIEW internal.{name} AS {query}")
     except duckdb.Error as error:
-        raise foreign_file(folder, schema) or StoreError(
-            f"{folder}: its files cannot be read ({str(error).splitlines()[0]}).",
+        gone = next((path for path in files if not Path(path).exists()), None)
+        if gone:
+            raise file_gone(gone) from error
+        raise foreign_file(files, schema) or StoreError(
+            f"{Path(files[0]).parent}: its files cannot be read ({str(error).splitlines()[0]}).",
             cure="Check the rights of the store.",
         ) from error
 
@@ -138,18 +165,9 @@ def _loose_fault() -> str:
     return f"coalesce({_version_fault()}, CASE WHEN NOT ({named}) THEN 'not named for the attempt it holds' END)"
 
 
-def _parquet_files(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.name.endswith(".parquet"))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StoreError(f"{folder}: {error.strerror}.", cure="Check the rights of the store.") from error
-
-
-def foreign_file(folder: Path, schema: pa.Schema) -> StoreError | None:
-    """The error that names the first file of `folder` which is torn or lacks columns that every version has."""
-    for path in _parquet_files(folder):
+def foreign_file(files: Sequence[str], schema: pa.Schema) -> StoreError | None:
+    """The error that names the first of `files` which is torn or lacks columns that every version has."""
+    for path in files:
         try:
             missing = set(schema.names) - ADDED_IN_2 - set(pq.read_schema(path).names)
         except (pa.ArrowException, OSError):
@@ -157,10 +175,3 @@ def foreign_file(folder: Path, schema: pa.Schema) -> StoreError | None:
         if missing:
             return file_error(path, f"no file of this store (it has no column {min(missing)})")
     return None
-
-
-def file_error(path: Path | str, what: str) -> StoreError:
-    """The error that names the file at `path`."""
-    if "newer" in what:
-        return StoreError(f"{path}: {what}.", cure="Install a newer Joulefleet.")
-    return StoreError(f"{path}: {what}.", cure="Move it out of the store, or restore it from a copy.")

@@ -1,17 +1,20 @@
-"""A cluster whose trials take no time, with an outbox that behaves as the agent's."""
+"""A cluster whose trials take no time, with outboxes that behave as the agents'."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 
-from coordinator.cluster.interface import AgentLost
+from agent.service import AgentHello, versions
+from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Fetch, Joined, Left, Run
 from joulefleet.errors import JoulefleetError
 from joulefleet.machine import Machine
 from joulefleet.schema import attempt_table
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
+from joulefleet.trial import Trial
 from tests.fakes.attempt_rows import attempt_row
 
 MACHINE = Machine(
@@ -25,60 +28,161 @@ MACHINE = Machine(
     virtualised=False,
 )
 
+Before = Callable[[Trial, int], JoulefleetError | str | None]
+
+
+@dataclass
+class FakeAgent:
+    """One node's agent, and what it keeps over its deaths."""
+
+    node: str
+    machine: Machine = MACHINE
+    boot_id: str = "boot"
+    outbox: dict[str, bytes] = field(default_factory=dict)
+    call: Call | None = None
+
+    def hello(self) -> AgentHello:
+        """As a real one."""
+        return AgentHello(
+            machine=self.machine,
+            boot_id=self.boot_id,
+            host=self.machine.name,
+            pid=1,
+            versions=versions(),
+            waiting=tuple(sorted(self.outbox)),
+        )
+
 
 class FakeCluster:
-    """`before(trial, start)` is called at each start, counted from 1; it may raise, or return what `run` returns."""
+    """`before(trial, start)` is called at each start, counted from 1.
 
-    def __init__(self, before: Callable[[Trial, int], AgentLost | JoulefleetError | str | None] | None = None) -> None:
+    It may return an error of the agent, "failed", "lost" (the agent dies before the row is durable) or
+    "lost after" (it dies once it is).
+    """
+
+    def __init__(self, before: Before | None = None, *, machines: Sequence[str] = ("machine",)) -> None:
         self._before = before or (lambda trial, start: None)
         self.started: list[str] = []
-        self.outbox: dict[str, bytes] = {}
         self.prepared = 0
+        self.abandoned = False
+        self.agents = {
+            f"node of {name}": FakeAgent(node=f"node of {name}", machine=replace(MACHINE, machine_id=name))
+            for name in machines
+        }
+        self._changes: list[Change] = []
+        self.reconnect()
 
-    def machines(self) -> Sequence[Machine]:
-        """One machine."""
-        return [MACHINE]
+    def reconnect(self) -> None:
+        """Another coordinator: what was under way has come to nothing, and every agent says hello to it."""
+        for agent in self.agents.values():
+            agent.call = None
+        self._changes = [Joined(node=node, hello=agent.hello()) for node, agent in self.agents.items()]
 
-    def prepare(self, machine_id: str, work: Sequence[tuple[ResolvedModel, ResolvedTask]]) -> None:
-        """Counted."""
-        self.prepared += len(work)
+    def join(self, agent: FakeAgent) -> None:
+        """A machine is there, for the first time or again."""
+        self.agents[agent.node] = agent
+        self._changes.append(Joined(node=agent.node, hello=agent.hello()))
 
-    def run(self, machine_id: str, trial: Trial) -> JoulefleetError | AgentLost | None:
-        """`before` may say "failed", or "lost after" for an agent that dies once the row is durable."""
-        self.started.append(trial.attempt_id)
-        said = self._before(trial, len(self.started))
-        if isinstance(said, AgentLost | JoulefleetError):
-            return said
-        self.outbox[trial.attempt_id] = _parquet(trial, failed=said == "failed")
-        return AgentLost(message="died") if said == "lost after" else None
+    def leave(self, node: str, why: str = "unplugged") -> FakeAgent:
+        """A machine has gone."""
+        agent = self.agents.pop(node)
+        agent.call = None
+        self._changes.append(Left(node=node, why=why))
+        return agent
 
-    def waiting(self, machine_id: str, store_id: str) -> Sequence[str]:
-        """What is in the outbox."""
-        return sorted(self.outbox)
+    def changes(self) -> Sequence[Change]:
+        """See `Cluster`."""
+        changes, self._changes = self._changes, []
+        return changes
 
-    def fetch(self, machine_id: str, store_id: str, attempt_id: str) -> bytes:
-        """One of them."""
-        return self.outbox[attempt_id]
+    def start(self, node: str, call: Call) -> None:
+        """See `Cluster`."""
+        agent = self.agents[node]
+        assert agent.call is None, f"{node} was given two calls"
+        agent.call = call
 
-    def acknowledge(self, machine_id: str, store_id: str, attempt_id: str) -> None:
-        """Let go."""
-        del self.outbox[attempt_id]
+    def answers(self, timeout_s: float) -> Sequence[Answer]:
+        """Every call is done at once."""
+        found = []
+        for agent in list(self.agents.values()):
+            call, agent.call = agent.call, None
+            if call is not None:
+                found.append(self._answer(agent, call))
+        return found
+
+    def restart(self, node: str) -> None:
+        """See `Cluster`."""
+        self.agents[node].call = None
+
+    def dismiss(self, node: str) -> None:
+        """See `Cluster`."""
+        del self.agents[node]
+
+    def abandon(self) -> None:
+        """See `Cluster`."""
+        self.abandoned = True
 
     def close(self) -> None:
         """Nothing to end."""
 
+    def _answer(self, agent: FakeAgent, call: Call) -> Answer:
+        match call:
+            case Run(trial=trial, acknowledged=acknowledged):
+                self._let_go(agent, acknowledged)
+                return self._run(agent, call, trial)
+            case Fetch(attempt_id=attempt_id):
+                return Answer(node=agent.node, call=call, data=agent.outbox[attempt_id])
+            case Acknowledge(attempt_ids=attempt_ids):
+                self._let_go(agent, attempt_ids)
+            case _:
+                self.prepared += 1
+        return Answer(node=agent.node, call=call)
 
-def _parquet(trial: Trial, *, failed: bool) -> bytes:
+    def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> Answer:
+        self.started.append(trial.attempt_id)
+        said = self._before(trial, len(self.started))
+        if isinstance(said, JoulefleetError):
+            return Answer(node=agent.node, call=call, error=said)
+        if said != "lost":
+            agent.outbox[trial.attempt_id] = parquet_of(trial, agent.machine, failed=said == "failed")
+        if said in ("lost", "lost after"):
+            self._changes += [Left(node=agent.node, why="died"), Joined(node=agent.node, hello=agent.hello())]
+            return Answer(node=agent.node, call=call, lost="died")
+        return Answer(node=agent.node, call=call, data=agent.outbox[trial.attempt_id])
+
+    def _let_go(self, agent: FakeAgent, attempt_ids: Sequence[str]) -> None:
+        for attempt_id in attempt_ids:
+            del agent.outbox[attempt_id]
+
+
+def parquet_of(trial: Trial, machine: Machine = MACHINE, *, failed: bool = False) -> bytes:
+    """The row of a trial of half a second a pass, as a file."""
     row = attempt_row(
         study=trial.study,
         trial_id=trial.trial_id,
         attempt_id=trial.attempt_id,
         attempt=trial.attempt,
         kind=trial.kind,
+        round=trial.round,
         block=trial.block,
+        repetition=trial.block,
+        position=trial.position,
+        predecessor=trial.predecessor,
+        place=trial.place,
+        machine_id=machine.machine_id,
+        machine=machine.name,
+        protocol=trial.protocol.digest,
+        comparison_group=trial.comparison_group,
+        comparison_group_size=trial.comparison_group_size,
         model=trial.cell.model,
         task=trial.cell.task,
+        batch_size=trial.cell.batch_size,
+        threads_asked=trial.cell.threads,
+        dtype=trial.cell.dtype,
+        environment=trial.cell.environment,
         passes=trial.protocol.passes,
+        started_at=datetime.now(tz=UTC),
+        wall_s=1.0,
         status="failed" if failed else "ok",
         reason="exception" if failed else None,
         window_s=None if failed else 0.5 * trial.protocol.passes,

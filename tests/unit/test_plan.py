@@ -99,7 +99,7 @@ def test_a_pilot_is_short() -> None:
     assert [pilot.cell for pilot in shorts] == cells(STUDY)
     assert {pilot.kind for pilot in shorts} == {"pilot"}
     assert {pilot.protocol.passes for pilot in shorts} == {1}
-    assert max(expected_trial_s(pilot, pass_s=0.0) for pilot in shorts) < 1
+    assert max(expected_trial_s(pilot.protocol, pass_s=0.0) for pilot in shorts) < 1
 
 
 def test_a_trial_is_expected_to_last_its_phases() -> None:
@@ -113,8 +113,8 @@ def test_a_trial_is_expected_to_last_its_phases() -> None:
     pinned = pin(replace(STUDY, measure=measure))
     passes = dict.fromkeys(passes_from_pilot(pinned, {}), 4)
     trial = next(blocks(pinned, passes=passes, machine_id="m", store_id="s")).trials[0]
-    assert expected_trial_s(trial, pass_s=None) == pytest.approx(0.6 + 1 + 2 + 10 + 3)
-    assert expected_trial_s(trial, pass_s=5.0) == pytest.approx(0.6 + 1 + 5 + 20 + 3)
+    assert expected_trial_s(trial.protocol, pass_s=None) == pytest.approx(0.6 + 1 + 2 + 10 + 3)
+    assert expected_trial_s(trial.protocol, pass_s=5.0) == pytest.approx(0.6 + 1 + 5 + 20 + 3)
 
 
 def test_another_machine_runs_in_another_order() -> None:

@@ -6,34 +6,14 @@ the actor blocks in its trial, and nothing of Ray runs beside the agent's one th
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
-from agent.service import AgentService
+from agent.service import AgentHello, AgentService
 from agent.setup import AgentSetup
+from coordinator.cluster.interface import Call, Command
+from coordinator.cluster.local import obeyed
+from coordinator.cluster.ray.observers import Coordinator, Observers
 from joulefleet.errors import JoulefleetError
-from joulefleet.machine import Machine
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
-
-
-def ray_processes() -> Sequence[int]:
-    """Everything of this node that schedules or watches: the raylet, its relatives, and the coordinator.
-
-    The raylet is this worker's parent. Embedded, its parent is the coordinator, and all below that
-    belongs to it; on a node started by `ray start` the raylet's own tree is what can be told.
-    """
-    try:
-        raylet = psutil.Process().parent()
-        if raylet is None:
-            return ()
-        above = raylet.parent()
-        top = raylet if above is None or above.pid == 1 else above
-        return [top.pid, *(process.pid for process in top.children(recursive=True) if process.pid != os.getpid())]
-    except psutil.Error:
-        return ()
 
 
 class AgentActor:
@@ -42,39 +22,21 @@ class AgentActor:
     def __init__(self) -> None:
         # Ray marks its workers as the first to be killed for want of memory: that must be the work, not the agent.
         Path("/proc/self/oom_score_adj").write_text("0", encoding="ascii")
-        self._service = AgentService(AgentSetup(observers=ray_processes))
+        self._observers = Observers()
+        self._service = AgentService(AgentSetup(observers=self._observers))
 
-    def machine(self) -> Machine | JoulefleetError:
-        """Who this machine is."""
+    def hello(self, command: Command, coordinator: Coordinator) -> AgentHello | JoulefleetError:
+        """Who this is, and what it holds for the store of `command`. Remembers who coordinates."""
         try:
-            return self._service.machine()
+            hello = self._service.hello(command.store_id, command.epoch)
         except JoulefleetError as error:
             return error
+        self._observers.coordinator = coordinator
+        return hello
 
-    def prepare(self, work: Sequence[tuple[ResolvedModel, ResolvedTask]]) -> JoulefleetError | None:
-        """Get weights and items ready."""
+    def obey(self, call: Call, command: Command) -> bytes | JoulefleetError | None:
+        """Do what `call` says."""
         try:
-            self._service.prepare(work)
+            return obeyed(self._service, call, command)
         except JoulefleetError as error:
             return error
-        return None
-
-    def run(self, trial: Trial) -> JoulefleetError | None:
-        """Measure `trial`; None once its row is in the outbox."""
-        try:
-            self._service.run(trial)
-        except JoulefleetError as error:
-            return error
-        return None
-
-    def waiting(self, store_id: str) -> Sequence[str]:
-        """See `AgentService`."""
-        return self._service.waiting(store_id)
-
-    def fetch(self, store_id: str, attempt_id: str) -> bytes:
-        """See `AgentService`."""
-        return self._service.fetch(store_id, attempt_id)
-
-    def acknowledge(self, store_id: str, attempt_id: str) -> None:
-        """See `AgentService`."""
-        self._service.acknowledge(store_id, attempt_id)

@@ -7,9 +7,7 @@ imported, so `apply` comes before the first `import ray`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -36,37 +34,13 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-KNOWN_VERSION = "2.60"
-"""The version whose private RayParams `without_monitors` was tried with."""
 
-
-def apply(settings: dict[str, str] | None = None) -> None:
+def apply() -> None:
     """Put the quiet settings into the environment; what the user has set stays."""
-    for name, value in (settings or SETTINGS).items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
-@contextmanager
-def without_monitors() -> Iterator[None]:
-    """Have `ray.init` start neither log monitor nor autoscaler monitor, 0.8 % of a core together.
-
-    It has no switch for them (`ray start` has), so its private parameters are made with other
-    defaults meanwhile. In a Ray of another version nothing is changed: louder, but never broken.
-    """
-    import ray
-    import ray._private.parameter
-
-    parameter: Any = ray._private.parameter  # noqa: SLF001  # see above: there is no public switch
-    original = parameter.RayParams
-    if not ray.__version__.startswith(KNOWN_VERSION + "."):
-        yield
-        return
-
-    def quiet(*args: Any, **kwargs: Any) -> Any:
-        return original(*args, **({"include_log_monitor": False, "no_monitor": True} | kwargs))
-
-    parameter.RayParams = quiet
-    try:
-        yield
-    finally:
-        parameter.RayParams = original
+def environment(base: Mapping[str, str]) -> dict[str, str]:
+    """`base` with the quiet settings; what the user has set stays."""
+    return SETTINGS | dict(base)

@@ -1,4 +1,7 @@
-"""The token that Ray's processes show each other: ours, in a file that only its user can read."""
+"""The token that Ray's processes show each other: ours, in a file that only its user can read.
+
+It authenticates; it does not encrypt.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,55 @@ from pathlib import Path
 
 from joulefleet.errors import MachineError
 
+PATH_VARIABLE = "RAY_AUTH_TOKEN_PATH"
+MODE_VARIABLE = "RAY_AUTH_MODE"
+VALUE_VARIABLE = "RAY_AUTH_TOKEN"
 
-def ensure_token(state: Path) -> Path:
-    """Set Ray's authentication mode to `token`, with a token of our own in a 0600 file.
 
-    Left to itself, ray.init writes one that everyone can read. A token or mode that the user has set
-    in the environment stays. A token authenticates; it does not encrypt.
+def token_file(state: Path) -> Path:
+    """`$RAY_AUTH_TOKEN_PATH`, else a file in the state folder."""
+    return Path(os.environ.get(PATH_VARIABLE) or state / "ray-token")
+
+
+def ensure_token(path: Path) -> None:
+    """Set Ray's authentication mode to `token`, with the one in `path`, made there where there is none.
+
+    Left to itself, Ray writes one that everyone can read. A token or mode that the user has set in
+    the environment stays. Raises MachineError.
     """
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or state / "ray-token")
-    if "RAY_AUTH_TOKEN" not in os.environ:
+    if VALUE_VARIABLE not in os.environ:
         _write_once(path)
-        os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    return path
+    _use(path)
+
+
+def need_token(path: Path, *, whose: str) -> None:
+    """As `ensure_token`, but makes none: it must be that of `whose`. Raises MachineError."""
+    if VALUE_VARIABLE not in os.environ and os.environ.get(MODE_VARIABLE, "token") == "token":
+        try:
+            found = path.read_bytes().strip()
+        except OSError as error:
+            raise MachineError(
+                f"{path}: there is no token to show to {whose} ({error.strerror}).",
+                cure=f"Copy it from the machine of the head (`joulefleet node up --head` says where it is) to {path}, "
+                f"and chmod 600 {path}; or name another file with --token-file or ${PATH_VARIABLE}.",
+            ) from error
+        if not found:
+            raise MachineError(f"{path}: the token is empty.", cure="Copy it again from the machine of the head.")
+        _check_mode(path)
+    _use(path)
+
+
+def _use(path: Path) -> None:
+    if VALUE_VARIABLE not in os.environ:
+        os.environ[PATH_VARIABLE] = str(path)
+    os.environ.setdefault(MODE_VARIABLE, "token")
+
+
+def _check_mode(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        raise MachineError(
+            f"{path}: the token can be read by others.", cure=f"chmod 600 {path}, or delete it for a new one."
+        )
 
 
 def _write_once(path: Path) -> None:
@@ -28,10 +67,7 @@ def _write_once(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise MachineError(
-                f"{path}: the token can be read by others.", cure=f"chmod 600 {path}, or delete it for a new one."
-            ) from None
+        _check_mode(path)
         return
     except OSError as error:
         raise MachineError(

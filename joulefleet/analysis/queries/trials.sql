@@ -27,7 +27,7 @@ SELECT
     model, task, batch_size, threads, threads_asked, dtype, regime, isolation, weights_source,
     weights_digest, parameters, model_class, attention, labels,
     -- when
-    repetition, block, position, predecessor, started_at, boot_id,
+    repetition, block, position, predecessor, assignment, comparison_group, comparison_group_size, started_at, boot_id,
     -- how it ended
     status, reason, message, stderr_tail, marks,
     -- work and time

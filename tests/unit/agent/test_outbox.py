@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from agent.outbox import Outbox
-from joulefleet.schema import ATTEMPT_SCHEMA
+from joulefleet.schema import ATTEMPT_SCHEMA, attempt_table
 from tests.fakes.attempt_rows import attempt_row
 
 
 def test_an_attempt_waits_until_it_is_acknowledged(tmp_path: Path) -> None:
     """Reported does not mean stored: only the acknowledgement lets it go."""
     outbox = Outbox(tmp_path, "store")
-    outbox.put("t-r1-a1", attempt_row())
+    outbox.put("t-r1-a1", attempt_table(attempt_row()))
     assert outbox.waiting() == ["t-r1-a1"]
     assert pq.read_schema(io.BytesIO(outbox.get("t-r1-a1"))).equals(ATTEMPT_SCHEMA)
     outbox.acknowledge("t-r1-a1")
@@ -25,13 +25,13 @@ def test_an_attempt_waits_until_it_is_acknowledged(tmp_path: Path) -> None:
 
 def test_stores_do_not_see_each_other(tmp_path: Path) -> None:
     """What belongs to one store is never offered to another."""
-    Outbox(tmp_path, "one").put("t-r1-a1", attempt_row())
+    Outbox(tmp_path, "one").put("t-r1-a1", attempt_table(attempt_row()))
     assert Outbox(tmp_path, "two").waiting() == []
 
 
 def test_half_written_files_are_not_offered(tmp_path: Path) -> None:
     """A temporary file of an agent that died is no attempt."""
     outbox = Outbox(tmp_path, "one")
-    outbox.put("t-r1-a1", attempt_row())
+    outbox.put("t-r1-a1", attempt_table(attempt_row()))
     (tmp_path / "one" / ".t-r1-a2.parquet.1.tmp").write_bytes(b"PAR1")
     assert outbox.waiting() == ["t-r1-a1"]

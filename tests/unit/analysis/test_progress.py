@@ -54,7 +54,7 @@ def test_trials_that_are_not_planned_do_not_count(tmp_path: Path) -> None:
         trial_row(study, cell, 0, kind="pilot"),
         trial_row(study, cell, 4),
         trial_row(study, cell, 1, task="other", trial_id="x"),
-        trial_row(study, cell, 1, machine_id="elsewhere"),
+        trial_row(study, cell, 1, machine_id="elsewhere", place="elsewhere"),
     ]
     with Store.open(write_store(tmp_path / "s", rows, study)) as store:
         (state,) = progress(store)

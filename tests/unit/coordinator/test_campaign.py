@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from coordinator.campaign import Campaign, Ended
-from coordinator.cluster.interface import AgentLost
-from coordinator.events import Event, PilotsDone, TrialEnded
-from coordinator.store_writer import open_store
-from joulefleet.errors import JoulefleetError, MachineError
+from coordinator.events import Collected, Event, MachineBusy, MachineRefused, MachineSetAside, PlanFixed, TrialEnded
+from coordinator.store_writer import StoreWriter, open_store
+from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 from joulefleet.plan import blocks, passes_from_pilot
 from joulefleet.trial import Trial
-from tests.fakes.cluster import MACHINE, FakeCluster
+from tests.fakes.cluster import MACHINE, FakeAgent, FakeCluster
 from tests.fakes.trials import TINY_STUDY, tiny_pinned
 
+NEW_MODEL = """  new:
+    architecture:
+      model_type: distilbert
+      config: {vocab_size: 2000, dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 64}
+"""
 WITH_PILOT = TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 2}")
 
 
+class Clock:
+    """Goes on by itself, a hundredth of a second at a look: nobody waits for a fake."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        """The time."""
+        self.now += 0.01
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Later."""
+        self.now += seconds
+
+
 def run(
-    root: Path, cluster: FakeCluster, *, text: str = TINY_STUDY, stop_after: int | None = None
+    root: Path,
+    cluster: FakeCluster,
+    *,
+    text: str = TINY_STUDY,
+    stop_after: int | None = None,
+    retry: frozenset[str] = frozenset(),
 ) -> tuple[Ended, list[Event]]:
     """A campaign on the store at `root`, stopped before the start that comes after `stop_after`."""
     events: list[Event] = []
+    clock = Clock()
+    cluster.reconnect()
     begun = len(cluster.started)
     with open_store(root, study="tiny") as store:
         campaign = Campaign(
@@ -32,6 +61,10 @@ def run(
             tiny_pinned(text),
             tell=events.append,
             stop=lambda: stop_after is not None and len(cluster.started) - begun >= stop_after,
+            retry=retry,
+            clock=clock,
+            monotonic=clock,
+            sleep=clock.sleep,
         )
         return campaign.run(), events
 
@@ -71,7 +104,7 @@ def test_more_repetitions_run_only_what_is_new(tmp_path: Path) -> None:
     cluster = FakeCluster()
     run(tmp_path / "s", cluster)
     _, events = run(tmp_path / "s", cluster, text=TINY_STUDY.replace("repetitions: 2", "repetitions: 3"))
-    planned = next(event for event in events if isinstance(event, PilotsDone))
+    planned = next(event for event in events if isinstance(event, PlanFixed))
     assert (planned.total, planned.done) == (12, 8)
     assert len(cluster.started) == 12
 
@@ -95,7 +128,7 @@ def test_a_failed_trial_is_tried_once_more_at_the_end_of_its_block(tmp_path: Pat
 
 def test_an_agent_lost_before_its_row_repeats_the_trial(tmp_path: Path) -> None:
     """Nothing was finished, so the same attempt runs again."""
-    cluster = FakeCluster(lambda trial, start: AgentLost(message="died") if start == 3 else None)
+    cluster = FakeCluster(lambda trial, start: "lost" if start == 3 else None)
     ended, _ = run(tmp_path / "s", cluster)
     assert ended.ok == 8
     assert cluster.started[2] == cluster.started[3]
@@ -108,41 +141,132 @@ def test_invariant_1_an_agent_lost_after_its_row_loses_nothing_and_repeats_nothi
     assert ended.ok == len(cluster.started) == 8
 
 
-def test_what_waits_from_an_earlier_run_is_collected_first(tmp_path: Path) -> None:
+def test_what_waits_from_an_earlier_run_is_collected_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A coordinator that died between outbox and store finds the row there."""
     cluster = FakeCluster()
-
-    def die(trial: Trial, start: int) -> None:
-        if start == 2:
-            cluster.fetch = _dead  # type: ignore[method-assign]  # the coordinator dies as it fetches
-
-    cluster = FakeCluster(die)
-    with pytest.raises(ConnectionError):
-        run(tmp_path / "s", cluster)
-    assert len(cluster.outbox) == 1
-    resumed = FakeCluster()
-    resumed.outbox = cluster.outbox
-    ended, _ = run(tmp_path / "s", resumed)
-    assert ended.ok == 8
-    assert not set(cluster.started) & set(resumed.started)
+    with monkeypatch.context() as patch:
+        patch.setattr("coordinator.store_writer.StoreWriter.commit", _dead)
+        with pytest.raises(ConnectionError):
+            run(tmp_path / "s", cluster)
+    ended, events = run(tmp_path / "s", cluster)
+    assert ended.ok == len(cluster.started) == 8
+    assert [type(event) for event in events].count(Collected) == 1
 
 
-def _dead(machine_id: str, store_id: str, attempt_id: str) -> bytes:
+def _dead(store: StoreWriter, attempt_id: str, parquet: bytes) -> None:
     raise ConnectionError
 
 
-def test_an_agent_that_is_lost_again_and_again_ends_the_run_with_a_cure(tmp_path: Path) -> None:
-    """Three losses in one trial are the machine's fault, and are said."""
-    cluster = FakeCluster(lambda trial, start: AgentLost(message="died"))
-    with pytest.raises(MachineError, match="lost 3 times"):
+def test_a_trial_that_loses_its_agent_again_and_again_has_failed(tmp_path: Path) -> None:
+    """Three losses in one trial are a failure of it, with a row; the study goes on."""
+    cluster = FakeCluster(lambda trial, start: "lost" if start in (2, 3, 4, 5, 6) and trial.position == 2 else None)
+    ended, events = run(tmp_path / "s", cluster)
+    assert (ended.ok, ended.failed) == (7, 1)
+    assert [e.outcome.reason for e in events if isinstance(e, TrialEnded) and e.outcome.status != "ok"] == [
+        "agent_lost"
+    ]
+
+
+def test_a_machine_that_loses_its_agent_all_the_time_is_set_aside(tmp_path: Path) -> None:
+    """Six losses in succession; with nobody else the run ends, and says so."""
+    cluster = FakeCluster(lambda trial, start: "lost")
+    with pytest.raises(MachineError, match="lost 6 times in succession"):
         run(tmp_path / "s", cluster)
 
 
-def test_a_busy_machine_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
-    """What the agent says of its machine reaches the user as it is."""
-    busy: JoulefleetError = MachineError("this machine is busy.", cure="Wait.")
+def test_a_busy_machine_is_reported_and_asked_again(tmp_path: Path) -> None:
+    """Somebody else measures there: it is no failure, and nothing is lost."""
+    busy = BusyError("this machine is busy.", cure="Wait.")
     cluster = FakeCluster(lambda trial, start: busy if start == 4 else None)
-    with pytest.raises(MachineError, match="busy"):
+    ended, events = run(tmp_path / "s", cluster)
+    assert ended.ok == 8
+    assert sum(isinstance(event, MachineBusy) for event in events) == 1
+
+
+def test_a_machine_that_cannot_measure_is_set_aside_with_its_cure(tmp_path: Path) -> None:
+    """What the agent says of its machine reaches the user as it is; what was finished is kept."""
+    full: JoulefleetError = MachineError("the disk is full.", cure="Make room.")
+    cluster = FakeCluster(lambda trial, start: full if start == 4 else None)
+    with pytest.raises(MachineError, match="the disk is full. Make room"):
         run(tmp_path / "s", cluster)
     ended, _ = run(tmp_path / "s", FakeCluster())
     assert ended.ok == 8
+
+
+def test_every_machine_runs_the_whole_design(tmp_path: Path) -> None:
+    """Two machines, twice the trials; one that is set aside does not hold up the other."""
+    full = MachineError("the disk is full.", cure="Make room.")
+
+    def before(trial: Trial, start: int) -> JoulefleetError | None:
+        return full if trial.place == "b" and trial.position == 3 else None
+
+    cluster = FakeCluster(before, machines=("a", "b"))
+    ended, events = run(tmp_path / "s", cluster)
+    assert (ended.total, ended.ok, ended.missing) == (16, 10, 6)
+    assert [event.why for event in events if isinstance(event, MachineSetAside)] == [str(full)]
+    ended, _ = run(tmp_path / "s", FakeCluster(machines=("a", "b")))
+    assert (ended.ok, ended.missing) == (16, 0)
+
+
+def test_machines_of_one_class_share_the_blocks(tmp_path: Path) -> None:
+    """Placement any-machine: each block is whole on one machine, and each is run once."""
+    cluster = FakeCluster(machines=("a", "b"))
+    ended, events = run(tmp_path / "s", cluster, text=TINY_STUDY + "placement: any-machine\n")
+    assert (ended.total, ended.ok) == (8, 8)
+    by_block: dict[int, set[str]] = {}
+    for event in events:
+        if isinstance(event, TrialEnded):
+            by_block.setdefault(event.trial.block, set()).add(event.outcome.machine_id)
+    assert by_block in ({1: {"a"}, 2: {"b"}}, {1: {"b"}, 2: {"a"}})
+
+
+def test_a_second_agent_of_one_machine_is_refused(tmp_path: Path) -> None:
+    """Two hosts with one id would be taken for one machine, and never be compared."""
+    cluster = FakeCluster(machines=("a",))
+    cluster.agents["twin"] = FakeAgent(
+        node="twin", machine=replace(MACHINE, machine_id="a", name="other host"), boot_id="another"
+    )
+    ended, events = run(tmp_path / "s", cluster)
+    assert ended.ok == 8
+    (refused,) = [event for event in events if isinstance(event, MachineRefused)]
+    assert "machine id" in refused.why
+    assert "systemd-machine-id-setup" in refused.cure
+
+
+def test_a_newer_coordinator_ends_this_one_without_ending_its_agents(tmp_path: Path) -> None:
+    """Agents obey the highest epoch; the old coordinator must not kill what they do now."""
+    superseded = SupersededError("a newer coordinator commands.", cure="Let it finish.")
+    cluster = FakeCluster(lambda trial, start: superseded if start == 3 else None)
+    with pytest.raises(SupersededError):
+        run(tmp_path / "s", cluster)
+    assert cluster.abandoned
+
+
+def test_failures_are_tried_again_when_asked(tmp_path: Path) -> None:
+    """What stands after two tries runs again, with all that it is compared with, as a new round of its block."""
+    cluster = FakeCluster(lambda trial, start: "failed" if str(trial.cell).startswith("big/one") else None)
+    ended, _ = run(tmp_path / "s", cluster)
+    assert (ended.ok, ended.failed) == (6, 2)
+    ended, _ = run(tmp_path / "s", FakeCluster(), retry=frozenset({"failed"}))
+    assert (ended.ok, ended.failed) == (6, 2)
+    again = FakeCluster()
+    ended, _ = run(tmp_path / "s", again, retry=frozenset({"quarantined"}))
+    assert (ended.ok, ended.failed) == (8, 0)
+
+
+def test_a_new_model_measures_every_pair_concerned_again_and_nothing_else(tmp_path: Path) -> None:
+    """Compared with what was measured on another day, it could not be told from that day."""
+    run(tmp_path / "s", FakeCluster())
+    more = TINY_STUDY.replace("tasks:", NEW_MODEL + "tasks:").replace(
+        "pairs:", "pairs:\n  more: {teacher: big, student: new}"
+    )
+    cluster = FakeCluster()
+    ended, events = run(tmp_path / "s", cluster, text=more)
+    assert (ended.total, ended.ok) == (12, 12)
+    assert {event.trial.cell.model for event in events if isinstance(event, TrialEnded)} == {"big", "small", "new"}
+    assert len(cluster.started) == 12
+    alone = TINY_STUDY.replace("tasks:", NEW_MODEL + "tasks:")
+    cluster = FakeCluster()
+    run(tmp_path / "t", FakeCluster())
+    run(tmp_path / "t", cluster, text=alone)
+    assert len(cluster.started) == 4

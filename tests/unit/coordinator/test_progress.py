@@ -6,18 +6,27 @@ import io
 
 import pytest
 
-from coordinator.events import Collected, PilotsDone, TrialEnded, TrialStarted
-from coordinator.finished import FinishedAttempt
+from coordinator.events import Collected, MachineRefused, PlanFixed, TrialEnded, TrialStarted
 from coordinator.progress import LiveProgress, PlainProgress, duration_text
+from coordinator.scheduling.facts import AttemptFact
 from tests.fakes.trials import tiny_trial
 
 
 def ended(status: str = "ok", marks: tuple[str, ...] = ()) -> TrialEnded:
     """The end of a trial."""
-    outcome = FinishedAttempt(
+    outcome = AttemptFact(
         trial_id="t",
-        attempt=1,
+        attempt_id="t-r1-a1",
+        place="p",
+        machine_id="p",
+        boot_id="b",
         kind="trial",
+        block=1,
+        round=1,
+        attempt=1,
+        cell=tiny_trial().cell,
+        protocol="x",
+        ended_s=0.0,
         status=status,
         reason=None if status == "ok" else "timeout",
         window_s=1.5 if status == "ok" else None,
@@ -40,7 +49,7 @@ def test_plain_lines_have_no_control_characters() -> None:
     """Piped output is text: one line an event, failures said with their reason."""
     stream = io.StringIO()
     show = PlainProgress(stream)
-    show(PilotsDone(machine="m", total=8, done=2, expected_s=100))
+    show(PlanFixed(place="m", total=8, done=2, obsolete=0, expected_s=100))
     show(TrialStarted(machine="m", trial=tiny_trial(), number=3, total=8, left_s=60))
     show(ended(marks=("foreign_cpu",)))
     show(ended("failed"))
@@ -48,7 +57,7 @@ def test_plain_lines_have_no_control_characters() -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) == 4
     assert "2 of them done before; about 1 min 40 s" in lines[0]
-    assert lines[1].startswith("[3/8] block 1 big/one")
+    assert lines[1].startswith("m: [3/8] block 1 big/one")
     assert "[foreign_cpu]" in lines[1]
     assert "FAILED (timeout)" in lines[2]
     assert "\x1b" not in stream.getvalue()
@@ -65,6 +74,7 @@ def test_the_live_table_takes_every_event() -> None:
     console = Console(file=io.StringIO(), width=100)
     console.print(show._live.get_renderable())
     text = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
-    assert "3/8 done, 1 failed" in text
+    assert "1 min 0 s to go, 1 failed" in text
+    assert "3/8" in text
     assert "FAILED (timeout)" in text
     assert "stopping" in text

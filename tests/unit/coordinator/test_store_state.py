@@ -29,13 +29,13 @@ def test_lock_that_nobody_holds_means_nothing(layout: StoreLayout) -> None:
 def test_held_lock_names_the_coordinator(layout: StoreLayout) -> None:
     """Its process, its study and since when."""
     with layout.lock_file.open("w") as file:
-        json.dump({"pid": 12, "study": "twelve", "since": "2026-03-01T12:00:00Z"}, file)
+        json.dump({"host": "bench", "epoch": 3, "pid": 12, "study": "twelve", "since": "2026-03-01T12:00:00Z"}, file)
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         held = coordinator_of(layout)
         assert held is not None
         assert (held.pid, held.study) == (12, "twelve")
-        assert "process 12 runs twelve since 2026-03-01" in next(state_lines(store_state(layout)))
+        assert "process 12 on bench runs twelve since 2026-03-01" in next(state_lines(store_state(layout)))
 
 
 def test_held_lock_without_words_is_still_held(layout: StoreLayout) -> None:

@@ -1,0 +1,33 @@
+"""Whose command an agent obeys: that of the newest coordinator of a store that it has heard of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.kernel_files import number
+from joulefleet.durable import write_durably
+from joulefleet.errors import SupersededError
+
+
+class Epochs:
+    """The highest epoch of each store, kept in the agent's state folder: an agent that restarts has not forgotten."""
+
+    def __init__(self, state: Path) -> None:
+        self._folder = state / "epochs"
+        self._highest: dict[str, int] = {}
+
+    def obey(self, store_id: str, epoch: int) -> None:
+        """Note `epoch`. Raises SupersededError where a higher one was heard of, OSError where it cannot be kept."""
+        file = self._folder / store_id
+        highest = self._highest.get(store_id)
+        if highest is None:
+            highest = number(file) or 0
+        if epoch < highest:
+            raise SupersededError(
+                f"a newer coordinator (epoch {highest}) commands the agents of this store; this one has epoch {epoch}.",
+                cure="Let the newer one finish, or stop it and run again.",
+            )
+        if epoch > highest:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_durably(file, str(epoch).encode())
+        self._highest[store_id] = epoch

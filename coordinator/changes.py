@@ -1,0 +1,69 @@
+"""What has changed in a study since it was last asked of a store, and what that means for its trials. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_HARMLESS = ("description", "labels", "thresholds", "seed")
+_PARTS = ("models", "tasks", "pairs")
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line a change; `before` and `now` are study records (see `coordinator.study_record`).
+
+    Trials whose way of being measured is unchanged are reused whatever else has changed.
+    """
+    if not before:
+        return []
+    old, new = before["study"], now["study"]
+    lines = [*_repetitions(old, new)]
+    for part in _PARTS:
+        lines += _part(part, old.get(part) or {}, new.get(part) or {}, _digests(part, before), _digests(part, now))
+    for key in sorted({*old, *new} - {*_PARTS, "name", "repetitions"}):
+        if old.get(key) != new.get(key):
+            lines.append(_other(key, old.get(key), new.get(key)))
+    return lines
+
+
+def _repetitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    was, now = old["repetitions"], new["repetitions"]
+    if now > was:
+        return [f"repetitions {was} → {now}: every machine runs {now - was} blocks more, the others are reused"]
+    if now < was:
+        return [f"repetitions {was} → {now}: blocks beyond {now} stay in the store and are not planned"]
+    return []
+
+
+def _part(
+    part: str, old: Mapping[str, Any], new: Mapping[str, Any], was: Mapping[str, str], now: Mapping[str, str]
+) -> list[str]:
+    one = part.removesuffix("s")
+    again = {
+        "models": "every pair that it is compared in is measured again, as it could not be told from the day otherwise",
+        "tasks": "its cells are measured in every block; other tasks are reused",
+        "pairs": "models that it joins are measured again together",
+    }[part]
+    lines = [f"new {one} {name}: {again}" for name in new if name not in old]
+    lines += [f"{one} {name} is gone: its trials stay in the store" for name in old if name not in new]
+    lines += [
+        f"{one} {name} has changed: {again}"
+        for name in new
+        if name in old
+        and (was.get(name), old[name] if part == "pairs" else None)
+        != (now.get(name), new[name] if part == "pairs" else None)
+    ]
+    return lines
+
+
+def _digests(part: str, record: Mapping[str, Any]) -> Mapping[str, str]:
+    found: Mapping[str, str] = record.get(part, {}) if part != "pairs" else {}
+    return found
+
+
+def _other(key: str, old: Any, new: Any) -> str:
+    if key in _HARMLESS:
+        return f"{key} has changed: nothing is measured again for it"
+    if key == "placement":
+        return "placement has changed: trials belong to other places, so everything is measured again"
+    return f"{key} has changed: trials that it concerns are measured in another way, so again"

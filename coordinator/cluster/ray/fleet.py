@@ -1,0 +1,257 @@
+"""A fleet: one agent on every node of a Ray cluster that measures, pinned there, found again by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent.service import AgentHello
+from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
+from coordinator.cluster.ray.observers import Coordinator
+from coordinator.cluster.ray.session import AGENT_RESOURCE, NAMESPACE, Head, connect, start_embedded
+from joulefleet.errors import JoulefleetError, SupersededError
+
+LOOK_EVERY_S = 2.0
+"""How often Ray is asked which nodes there are: a look costs a millisecond."""
+
+HEAD_PATIENCE_S = 20.0
+"""A head that is away for so long does not come back in time: after a minute Ray ends this process."""
+
+MOST_EARLY_DEATHS = 3
+"""An agent that dies so often before it has said who it is will not say it the next time either."""
+
+_INSTALL = (
+    "Install Joulefleet there in the versions of this machine, then restart its node: "
+    "joulefleet node down, joulefleet node up."
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Node:
+    """A node that measures. `call` is None while its agent is asked who it is."""
+
+    name: str
+    node_id: str
+    agent: Any = None
+    reference: Any = None
+    call: Call | None = None
+    joined: bool = False
+    barred: bool = False
+    """It was refused or dismissed: no agent is started there."""
+    early_deaths: int = 0
+
+
+class RayCluster:
+    """See `Cluster`. Embedded on this machine, or the cluster whose head is at `address` (HOST:PORT).
+
+    Raises MachineError where there is none; also later, from `changes` and `answers`, once the head
+    has gone, and SupersededError where an agent obeys a newer coordinator.
+    """
+
+    def __init__(
+        self, command: Command, address: str | None = None, *, head_patience_s: float = HEAD_PATIENCE_S
+    ) -> None:
+        self._command = command
+        self._ray = start_embedded() if address is None else connect(address)
+        self._head = Head(self._ray.get_runtime_context().gcs_address, gone_after_s=head_patience_s)
+        self._here = Coordinator.here()
+        self._nodes: dict[str, _Node] = {}
+        self._changes: list[Change] = []
+        self._answers: list[Answer] = []
+        self._next_look_s = 0.0
+
+    def changes(self) -> Sequence[Change]:
+        """See `Cluster`."""
+        self._look()
+        self._take(timeout_s=0)
+        changes, self._changes = self._changes, []
+        return changes
+
+    def start(self, node: str, call: Call) -> None:
+        """See `Cluster`."""
+        found = self._nodes.get(node)
+        if found is None or not found.joined or found.reference is not None:
+            self._answers.append(Answer(node=node, call=call, lost="its agent is not there"))
+            return
+        found.call = call
+        found.reference = found.agent.obey.remote(call, self._command)
+
+    def answers(self, timeout_s: float) -> Sequence[Answer]:
+        """See `Cluster`."""
+        ends = time.monotonic() + timeout_s
+        while True:
+            self._look()
+            now = time.monotonic()
+            waits = not (self._answers or self._changes)
+            self._take(timeout_s=max(0.0, min(ends, self._next_look_s) - now) if waits else 0)
+            if self._answers or self._changes or time.monotonic() >= ends:
+                break
+        answers, self._answers = self._answers, []
+        return answers
+
+    def restart(self, node: str) -> None:
+        """See `Cluster`."""
+        found = self._nodes.get(node)
+        if found is not None and not found.barred:
+            self._lose(found, "its agent was ended")
+            self._next_look_s = 0.0
+
+    def dismiss(self, node: str) -> None:
+        """See `Cluster`."""
+        found = self._nodes.get(node)
+        if found is not None:
+            found.joined, found.barred = False, True
+            self._lose(found, "its agent was dismissed")
+
+    def abandon(self) -> None:
+        """See `Cluster`."""
+        self._nodes.clear()
+        # And look no more: what is there belongs to another.
+        self._next_look_s = float("inf")
+
+    def close(self) -> None:
+        """See `Cluster`."""
+        if self._listening():
+            for node in self._nodes.values():
+                self._kill(node)
+        self._nodes.clear()
+        self._ray.shutdown()
+
+    # who is there
+
+    def _look(self) -> None:
+        """Start an agent where one should be, and note which nodes have gone."""
+        now = time.monotonic()
+        if now < self._next_look_s:
+            return
+        self._next_look_s = now + LOOK_EVERY_S
+        if not self._head.there():
+            return
+        alive = {
+            _name(node): node for node in self._ray.nodes() if node["Alive"] and AGENT_RESOURCE in node["Resources"]
+        }
+        gone = [name for name in self._nodes if name not in alive]
+        if gone:
+            # What they said before they went counts.
+            self._take(timeout_s=0)
+        for name in gone:
+            self._lose(self._nodes.pop(name), "the node left the cluster")
+        for name, found in alive.items():
+            node = self._nodes.setdefault(name, _Node(name=name, node_id=found["NodeID"]))
+            if node.agent is None and not node.barred:
+                self._greet(node)
+
+    def _greet(self, node: _Node) -> None:
+        from coordinator.cluster.ray.actor import AgentActor
+
+        # No restarts and no task retries: whether a trial runs again is the coordinator's to say. Detached and
+        # named: the agent of a coordinator that died finishes its trial, and is found here with its row.
+        remote = self._ray.remote(num_cpus=0, resources={AGENT_RESOURCE: 1}, max_restarts=0, max_task_retries=0)
+        node.agent = (
+            remote(AgentActor)
+            .options(
+                name=f"agent-{node.node_id}",
+                namespace=NAMESPACE,
+                lifetime="detached",
+                get_if_exists=True,
+                label_selector={"ray.io/node-id": node.node_id},
+            )
+            .remote()
+        )
+        node.reference = node.agent.hello.remote(self._command, self._here)
+
+    # what they say
+
+    def _take(self, *, timeout_s: float) -> None:
+        """Take what has come; wait for the first of it."""
+        waiting = {node.reference: node for node in self._nodes.values() if node.reference is not None}
+        if not waiting:
+            time.sleep(timeout_s)
+            return
+        ready, _ = self._ray.wait(list(waiting), num_returns=1, timeout=timeout_s)
+        if ready and len(waiting) > 1:
+            ready, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+        for reference in ready:
+            self._heard(waiting[reference])
+
+    def _heard(self, node: _Node) -> None:
+        exceptions = self._ray.exceptions
+        reference, call = node.reference, node.call
+        try:
+            said = self._ray.get(reference)
+        except exceptions.RayTaskError as error:
+            if call is not None:
+                # The agent returns failures as values, so this is a bug of ours, with its traceback.
+                raise
+            self._refuse(node, why=f"its agent could not say who it is ({_last_line(error)})", cure=_INSTALL)
+            return
+        except exceptions.RayError as error:
+            self._died(node, error)
+            return
+        node.reference, node.call = None, None
+        if call is None:
+            self._greeted(node, said)
+        elif isinstance(said, JoulefleetError):
+            self._answers.append(Answer(node=node.name, call=call, error=said))
+        else:
+            self._answers.append(Answer(node=node.name, call=call, data=said))
+
+    def _greeted(self, node: _Node, said: AgentHello | JoulefleetError) -> None:
+        if isinstance(said, SupersededError):
+            self.abandon()
+            raise said
+        if isinstance(said, JoulefleetError):
+            self._refuse(node, why=" ".join(said.problems), cure=said.cure)
+            return
+        node.joined, node.early_deaths = True, 0
+        self._changes.append(Joined(node=node.name, hello=said))
+
+    def _died(self, node: _Node, error: Exception) -> None:
+        """The infrastructure failed: the process, the node, or the way to it."""
+        why = _last_line(error)
+        if getattr(error, "actor_init_failed", False):
+            self._refuse(node, why=f"its agent cannot start ({why})", cure=_INSTALL)
+            return
+        node.early_deaths += not node.joined
+        if node.early_deaths >= MOST_EARLY_DEATHS:
+            self._refuse(node, why=f"its agent died {node.early_deaths} times as it started ({why})", cure=_INSTALL)
+            return
+        self._lose(node, why)
+
+    def _refuse(self, node: _Node, *, why: str, cure: str) -> None:
+        node.barred = True
+        self._lose(node, why)
+        self._changes.append(Refused(node=node.name, why=why, cure=cure))
+
+    def _lose(self, node: _Node, why: str) -> None:
+        """End its agent, if there still is one, and say what is lost with it."""
+        if node.joined:
+            self._changes.append(Left(node=node.name, why=why))
+        if node.call is not None:
+            self._answers.append(Answer(node=node.name, call=node.call, lost=why))
+        self._kill(node)
+        node.joined, node.reference, node.call = False, None, None
+
+    def _kill(self, node: _Node) -> None:
+        if node.agent is not None:
+            self._ray.kill(node.agent, no_restart=True)
+            node.agent = None
+
+    def _listening(self) -> bool:
+        try:
+            return self._head.there()
+        except JoulefleetError:
+            return False
+
+
+def _name(node: dict[str, Any]) -> str:
+    """For people, and one of its own: a node that comes back has another id."""
+    return f"{node['NodeManagerHostname']}-{node['NodeID'][:8]}"
+
+
+def _last_line(error: Exception) -> str:
+    """What Ray says at the end of its message, where the reason stands; no more than a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__

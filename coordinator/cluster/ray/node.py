@@ -1,0 +1,228 @@
+"""A quiet Ray node on this machine: up, and down again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from coordinator.cluster.ray import quiet
+from coordinator.cluster.ray.addresses import check_ports, own_address, wait_for_head
+from coordinator.cluster.ray.node_plan import NodePlan, Tls, check_folder
+from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_record, write_record
+from coordinator.cluster.ray.observers import NODE_VARIABLE
+from coordinator.cluster.ray.probe import probe
+from coordinator.cluster.ray.processes import ProcessKey, alive, end, members, session
+from coordinator.cluster.ray.token import MODE_VARIABLE, PATH_VARIABLE, ensure_token, need_token, token_file
+from joulefleet.errors import MachineError
+
+HEAD_WAIT_S = 30.0
+"""Machines that start together need not start in order."""
+
+_CONTROL_SERVER = "gcs_server"
+
+START_S = 60.0
+GRACE_S = 5.0
+
+_ACCESS = (MODE_VARIABLE, PATH_VARIABLE, "RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What `down` has ended."""
+
+    head: str
+    processes: int
+
+
+def up(plan: NodePlan, *, state: Path, token: Path | None, tls: Tls | None) -> NodeRecord:
+    """Start the node of `plan`; returns once the cluster counts it among its own. Raises MachineError."""
+    _need_ray()
+    with _alone(state):
+        record = read_record(state)
+        if record is not None:
+            if _is_up(record):
+                raise MachineError(
+                    f"a node of the cluster at {record.head} is up here already.",
+                    cure="`joulefleet node down` ends it; $JOULEFLEET_STATE names another folder for another node.",
+                )
+            _tidy(record, state)
+        plan.check(with_token=os.environ.get(MODE_VARIABLE, "token") == "token", towards_head=own_address(plan.join))
+        token = (token or token_file(state)).absolute()
+        if plan.join is None:
+            ensure_token(token)
+        else:
+            need_token(token, whose=f"the head at {plan.join}")
+        check_ports(plan.listen, plan.ports.all(is_head=plan.join is None))
+        environment = _environment(tls)
+        if plan.join is not None:
+            wait_for_head(plan.join, wait_s=HEAD_WAIT_S)
+            probe(plan.join, environment)
+        return _start(plan, state, environment)
+
+
+def down(state: Path) -> Ended | None:
+    """End what `up` started, also after a crash; None where nothing is up. Raises MachineError."""
+    with _alone(state):
+        record = read_record(state)
+        if record is None:
+            return None
+        return Ended(head=record.head, processes=_tidy(record, state))
+
+
+def stay(record: NodeRecord) -> bool:
+    """Wait for the end of the node (False), or to be told to end it by SIGTERM or SIGINT (True)."""
+    try:
+        raylet = os.pidfd_open(record.raylet.pid)
+    except ProcessLookupError:
+        return False
+    asked, ask = os.pipe()
+    os.set_blocking(ask, False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # From here on to the end of the process: being told twice must not cut the ending short.
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(ask)
+    ready, _, _ = select.select([asked, raylet], [], [])
+    return asked in ready
+
+
+def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeRecord:
+    folder = _make_folder()
+    log = folder / "start.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "coordinator.cluster.ray.launch", *plan.arguments(folder)],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        code = process.wait(START_S)
+        started = session(process.pid)
+        raylet = next((key for key in started if key.name == "raylet"), None)
+        if code or raylet is None:
+            raise _not_started(log)  # noqa: TRY301 - what was started is ended below, as for any other error
+        record = NodeRecord(
+            boot_id=_boot_id(),
+            head=plan.head,
+            folder=str(folder),
+            session=process.pid,
+            raylet=raylet,
+            processes=tuple(started),
+            access={name: environment[name] for name in _ACCESS if name in environment},
+        )
+        write_record(state, record)
+        found = probe(plan.head, environment)
+        if plan.address not in {node.address for node in found.nodes}:
+            raise _not_started(log)  # noqa: TRY301 - as above
+    except BaseException as error:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        end(lambda: session(process.pid), grace_s=0)
+        with contextlib.suppress(OSError):
+            delete_record(state)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise _not_started(log) from error
+        if isinstance(error, OSError):
+            raise _not_writable(state, error) from error
+        raise
+    return record
+
+
+def _tidy(record: NodeRecord, state: Path) -> int:
+    """End what is left of a node. How many processes that were."""
+    count = 0
+    if record.boot_id == _boot_id():
+        # The control server last: without it the raylet would wait to say goodbye.
+        for spared in (_CONTROL_SERVER, ""):
+            count += end(partial(_left, record, spared), grace_s=GRACE_S)
+    shutil.rmtree(record.folder, ignore_errors=True)
+    delete_record(state)
+    return count
+
+
+def _left(record: NodeRecord, spared: str) -> Sequence[ProcessKey]:
+    return [key for key in members(record.session, record.processes, Path(record.folder)) if key.name != spared]
+
+
+def _is_up(record: NodeRecord) -> bool:
+    return record.boot_id == _boot_id() and alive(record.raylet)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the lock of this machine's node: one `up` or `down` at a time. Raises MachineError."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(state / "ray-node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _not_writable(state, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise MachineError("another `joulefleet node` is at work here.", cure="Wait for it to end.") from error
+    finally:
+        os.close(descriptor)
+
+
+def _environment(tls: Tls | None) -> dict[str, str]:
+    """What all processes of the node inherit, its agents too."""
+    environment = quiet.environment(os.environ) | {NODE_VARIABLE: "1"} | (tls.environment() if tls else {})
+    # It would name another cluster.
+    environment.pop("RAY_ADDRESS", None)
+    return environment
+
+
+def _make_folder() -> Path:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="joulefleet-"))
+    except OSError as error:
+        raise MachineError(
+            f"no folder can be made for the node ({error.strerror}).", cure="Name one that can be written in $TMPDIR."
+        ) from error
+    try:
+        check_folder(folder)
+    except MachineError:
+        folder.rmdir()
+        raise
+    return folder
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _need_ray() -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise MachineError("Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure.")
+
+
+def _not_writable(state: Path, error: OSError) -> MachineError:
+    return MachineError(
+        f"{state}: cannot be written ({error.strerror}).",
+        cure="Give rights there, or name another folder in $JOULEFLEET_STATE.",
+    )
+
+
+def _not_started(log: Path) -> MachineError:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return MachineError(
+        f"Ray did not start ({lines[-1][:200] if lines else 'it said nothing'}).",
+        cure=f"See {log} and the logs beside it.",
+    )

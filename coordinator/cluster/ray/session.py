@@ -1,0 +1,134 @@
+"""Becoming a part of a Ray cluster: one of this machine alone, or one that is there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agent.setup import state_folder
+from coordinator.cluster.ray import private, quiet
+from coordinator.cluster.ray.addresses import host_and_port, wait_for_head
+from coordinator.cluster.ray.node_record import read_record
+from coordinator.cluster.ray.probe import probe
+from coordinator.cluster.ray.token import ensure_token, need_token, token_file
+from joulefleet.errors import MachineError
+
+OBJECT_STORE_BYTES = 100_000_000
+AGENT_RESOURCE = "joulefleet_agent"
+NAMESPACE = "joulefleet"
+_LOOPBACK = "127.0.0.1"
+
+
+def start_embedded() -> Any:
+    """Ray, started on this machine and ended with this process. Raises MachineError."""
+    quiet.apply()
+    ensure_token(token_file(state_folder()))
+    ray = _import_ray()
+    private.keep_loopback()
+    private.keep_quiet()
+    with private.without_monitors():
+        try:
+            ray.init(
+                # Never `auto`: that would join whatever cluster was left running here.
+                address="local",
+                num_cpus=1,
+                resources={AGENT_RESOURCE: 1},
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address=_LOOPBACK,
+                **_init_options(),
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise MachineError(
+                f"Ray could not be started here ({error}).",
+                cure="See its logs under /tmp/ray; free memory and a writable /tmp are what it needs most.",
+            ) from error
+    return ray
+
+
+def connect(address: str) -> Any:
+    """Ray, connected to the cluster whose head is at `address`. Raises MachineError."""
+    host_and_port(address)
+    quiet.apply()
+    _use_record(state_folder(), address)
+    need_token(token_file(state_folder()), whose=f"the head at {address}")
+    ray = _import_ray()
+    private.keep_loopback()
+    private.keep_quiet()
+    wait_for_head(address, wait_s=0.0)
+    found = probe(address, os.environ)
+    if not any(node.node_id in found.here for node in found.nodes):
+        raise MachineError(
+            f"no node of the cluster at {address} runs on this machine, and a coordinator needs one beside it.",
+            cure="Run this on the machine of the head, or make this machine a node that measures nothing: "
+            f"joulefleet node up --join {address} --no-measure-here.",
+        )
+    try:
+        ray.init(address=address, **_init_options())
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise MachineError(
+            f"the cluster at {address} cannot be joined ({str(error).splitlines()[0]}).",
+            cure="See that the head is up, and that Ray and Python are of the same versions there and here.",
+        ) from error
+    return ray
+
+
+class Head:
+    """Whether the control server of a cluster is there.
+
+    It is asked by a connection: Ray itself would wait a minute and then end this process.
+    """
+
+    def __init__(self, address: str, *, gone_after_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._address = address
+        self._gone_after_s = gone_after_s
+        self._clock = clock
+        self._away_since: float | None = None
+
+    def there(self) -> bool:
+        """Whether it listens. Raises MachineError once it has not for so long that it will not come back."""
+        try:
+            wait_for_head(self._address, wait_s=0.0)
+        except MachineError as error:
+            now = self._clock()
+            if self._away_since is None:
+                self._away_since = now
+            if now - self._away_since > self._gone_after_s:
+                raise MachineError(
+                    f"the head at {self._address} has gone.",
+                    cure="Start it again, and its nodes; then run again: finished trials are kept and not repeated.",
+                ) from error
+            return False
+        self._away_since = None
+        return True
+
+
+def _use_record(state: Path, address: str) -> None:
+    """Where a node of this machine is in that cluster, its token and certificates are the right ones here too."""
+    record = read_record(state)
+    if record is not None and record.head == address:
+        for name, value in record.access.items():
+            os.environ.setdefault(name, value)
+
+
+def _init_options() -> dict[str, Any]:
+    return {
+        "namespace": NAMESPACE,
+        "log_to_driver": False,
+        "configure_logging": True,
+        "logging_level": logging.ERROR,
+    }
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MachineError(
+            "Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure."
+        ) from error
+    return ray

@@ -1,0 +1,123 @@
+"""`joulefleet node`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+node = typer.Typer(
+    no_args_is_help=True,
+    help="""Make this machine a node of a fleet, or end that.
+
+\b
+Examples:
+  joulefleet node up --head --listen 192.0.2.7     on the machine that coordinates
+  joulefleet node up --join 192.0.2.7:6379 --listen 192.0.2.8
+                                                   on each machine that measures
+  joulefleet node down                             on each of them, at the end""",
+)
+
+
+@node.command()
+def up(
+    *,
+    head: Annotated[bool, typer.Option("--head", help="Start a cluster; the others join it.")] = False,
+    join: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Join the cluster of this head.")] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address by which the other nodes reach this machine.")
+    ] = "127.0.0.1",
+    port_base: Annotated[int, typer.Option(min=1024, max=65000, help="The first of the 30 ports of the node.")] = 6379,
+    measure_here: Annotated[
+        bool | None,
+        typer.Option(
+            "--measure-here/--no-measure-here",
+            help="Whether trials run on this node. By default all but the head measure.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="The cluster's token. Default: $RAY_AUTH_TOKEN_PATH, ray-token in the state."
+        ),
+    ] = None,
+    tls: Annotated[
+        tuple[Path, Path, Path] | None,
+        typer.Option(metavar="CERT KEY CA", help="Encrypt: this node's certificate, its key, the authority's."),
+    ] = None,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay until the node ends; SIGTERM and Ctrl-C end it. For services.")
+    ] = False,
+) -> None:
+    """Start a quiet node on this machine; returns once it is up.
+
+    The head makes the token that all nodes show each other; copy it to the others. A token does not
+    encrypt: use --tls, or a network of your own. On any address but 127.0.0.1 the node listens to
+    the whole network.
+
+    \b
+    Ports, from --port-base B on:
+      B           the head: nodes and coordinators connect here
+      B+1 … B+6   between nodes
+      B+10 … B+29 agents and coordinators
+
+    \b
+    Examples:
+      joulefleet node up --head
+      joulefleet node up --head --listen 192.0.2.7 --tls node.crt node.key ca.crt
+      joulefleet node up --join 192.0.2.7:6379 --listen 192.0.2.8
+      joulefleet node up --head --measure-here
+    """
+    import sys
+
+    from agent.setup import state_folder
+    from coordinator.cluster.ray import node as nodes
+    from coordinator.cluster.ray.node_plan import NodePlan, Ports, Tls
+    from coordinator.cluster.ray.token import token_file as default_token_file
+    from joulefleet.errors import MachineError
+
+    if head == (join is not None):
+        raise typer.BadParameter("give --head, or --join and the head's HOST:PORT.", param_hint="--head / --join")
+    plan = NodePlan(
+        join=join,
+        listen=listen,
+        ports=Ports(base=port_base),
+        measures=not head if measure_here is None else measure_here,
+    )
+    certificates = None if tls is None else Tls(cert=tls[0], key=tls[1], ca=tls[2])
+    state = state_folder()
+    record = nodes.up(plan, state=state, token=token_file, tls=certificates)
+    print(f"{'The head' if head else 'A node'} of the cluster at {record.head} is up.", file=sys.stderr)
+    if head:
+        token = (token_file or default_token_file(state)).absolute()
+        print(f"Its token is in {token}: copy it to the same place on each node, chmod 600.", file=sys.stderr)
+        print(f"Next, on each machine: joulefleet node up --join {record.head} --listen ADDRESS", file=sys.stderr)
+        print(f"Then, here: joulefleet run STUDY --address {record.head}", file=sys.stderr)
+    else:
+        print(f"Next, on the machine of the head: joulefleet run STUDY --address {record.head}", file=sys.stderr)
+    if foreground:
+        asked = nodes.stay(record)
+        nodes.down(state)
+        if not asked:
+            raise MachineError(
+                "the node has ended by itself.", cure="See `journalctl -k` for want of memory; start it again."
+            )
+
+
+@node.command()
+def down() -> None:
+    """End the node of this machine: exactly the processes that `up` started, and what they run.
+
+    A trial under way is lost and runs again; finished ones wait here until the node is up again.
+    """
+    import sys
+
+    from agent.setup import state_folder
+    from coordinator.cluster.ray import node as nodes
+
+    ended = nodes.down(state_folder())
+    if ended is None:
+        print("No node is up here.", file=sys.stderr)
+    else:
+        print(f"The node of {ended.head} is down: {ended.processes} processes ended.", file=sys.stderr)

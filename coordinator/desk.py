@@ -1,0 +1,45 @@
+"""What the campaign keeps of one agent, from its hello until it is gone."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from agent.service import AgentHello
+from coordinator.cluster.interface import Call
+from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
+
+Work = tuple[str, ResolvedModel, ResolvedTask]
+"""Something to get ready: its name for people, the model and the task."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """One agent. It has one call at a time."""
+
+    node: str
+    hello: AgentHello
+    to_fetch: deque[str]
+    """What it holds of earlier runs and has not handed over yet."""
+    to_prepare: deque[Work]
+    unacknowledged: list[str] = field(default_factory=list)
+    """What the store has and its outbox still holds."""
+    call: Call | None = None
+    trial: Trial | None = None
+    """The trial that it runs."""
+    due_s: float | None = None
+    """By when the call must be answered, by the monotonic clock."""
+    block: tuple[int, int] | None = None
+    """Number and round of the block that was told of last."""
+    done: bool = False
+    """Whether it was told that nothing is left."""
+
+    @property
+    def machine_id(self) -> str:
+        """The machine's id."""
+        return self.hello.machine.machine_id
+
+    @property
+    def name(self) -> str:
+        """The machine's name, for people."""
+        return self.hello.machine.name

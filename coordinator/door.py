@@ -1,0 +1,72 @@
+"""Who may take part: an agent of the same versions, one a machine, and every machine with an id of its own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.service import AgentHello
+from joulefleet.identity import digest
+from joulefleet.machine import Machine
+
+MUST_AGREE = ("joulefleet", "protocol", "schema")
+"""An agent of other versions would measure something else, or write rows that are not understood."""
+
+MEASURED = ("torch", "transformers", "tokenizers", "numpy")
+"""What the work runs on: machines of one study have the same, where the coordinator has it at all."""
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why an agent is turned away, and what helps."""
+
+    why: str
+    cure: str
+
+
+def refusal(
+    hello: AgentHello, *, own: Mapping[str, str], present: Mapping[str, tuple[str, AgentHello]]
+) -> Refusal | None:
+    """Why the agent may not take part; None: it may.
+
+    `own` are the coordinator's versions, `present` the agents that take part: machine id to node and hello.
+    """
+    differ = [
+        f"{name} {hello.versions.get(name, 'is not there')} instead of {own[name]}"
+        for name in (*MUST_AGREE, *MEASURED)
+        if name in own and hello.versions.get(name) != own[name]
+    ]
+    if differ:
+        return Refusal(
+            why=f"{hello.host} has {', '.join(differ)}",
+            cure="Install the coordinator's versions there: pip install -c constraints.txt 'joulefleet[all]'.",
+        )
+    other = present.get(hello.machine.machine_id)
+    if other is None:
+        return None
+    node, known = other
+    if (known.boot_id, known.host) == (hello.boot_id, hello.host):
+        return Refusal(
+            why=f"{hello.host} has an agent already, on node {node}",
+            cure="One node a machine: take the other one down.",
+        )
+    return Refusal(
+        why=f"{hello.host} has the machine id of {known.host} ({hello.machine.machine_id})",
+        cure="They were made from one image. Give one of them an id of its own: delete its /etc/machine-id and run "
+        "`sudo systemd-machine-id-setup`, then restart its node.",
+    )
+
+
+def machine_class(machine: Machine) -> str:
+    """The id of the class of machines that measure alike: CPU model, topology, and memory in whole GiB."""
+    return "class-" + digest(
+        [
+            machine.cpu_model,
+            machine.sockets,
+            machine.physical_cores,
+            machine.logical_cpus,
+            round(machine.memory_bytes / _GIB),
+        ]
+    )

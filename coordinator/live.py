@@ -1,0 +1,105 @@
+"""What a coordinator is doing just now, in a file beside the store for `joulefleet status`. Never the truth, only the news."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from coordinator.events import (
+    Event,
+    MachineBusy,
+    MachineDone,
+    MachineJoined,
+    MachineLeft,
+    MachineRefused,
+    MachineSetAside,
+    Preparing,
+    TrialEnded,
+    TrialStarted,
+)
+from coordinator.progress import event_line
+from joulefleet.store_layout import StoreLayout
+
+WRITE_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """What one machine, or one refused node, is about."""
+
+    name: str
+    doing: str
+    since: float
+    """Seconds since 1970."""
+    left_s: float | None = None
+    """Of all its trials."""
+
+
+class LiveFile:
+    """Hears events and writes what is going on, every two seconds at most. A disk that is full is no matter."""
+
+    def __init__(
+        self,
+        layout: StoreLayout,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = layout.live_file
+        self._clock, self._monotonic = clock, monotonic
+        self._now: dict[str, Now] = {}
+        self._written_s = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        """Note `event`."""
+        match event:
+            case TrialStarted(machine=name, trial=trial, left_s=left_s):
+                what = "pilot" if trial.kind == "pilot" else f"block {trial.block}"
+                self._note(name, f"{what}, {trial.cell}", left_s)
+            case TrialEnded(machine=name):
+                self._note(name, "between two trials", self._now[name].left_s if name in self._now else None)
+            case MachineRefused(node=name, why=why):
+                self._note(name, f"refused: {why}", None)
+            case (
+                MachineJoined(machine=name)
+                | Preparing(machine=name)
+                | MachineLeft(machine=name)
+                | MachineBusy(machine=name)
+                | MachineSetAside(machine=name)
+                | MachineDone(machine=name)
+            ):
+                self._note(name, (event_line(event) or "").removeprefix(f"{name}: "), None)
+            case _:
+                return
+        if self._monotonic() - self._written_s >= WRITE_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write it now."""
+        self._written_s = self._monotonic()
+        data = json.dumps([asdict(now) for now in self._now.values()], ensure_ascii=False)
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+        with contextlib.suppress(OSError):
+            temporary.write_text(data, encoding="utf-8")
+            temporary.replace(self._path)
+
+    def close(self) -> None:
+        """Nobody is doing anything any more."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _note(self, name: str, doing: str, left_s: float | None) -> None:
+        self._now[name] = Now(name=name, doing=doing, since=self._clock(), left_s=left_s)
+
+
+def read_live(file: Path) -> tuple[Now, ...]:
+    """What the file says; nothing where it is not there or damaged."""
+    try:
+        return tuple(Now(**entry) for entry in json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return ()

@@ -1,0 +1,1 @@
+"""Which trial runs next on which machine. Pure: no clock, no files, no network."""

@@ -1,0 +1,270 @@
+"""What each idle machine does next, from the plan and from what has ended. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from coordinator.scheduling.block import Block
+from coordinator.scheduling.design import Design
+from coordinator.scheduling.facts import AGENT_LOST, AttemptFact
+from coordinator.scheduling.place import Place
+from joulefleet.trial import Kind, Trial
+
+LOSSES_OF_A_TRIAL = 3
+"""An agent that is lost so often in one trial is not tried with it again: the trial has failed."""
+
+LOSSES_OF_A_MACHINE = 6
+"""A machine whose agent is lost so often in succession is set aside."""
+
+BUSY_S = 30.0
+"""A machine on which somebody else measures is asked again after so long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One attempt that a machine is to make. `cell` and `predecessor` are numbers of the design's cells."""
+
+    machine_id: str
+    place: str
+    kind: Kind
+    cell: int
+    block: int
+    round: int
+    attempt: int
+    position: int
+    predecessor: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Nothing for this machine now, and why; `until_s` where that is known."""
+
+    why: Literal["finished", "set aside", "busy", "pilots", "absent"]
+    message: str = ""
+    until_s: float | None = None
+
+
+@dataclass(slots=True)
+class Member:
+    """A machine that takes part."""
+
+    machine_id: str
+    place: str
+    boot_id: str | None
+    present: bool = True
+    assignment: Assignment | None = None
+    last_cell: int | None = None
+    losses: int = 0
+    """In succession."""
+    set_aside: str | None = None
+    busy_until_s: float = 0.0
+    lost_trials: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    """How often the agent was lost in a trial (kind, cell, block), in whatever rounds, since it last ended."""
+
+
+class Scheduler:
+    """Decides. `facts` are the attempts that the store holds of the study."""
+
+    def __init__(
+        self,
+        design: Design,
+        facts: Iterable[AttemptFact] = (),
+        *,
+        retry: frozenset[str] = frozenset(),
+    ) -> None:
+        self.design = design
+        self.places: dict[str, Place] = {}
+        self.members: dict[str, Member] = {}
+        self._retry = retry
+        self._facts: dict[str, list[AttemptFact]] = {}
+        self._present: set[str] = set()
+        for fact in facts:
+            self._facts.setdefault(fact.place, []).append(fact)
+
+    def join(self, machine_id: str, *, place: str, boot_id: str | None) -> Place:
+        """A machine is there, for the first time or again."""
+        member = self.members.get(machine_id)
+        if member is None:
+            member = self.members[machine_id] = Member(machine_id=machine_id, place=place, boot_id=boot_id)
+        if member.boot_id != boot_id:
+            member.last_cell = None
+        member.boot_id, member.present = boot_id, True
+        if member.set_aside is None:
+            self._present.add(machine_id)
+        if place not in self.places:
+            self.places[place] = Place(
+                name=place, design=self.design, facts=self._facts.pop(place, []), retry=self._retry
+            )
+        return self.places[place]
+
+    def leave(self, machine_id: str) -> None:
+        """It has gone; what it was about is lost until it comes back and says otherwise."""
+        member = self.members[machine_id]
+        member.present = False
+        self._present.discard(machine_id)
+        self.places[member.place].leave(machine_id)
+
+    def next(self, machine_id: str, now_s: float) -> Assignment | Rest:
+        """What the machine, which is idle, does now; `now_s` in seconds since 1970."""
+        member = self.members[machine_id]
+        place = self.places[member.place]
+        if not member.present:
+            return Rest(why="absent")
+        if member.set_aside is not None:
+            return Rest(why="set aside", message=member.set_aside)
+        # Not if the clock was set back by hours meanwhile.
+        if member.busy_until_s - BUSY_S <= now_s < member.busy_until_s:
+            return Rest(why="busy", until_s=member.busy_until_s)
+        if place.passes is None:
+            pilot = place.next_pilot(machine_id)
+            if pilot is not None:
+                return self._assign(member, _pilot(member, *pilot))
+            if place.passes is None:
+                return Rest(why="pilots", message=f"the pilots of {place.name} are not done")
+        block = place.take(machine_id, self._present)
+        if block is None:
+            return Rest(why="finished")
+        incoherent = block.incoherent(machine_id=machine_id, boot_id=member.boot_id, now_s=now_s)
+        if incoherent is not None:
+            place.begin_again(block, incoherent)
+        place.hold(block, machine_id)
+        return self._assign(member, self._trial(member, block, self._choose(block, member)))
+
+    def ended(self, fact: AttemptFact, *, machine_id: str) -> None:
+        """An attempt has ended, and its row is in the store; `machine_id` handed it over.
+
+        `fact.ended_s` must be by the coordinator's clock: the machine's own may be hours off.
+        """
+        member = self.members.get(machine_id)
+        place = self.places.get(fact.place)
+        if place is not None:
+            if fact.kind == "pilot":
+                place.note_pilot(fact)
+            else:
+                place.note(fact)
+        else:
+            self._facts.setdefault(fact.place, []).append(fact)
+        if member is not None:
+            if fact.reason != AGENT_LOST:
+                member.losses = 0
+            assignment = member.assignment
+            if assignment is not None and _is(assignment, fact, self.design):
+                member.last_cell = assignment.cell
+                member.assignment = None
+                if member.lost_trials:
+                    member.lost_trials.pop((assignment.kind, assignment.cell, assignment.block), None)
+
+    def lost(self, machine_id: str) -> Assignment | None:
+        """The agent was lost, and does not have the row. The assignment that has failed for good by it, if any."""
+        member = self.members[machine_id]
+        gone, member.assignment = member.assignment, None
+        member.losses += 1
+        if member.losses >= LOSSES_OF_A_MACHINE:
+            self.set_aside(machine_id, f"its agent was lost {member.losses} times in succession")
+        if gone is None:
+            return None
+        # The round is no part of it: each loss may restart the machine, and with it the round.
+        key = (gone.kind, gone.cell, gone.block)
+        member.lost_trials[key] = member.lost_trials.get(key, 0) + 1
+        if gone.kind == "pilot":
+            self.places[gone.place].drop_pilot(gone.cell, machine_id)
+        return gone if member.lost_trials[key] >= LOSSES_OF_A_TRIAL else None
+
+    def release(self, machine_id: str) -> None:
+        """The assignment was not carried out, and is no loss: the machine was busy, or was stopped."""
+        member = self.members[machine_id]
+        gone, member.assignment = member.assignment, None
+        if gone is not None and gone.kind == "pilot":
+            self.places[gone.place].drop_pilot(gone.cell, machine_id)
+
+    def busy(self, machine_id: str, now_s: float) -> None:
+        """Somebody else measures on the machine."""
+        self.release(machine_id)
+        self.members[machine_id].busy_until_s = now_s + BUSY_S
+
+    def set_aside(self, machine_id: str, why: str) -> None:
+        """The machine takes no further part."""
+        self.release(machine_id)
+        self.members[machine_id].set_aside = why
+        self._present.discard(machine_id)
+
+    def finished(self) -> bool:
+        """Whether every place that was ever seen is done."""
+        return bool(self.places) and all(place.finished() for place in self.places.values())
+
+    def trial(self, assignment: Assignment) -> Trial:
+        """The trial to send for `assignment`."""
+        place = self.places[assignment.place]
+        return self.design.trial(
+            assignment.cell,
+            kind=assignment.kind,
+            place=assignment.place,
+            machine_id=assignment.machine_id,
+            passes=1 if place.passes is None else place.passes[assignment.cell],
+            block=assignment.block,
+            round=assignment.round,
+            attempt=assignment.attempt,
+            position=assignment.position,
+            predecessor=assignment.predecessor,
+            assignment=assignment.why,
+        )
+
+    def _choose(self, block: Block, member: Member) -> int:
+        """The next cell of the block, which is not complete; one that would follow itself waits, if another can go."""
+        left = block.to_do()
+        first = next(left)
+        return first if first != member.last_cell else next(left, first)
+
+    def _trial(self, member: Member, block: Block, cell: int) -> Assignment:
+        tries = block.of(cell)
+        position = block.order.index(cell) + 1
+        why = f"block {block.number}, position {position}"
+        if block.round > 1:
+            why += f"; round {block.round}, as {block.why or 'an earlier one was not whole'}"
+        if tries.attempt:
+            why += f"; attempt {tries.attempt + 1}, as the one before it failed"
+        return Assignment(
+            machine_id=member.machine_id,
+            place=member.place,
+            kind="trial",
+            cell=cell,
+            block=block.number,
+            round=block.round,
+            attempt=tries.attempt + 1,
+            position=position,
+            predecessor=member.last_cell,
+            why=why,
+        )
+
+    def _assign(self, member: Member, assignment: Assignment) -> Assignment:
+        member.assignment = assignment
+        return assignment
+
+
+def _pilot(member: Member, cell: int, attempt: int) -> Assignment:
+    return Assignment(
+        machine_id=member.machine_id,
+        place=member.place,
+        kind="pilot",
+        cell=cell,
+        block=0,
+        round=1,
+        attempt=attempt,
+        position=0,
+        predecessor=member.last_cell,
+        why="pilot: how long a pass takes",
+    )
+
+
+def _is(assignment: Assignment, fact: AttemptFact, design: Design) -> bool:
+    return (
+        assignment.block == fact.block
+        and assignment.attempt == fact.attempt
+        and assignment.round == fact.round
+        and assignment.kind == fact.kind
+        and assignment.place == fact.place
+        and design.cells[assignment.cell] == fact.cell
+    )

@@ -1,0 +1,43 @@
+"""A study as a store keeps it: what was asked, of which machines, and what it was resolved to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from coordinator.store import Store
+from joulefleet.plan import Pinned, comparands
+from joulefleet.study_file import study_to_json
+
+
+def study_record(
+    pinned: Pinned, *, machines: Mapping[str, str], places: Mapping[str, str], store: Store
+) -> dict[str, Any]:
+    """The record; `machines` and `places` are ids and names of those that take part now.
+
+    Those of earlier runs stay in it: what they measured is part of the study.
+    """
+    study = pinned.study
+    before = store.last_record(study.name)
+    return {
+        "study": study_to_json(study),
+        "store_layout": 1,
+        "machines": _named("machine_id", before.get("machines", []), machines),
+        "places": _named("place", before.get("places", []), places)
+        if _same_placement(before, pinned)
+        else (_named("place", [], places)),
+        "comparands": [asdict(comparand) for comparand in comparands(study)],
+        "models": {name: model.digest for name, model in pinned.models.items()},
+        "tasks": {name: task.digest for name, task in pinned.tasks.items()},
+    }
+
+
+def _same_placement(before: Mapping[str, Any], pinned: Pinned) -> bool:
+    asked = before.get("study", {}).get("placement", "every-machine")
+    return bool(asked == pinned.study.placement)
+
+
+def _named(key: str, before: list[dict[str, str]], now: Mapping[str, str]) -> list[dict[str, str]]:
+    names = {entry[key]: entry["name"] for entry in before} | dict(now)
+    return [{key: identity, "name": name} for identity, name in sorted(names.items())]

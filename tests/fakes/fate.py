@@ -1,0 +1,176 @@
+"""What befalls a fleet, in the order in which it does: a list that can be shortened as long as a law stays broken."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.fakes.fleet import Host, World
+from tests.fakes.shelf import MemoryShelf
+
+MINUTE, HOUR = 60.0, 3600.0
+AWAY_S = (20.0, 90.0, 10 * MINUTE, 50 * MINUTE, 2 * HOUR)
+SHORT_S = (5.0, 20.0, 45.0, 90.0, 130.0)
+STEPS_S = (-26 * HOUR, -5 * HOUR, -40 * MINUTE, 2 * HOUR, 30 * HOUR)
+
+AILS = (
+    "kill before",
+    "kill after",
+    "called twice",
+    "answered twice",
+    "fail: exception",
+    "fail: timeout",
+    "fail: runner_died",
+)
+"""What befalls the next trial of a machine."""
+
+KINDS = (
+    *AILS,
+    "crash",
+    "crash of all",
+    "stop",
+    "usurp",
+    "kill",
+    "hang",
+    "cut off",
+    "unplug",
+    "cut the network",
+    "restart",
+    "gone for good",
+    "twin",
+    "second node",
+    "agent's disk full",
+    "store's disk full",
+    "coordinator's clock",
+    "agent's clock",
+    "busy",
+    "grow",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """So many moments after the one before it. `machine` and `amount` choose among what there is."""
+
+    after: int
+    kind: str
+    machine: int = 0
+    amount: int = 0
+
+
+class Fate:
+    """Applies faults to a world as its moments go by."""
+
+    def __init__(self, world: World, faults: Sequence[Fault]) -> None:
+        self.world = world
+        self.left = deque(faults)
+        self.stopping = False
+        self.usurping = 0
+        """For how many moments at a time two coordinators take turns; 0 where no second one is to start."""
+        self.clock_off_s = 0.0
+        self.store_full_until_s = 0.0
+        self.grown = 0
+        self._since = 0
+        self._machines = tuple(world.hosts)
+        world.befall = self._befall
+
+    def heal(self) -> None:
+        """All is well from now on, but for what is gone for good."""
+        self.left.clear()
+        self.stopping, self.world.crashing, self.usurping, self.store_full_until_s = False, False, 0, 0.0
+        for host in list(self.world.hosts):
+            host.ails.clear()
+            host.hangs, host.full_until_s, host.busy_until_s = False, 0.0, 0.0
+            if host not in self._machines:
+                self.world.leave(host, power=True)
+                self.world.hosts.remove(host)
+        for name in list(self.world.nodes):
+            if name.startswith("second"):
+                del self.world.nodes[name]
+        for host in self._machines:
+            if not host.here and not host.gone:
+                self.world.join(host)
+
+    def _befall(self) -> None:
+        self._since += 1
+        while self.left and self.left[0].after <= self._since:
+            self._since = 0
+            fault = self.left.popleft()
+            self.world.happened[fault.kind] += 1
+            self._apply(fault, self._machines[fault.machine % len(self._machines)])
+
+    def _apply(self, fault: Fault, host: Host) -> None:
+        now, amount = self.world.now, fault.amount
+        match fault.kind:
+            case "crash":
+                self.world.crashing = True
+            case "crash of all":
+                self.world.crashing = True
+                for node in self.world.nodes.values():
+                    if node.agent is not None:
+                        node.agent.kill()
+            case "stop":
+                self.stopping = True
+            case "usurp":
+                self.usurping = 1 + 7 * amount
+            case "hang":
+                host.hangs = True
+            case "kill" | "cut off":
+                self._end_agent(host, cut=fault.kind == "cut off")
+            case "unplug" | "cut the network" | "restart" | "gone for good":
+                self._away(fault, host)
+            case "twin":
+                self._add_twin(host)
+            case "second node" if host.here:
+                node = self.world.join(host)
+                self.world.nodes[f"second {node.name}"] = node
+                del self.world.nodes[node.name]
+                node.name = f"second {node.name}"
+            case "agent's disk full":
+                host.full_until_s = now + SHORT_S[amount]
+            case "store's disk full":
+                self.store_full_until_s = now + SHORT_S[amount]
+            case "coordinator's clock":
+                self.clock_off_s += STEPS_S[amount]
+            case "agent's clock":
+                host.clock_off_s += STEPS_S[amount]
+            case "busy":
+                host.busy_until_s = now + SHORT_S[amount]
+            case "grow":
+                self.grown = min(2, self.grown + 1)
+                self.stopping = True
+            case ail if ail in AILS:
+                host.ails.append(ail)
+            case _:
+                pass
+
+    def _end_agent(self, host: Host, *, cut: bool) -> None:
+        for node in self.world.nodes.values():
+            if node.host is host and node.agent is not None and cut:
+                # It goes on unheard, and another one starts beside it.
+                node.agent.cut = True
+            elif node.host is host and node.agent is not None:
+                node.agent.kill()
+
+    def _away(self, fault: Fault, host: Host) -> None:
+        for_good = fault.kind == "gone for good"
+        others = [other for other in self._machines if other is not host and not other.gone]
+        if not host.here or (for_good and not others):
+            return
+        self.world.leave(host, power=fault.kind != "cut the network")
+        host.gone = for_good
+        if fault.kind == "restart":
+            host.boot += 1
+        if not for_good:
+            self.world.later(AWAY_S[fault.amount], lambda: self._back(host))
+
+    def _back(self, host: Host) -> None:
+        if not host.here:
+            self.world.join(host)
+
+    def _add_twin(self, host: Host) -> None:
+        """Another host with the same machine id, as two copies of one image have it."""
+        twin = Host(host.machine_id, f"twin {len(self.world.hosts)}", MemoryShelf())
+        self.world.hosts.append(twin)
+        self.world.join(twin)

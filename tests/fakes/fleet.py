@@ -1,0 +1,306 @@
+"""A fleet in simulated time: hosts with agents, disks, locks and clocks of their own, and all that can go wrong.
+
+What happens to a host happens at a moment: between any two steps of a coordinator or of an agent.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from coordinator.cluster.interface import Acknowledge, Answer, Call, Command, Fetch, Prepare, Run
+from joulefleet.errors import BusyError, JoulefleetError, MachineError
+from joulefleet.trial import Trial
+from tests.fakes.shelf import Shelf, row_of
+
+TRIAL_S = 10.0
+STEP_S = 0.1
+MOST_MOMENTS = 50_000
+
+
+class CrashError(BaseException):
+    """The coordinator's process ends here and now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A trial that an agent began to measure."""
+
+    trial: Trial
+    machine_id: str
+    epoch: int
+    untried: frozenset[str]
+    """The cells of the same block that had no row in the store then."""
+
+
+class Caller(Protocol):
+    """Who commands an agent, and hears from it."""
+
+    command: Command
+
+    def heard(self, agent: Agent, call: Call | None, said: Answer | JoulefleetError | None) -> None:
+        """What became of `call`; of None, the hello, None: it may join."""
+        ...
+
+
+class Host:
+    """A physical machine: what outlives its agents."""
+
+    def __init__(self, machine_id: str, name: str, shelf: Shelf) -> None:
+        self.machine_id, self.name, self.shelf = machine_id, name, shelf
+        self.boot = 1
+        self.clock_off_s = 0.0
+        self.lock: Agent | None = None
+        self.busy_until_s = 0.0
+        self.full_until_s = 0.0
+        self.here = True
+        self.gone = False
+        self.heard_epoch = 0
+        self.durable: dict[str, bytes] = {}
+        """Every row that its disk ever held whole."""
+        self.ails: deque[str] = deque()
+        """What befalls the trials that come."""
+        self.hangs = False
+        """Whether what it does next is never answered."""
+
+    @property
+    def boot_id(self) -> str:
+        """Another one after each restart."""
+        return f"{self.name}-boot-{self.boot}"
+
+
+@dataclass(slots=True)
+class Node:
+    """A host in the cluster. Another node each time it comes back."""
+
+    name: str
+    host: Host
+    agent: Agent | None = None
+
+
+@dataclass(slots=True)
+class World:
+    """Time, hosts and nodes. `befall` is called at every moment, and may change all of it."""
+
+    now: float = 1_800_000_000.0
+    befall: Callable[[], None] = lambda: None
+    between: Callable[[], None] = lambda: None
+    """Called at the moments of coordinators alone: another one may go on."""
+    crashing: bool = False
+    """Whether the coordinator of the moment is to end."""
+    deadly: str | None = None
+    """The cell whose trials bring their machine down, and have it restarted."""
+    sick: str | None = None
+    """The cell whose trials always fail."""
+    hosts: list[Host] = field(default_factory=list)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    starts: list[Start] = field(default_factory=list)
+    moments: int = 0
+    untried: Callable[[Trial], frozenset[str]] = lambda trial: frozenset()
+    happened: Counter[str] = field(default_factory=Counter)
+    _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def moment(self) -> None:
+        """Anything may happen now."""
+        self.moments += 1
+        assert self.moments < MOST_MOMENTS, "the study does not end"
+        self.befall()
+
+    def danger(self) -> None:
+        """A moment of a coordinator, which may be its last."""
+        self.moment()
+        if self.crashing:
+            self.crashing = False
+            raise CrashError
+        self.between()
+
+    def later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Do it so many seconds from now."""
+        heapq.heappush(self._events, (self.now + seconds, next(self._numbers), do))
+
+    def step(self, until: float) -> None:
+        """Go on to the next thing that happens, or to `until` where nothing does before."""
+        if self._events and self._events[0][0] <= until:
+            self.now, _, do = heapq.heappop(self._events)
+            do()
+        else:
+            self.now = until
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ends = self.now + seconds
+        while self.now < ends:
+            self.step(ends)
+
+    # hosts come and go
+
+    def join(self, host: Host) -> Node:
+        """The host is a node of the cluster from now on."""
+        host.here = True
+        node = Node(name=f"{host.name}-{next(self._numbers)}", host=host)
+        self.nodes[node.name] = node
+        return node
+
+    def leave(self, host: Host, *, power: bool) -> None:
+        """The host is no node any more. With its power its agent is gone; without the network alone it goes on."""
+        host.here = False
+        for name in [name for name, node in self.nodes.items() if node.host is host]:
+            agent = self.nodes.pop(name).agent
+            if agent is not None and power:
+                agent.kill()
+            elif agent is not None:
+                agent.cut = True
+        if power and host.lock is not None:
+            host.lock.kill()
+
+    def agent_of(self, node: Node) -> Agent:
+        """The agent of a node, started where there is none."""
+        if node.agent is None or not node.agent.alive or node.agent.cut:
+            node.agent = Agent(self, node.host)
+        return node.agent
+
+
+class Agent:
+    """One process on a host. It does one call at a time, in the order in which they come."""
+
+    def __init__(self, world: World, host: Host) -> None:
+        self.world, self.host = world, host
+        self.alive = True
+        self.cut = False
+        """Nobody hears it any more; it ends what it does."""
+        self._calls: deque[tuple[Caller, Call | None]] = deque()
+        self._works = False
+
+    def submit(self, caller: Caller, call: Call | None) -> None:
+        """Do it when it is its turn; None: say hello."""
+        self._calls.append((caller, call))
+        self._go_on()
+
+    def kill(self) -> None:
+        """End it, and what it measures."""
+        self.alive = False
+        self._calls.clear()
+        if self.host.lock is self:
+            self.host.lock = None
+
+    def waiting(self) -> tuple[str, ...]:
+        """What it holds."""
+        return tuple(self.host.shelf.waiting())
+
+    def _go_on(self) -> None:
+        if self.alive and not self._works and self._calls:
+            self._works = True
+            caller, call = self._calls.popleft()
+            self.world.later(STEP_S, lambda: self._do(caller, call))
+
+    def _do(self, caller: Caller, call: Call | None) -> None:
+        if not self.alive:
+            return
+        try:
+            self._obey(caller.command)
+            if isinstance(call, Run):
+                self._run(caller, call)
+                return
+            data = self.host.shelf.get(call.attempt_id) if isinstance(call, Fetch) else None
+            if isinstance(call, Acknowledge):
+                self._let_go(call.attempt_ids)
+        except JoulefleetError as error:
+            self._answer(caller, call, error)
+            return
+        self._answer(caller, call, data)
+
+    def _obey(self, command: Command) -> None:
+        if self.world.now < self.host.full_until_s and command.epoch > self.host.heard_epoch:
+            raise MachineError("nothing can be kept there.", cure="Make room.")
+        self.host.shelf.obey(command.store_id, command.epoch)
+        self.host.heard_epoch = max(self.host.heard_epoch, command.epoch)
+
+    def _let_go(self, attempt_ids: Iterable[str]) -> None:
+        for attempt_id in attempt_ids:
+            self.host.shelf.acknowledge(attempt_id)
+            self.world.moment()
+            if not self.alive:
+                return
+
+    def _run(self, caller: Caller, call: Run) -> None:
+        host, trial = self.host, call.trial
+        self._let_go(call.acknowledged)
+        if not self.alive:
+            return
+        if trial.attempt_id in host.shelf.waiting():
+            self._answer(caller, call, host.shelf.get(trial.attempt_id))
+            return
+        if host.lock is not None or self.world.now < host.busy_until_s:
+            raise BusyError("this machine is busy.", cure="Wait.")
+        host.lock = self
+        epoch = caller.command.epoch
+        assert epoch >= host.heard_epoch, "an agent obeyed a coordinator that another had superseded"
+        assert trial.attempt_id not in host.durable, "a finished attempt was measured again"
+        untried = self.world.untried(trial)
+        self.world.starts.append(Start(trial=trial, machine_id=host.machine_id, epoch=epoch, untried=untried))
+        self.world.later(TRIAL_S, lambda: self._measured(caller, call))
+
+    def _measured(self, caller: Caller, call: Run) -> None:
+        host, trial = self.host, call.trial
+        if not self.alive:
+            return
+        assert host.lock is self, "two trials ran on one machine"
+        if str(trial.cell) == self.world.deadly:
+            host.boot += 1
+            self.kill()
+            return
+        ail = host.ails.popleft() if host.ails else ""
+        self.world.moment()
+        if not self.alive:
+            return
+        if ail == "kill before":
+            self.kill()
+            return
+        host.lock = None
+        if self.world.now < host.full_until_s:
+            self._answer(caller, call, MachineError("the disk is full.", cure="Make room."))
+            return
+        reason = ail.removeprefix("fail: ") if ail.startswith("fail: ") else None
+        if str(trial.cell) == self.world.sick:
+            reason = "exception"
+        host.durable[trial.attempt_id] = data = host.shelf.put(
+            trial.attempt_id,
+            row_of(
+                trial,
+                machine_id=host.machine_id,
+                boot_id=host.boot_id,
+                started_s=self.world.now + host.clock_off_s - TRIAL_S,
+                wall_s=TRIAL_S,
+                reason=reason,
+            ),
+        )
+        self.world.moment()
+        if ail == "kill after":
+            self.kill()
+        elif ail == "called twice":
+            self._calls.appendleft((caller, call))
+        if self.alive:
+            self._answer(caller, call, data, times=2 if ail == "answered twice" else 1)
+
+    def _answer(
+        self, caller: Caller, call: Call | None, said: bytes | JoulefleetError | None, *, times: int = 1
+    ) -> None:
+        self._works = False
+        if self.cut:
+            self.kill()
+            return
+        if self.host.hangs and not isinstance(call, Prepare | None):
+            self.host.hangs, times = False, 0
+        for _ in range(times):
+            if call is None:
+                caller.heard(self, None, said if isinstance(said, JoulefleetError) else None)
+            elif isinstance(said, JoulefleetError):
+                caller.heard(self, call, Answer(node="", call=call, error=said))
+            else:
+                caller.heard(self, call, Answer(node="", call=call, data=said))
+        self._go_on()

@@ -1,0 +1,205 @@
+"""A coordinator's view of a fleet in simulated time, and the store of a disk that forgets nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from agent.service import AgentHello, versions
+from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
+from coordinator.finished import fact_of
+from coordinator.scheduling.facts import AttemptFact
+from joulefleet.errors import JoulefleetError, StoreError, SupersededError
+from tests.fakes.cluster import MACHINE
+from tests.fakes.fleet import Agent, Node, World
+
+own_versions = cache(versions)
+
+
+@dataclass(slots=True)
+class _View:
+    """A node as one coordinator sees it."""
+
+    node: Node
+    agent: Agent | None = None
+    joined: bool = False
+    barred: bool = False
+    call: Call | None = None
+
+
+class FleetCluster:
+    """See `Cluster`. Of one coordinator; it dies with it, and the agents go on."""
+
+    def __init__(self, world: World, command: Command) -> None:
+        self.world, self.command = world, command
+        self.dead = False
+        self._views: dict[str, _View] = {}
+        self._changes: list[Change] = []
+        self._answers: list[Answer] = []
+        self._superseded: SupersededError | None = None
+
+    def changes(self) -> Sequence[Change]:
+        """See `Cluster`."""
+        self._look()
+        changes, self._changes = self._changes, []
+        return changes
+
+    def start(self, node: str, call: Call) -> None:
+        """See `Cluster`."""
+        self.world.danger()
+        view = self._views.get(node)
+        if view is None or not view.joined or view.agent is None:
+            self._answers.append(Answer(node=node, call=call, lost="its agent is not there"))
+            return
+        assert view.call is None, f"{node} was given two calls"
+        view.call = call
+        view.agent.submit(self, call)
+        self.world.danger()
+
+    def answers(self, timeout_s: float) -> Sequence[Answer]:
+        """See `Cluster`."""
+        ends = self.world.now + timeout_s
+        while True:
+            self._look()
+            if self._answers or self._changes or self.world.now >= ends:
+                break
+            self.world.step(ends)
+        self.world.danger()
+        answers, self._answers = self._answers, []
+        return answers
+
+    def restart(self, node: str) -> None:
+        """See `Cluster`."""
+        view = self._views.get(node)
+        if view is not None:
+            self._lose(view, "its agent was ended")
+
+    def dismiss(self, node: str) -> None:
+        """See `Cluster`."""
+        view = self._views[node]
+        view.joined, view.barred = False, True
+        self._lose(view, "dismissed")
+
+    def abandon(self) -> None:
+        """See `Cluster`."""
+        self.dead = True
+
+    def close(self) -> None:
+        """See `Cluster`."""
+        if not self.dead:
+            for view in self._views.values():
+                self._lose(view, "the coordinator has ended")
+        self.dead = True
+
+    def heard(self, agent: Agent, call: Call | None, said: Answer | JoulefleetError | None) -> None:
+        """What an agent says comes here, if somebody still listens."""
+        view = next((view for view in self._views.values() if view.agent is agent), None)
+        if self.dead or view is None:
+            return
+        if isinstance(said, Answer):
+            view.call = None
+            self._answers.append(replace(said, node=view.node.name))
+        elif isinstance(said, SupersededError):
+            self._superseded = said
+        elif isinstance(said, JoulefleetError):
+            view.barred = True
+            self._lose(view, str(said))
+            self._changes.append(Refused(node=view.node.name, why=str(said), cure=said.cure))
+        else:
+            view.joined = True
+            self._changes.append(Joined(node=view.node.name, hello=_hello(agent)))
+
+    def _look(self) -> None:
+        if self._superseded is not None:
+            self.abandon()
+            raise self._superseded
+        for name in [name for name in self._views if name not in self.world.nodes]:
+            self._lose(self._views.pop(name), "the node left the cluster")
+        for name, node in self.world.nodes.items():
+            view = self._views.setdefault(name, _View(node))
+            if view.agent is not None and (not view.agent.alive or view.agent.cut):
+                self._lose(view, "its agent died")
+            if view.agent is None and not view.barred:
+                view.agent = self.world.agent_of(node)
+                view.agent.submit(self, None)
+
+    def _lose(self, view: _View, why: str) -> None:
+        if view.joined:
+            self._changes.append(Left(node=view.node.name, why=why))
+        if view.call is not None:
+            self._answers.append(Answer(node=view.node.name, call=view.call, lost=why))
+        if view.agent is not None and not view.agent.cut:
+            view.agent.kill()
+        view.agent, view.joined, view.call = None, False, None
+
+
+def _hello(agent: Agent) -> AgentHello:
+    host = agent.host
+    return AgentHello(
+        machine=replace(MACHINE, machine_id=host.machine_id, name=host.name),
+        boot_id=host.boot_id,
+        host=host.name,
+        pid=1,
+        versions=own_versions(),
+        waiting=agent.waiting(),
+    )
+
+
+@cache
+def fact_in(data: bytes) -> AttemptFact:
+    """The attempt in a file."""
+    return fact_of(data)
+
+
+class Disk:
+    """What a store in memory keeps over its coordinators."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.records: dict[str, dict[str, Any]] = {}
+
+
+class MemoryStore:
+    """The contract of StoreWriter without a disk: what a method has returned from is durable, or it raises."""
+
+    store_id = "store"
+
+    def __init__(self, disk: Disk, *, danger: Callable[[], None], full: Callable[[], bool]) -> None:
+        self._disk, self._danger, self._full = disk, danger, full
+
+    def attempts(self, study: str) -> list[AttemptFact]:
+        """See `Store`."""
+        return [fact_in(data) for _, data in sorted(self._disk.files.items())]
+
+    def find(self, attempt_id: str) -> bytes | None:
+        """See `Store`."""
+        return self._disk.files.get(attempt_id)
+
+    def commit(self, attempt_id: str, parquet: bytes) -> None:
+        """See `Store`."""
+        self._danger()
+        if attempt_id not in self._disk.files:
+            self._refuse_if_full()
+            self._disk.files[attempt_id] = parquet
+        self._danger()
+
+    def last_record(self, study: str) -> dict[str, Any]:
+        """See `Store`."""
+        return self._disk.records.get(study, {})
+
+    def record_study(self, record: dict[str, Any]) -> None:
+        """See `Store`."""
+        self._danger()
+        if self._disk.records.get(record["study"]["name"]) != record:
+            self._refuse_if_full()
+            self._disk.records[record["study"]["name"]] = record
+
+    def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
+        """See `Store`."""
+        self._refuse_if_full()
+
+    def _refuse_if_full(self) -> None:
+        if self._full():
+            raise StoreError("the disk is full.", cure="Make room and run again.")

@@ -1,0 +1,106 @@
+"""Several nodes on one host, each a machine of its own: its id, name, state, lock and ports."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coordinator.cluster.ray.node_plan import Ports
+from coordinator.cluster.ray.node_record import NodeRecord, read_record
+
+COMMAND = [sys.executable, "-m", "coordinator"]
+
+FAST_HEALTH = {
+    "RAY_health_check_initial_delay_ms": "0",
+    "RAY_health_check_period_ms": "300",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
+"""Of a head: a node that died is noticed after a second, not after fourteen."""
+
+
+def free_base(first: int = 20000) -> int:
+    """The first of the ports of a node that are all free, below those that the kernel gives away."""
+    for base in range(first + secrets.randbelow(200) * 40, 32000, 40):
+        if all(_free(port) for port in Ports(base=base).all(is_head=True)):
+            return base
+    raise LookupError("no free ports")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as test:
+        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            test.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeMachine:
+    """A machine that exists as environment variables alone."""
+
+    folder: Path
+    cache: Path
+    name: str
+    more: dict[str, str] = field(default_factory=dict)
+    base: int = field(default_factory=free_base)
+
+    def environment(self) -> dict[str, str]:
+        """Of all that runs on it."""
+        self.folder.mkdir(exist_ok=True)
+        identity = self.folder / "machine-id"
+        if not identity.exists():
+            identity.write_text(secrets.token_hex(16))
+        own = {
+            "JOULEFLEET_STATE": str(self.state),
+            "JOULEFLEET_CACHE": str(self.cache),
+            "JOULEFLEET_LOCK_FOLDER": str(self.folder),
+            "JOULEFLEET_MACHINE_ID_FILE": str(identity),
+            "JOULEFLEET_MACHINE_NAME": self.name,
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+        return kept | own | self.more
+
+    @property
+    def state(self) -> Path:
+        """Its state folder."""
+        return self.folder / "state"
+
+    @property
+    def address(self) -> str:
+        """Its address, where it is a head."""
+        return f"127.0.0.1:{self.base}"
+
+    def up(self, *arguments: str, token: Path | None = None) -> NodeRecord:
+        """Start its node, with a copy of the head's token."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        if token is not None:
+            shutil.copy(token, self.state / "ray-token")
+        done = self.command("node", "up", *arguments, "--port-base", str(self.base))
+        assert done.returncode == 0, done.stderr
+        return self.up_record()
+
+    def up_record(self) -> NodeRecord:
+        """What `up` has written."""
+        record = read_record(self.state)
+        assert record is not None
+        return record
+
+    def down(self) -> None:
+        """End its node."""
+        done = self.command("node", "down")
+        assert done.returncode == 0, done.stderr
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`joulefleet ARGUMENTS` on it."""
+        return subprocess.run(
+            [*COMMAND, *arguments], env=self.environment(), capture_output=True, text=True, timeout=120, check=False
+        )

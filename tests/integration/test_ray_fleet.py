@@ -1,0 +1,395 @@
+"""A fleet of real Ray nodes on this host, each started by `joulefleet node up` with a machine id of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+import agent
+from coordinator.cluster.interface import Answer, Call, Change, Command, Fetch, Joined, Left, Prepare, Refused, Run
+from coordinator.cluster.ray import RayCluster
+from coordinator.cluster.ray.processes import alive
+from joulefleet.errors import MachineError
+from joulefleet.trial import Trial
+from tests.fakes.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
+from tests.fakes.trials import tiny_trial
+
+NOTHING = Prepare(work=())
+STORE = "store"
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[FakeMachine]:
+    """A head on which nothing is measured. This process coordinates on it."""
+    folder = tmp_path_factory.mktemp("head")
+    machine = FakeMachine(folder=folder, cache=cache, name="head", more=FAST_HEALTH)
+    machine.up("--head")
+    before = dict(os.environ)
+    os.environ["JOULEFLEET_STATE"] = str(machine.state)
+    yield machine
+    os.environ.clear()
+    os.environ.update(before)
+    machine.down()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, cache: Path, head: FakeMachine) -> Iterator[Callable[[str], FakeMachine]]:
+    """Makes machines whose nodes are up; they are down after the test."""
+    made = []
+
+    def make(name: str) -> FakeMachine:
+        one = FakeMachine(folder=tmp_path / name, cache=cache, name=name)
+        made.append(one)
+        one.up("--join", head.address, token=head.state / "ray-token")
+        return one
+
+    yield make
+    for one in made:
+        one.down()
+
+
+@contextmanager
+def coordinating(head: FakeMachine, *, epoch: int = 1, patience_s: float = 20) -> Iterator[RayCluster]:
+    """A coordinator on the head."""
+    cluster = RayCluster(Command(store_id=STORE, epoch=epoch), head.address, head_patience_s=patience_s)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def changes_until(cluster: RayCluster, enough: Callable[[Sequence[Change]], bool], seconds: float = 60) -> list[Change]:
+    """All changes from now on, until they are enough."""
+    seen: list[Change] = []
+    ends = time.monotonic() + seconds
+    while not enough(seen):
+        assert time.monotonic() < ends, seen
+        seen += cluster.changes()
+        if not enough(seen):
+            assert cluster.answers(1.0) == []
+    return seen
+
+
+def joined(cluster: RayCluster, *names: str) -> dict[str, Joined]:
+    """The machines of these names, by name, once all have joined."""
+
+    def by_name(seen: Sequence[Change]) -> dict[str, Joined]:
+        return {change.hello.machine.name: change for change in seen if isinstance(change, Joined)}
+
+    return by_name(changes_until(cluster, lambda seen: set(names) <= set(by_name(seen))))
+
+
+def answer_of(cluster: RayCluster, seconds: float = 60) -> Answer:
+    """The one answer that is due."""
+    ends = time.monotonic() + seconds
+    while True:
+        answers = cluster.answers(1.0)
+        if answers:
+            (answer,) = answers
+            return answer
+        assert time.monotonic() < ends, "no answer"
+
+
+def asked(cluster: RayCluster, node: str, call: Call) -> Answer:
+    """The answer to `call`."""
+    cluster.start(node, call)
+    return answer_of(cluster)
+
+
+def warm_for(seconds: float) -> Trial:
+    """A trial whose warm-up takes so long."""
+    trial = tiny_trial(store_id=STORE)
+    timing = replace(trial.protocol.timing, warm_up_at_least_s=seconds, warm_up_at_most_s=seconds)
+    return replace(trial, timeout_s=600.0, protocol=replace(trial.protocol, timing=timing))
+
+
+def prepared(trial: Trial) -> Prepare:
+    """What makes it ready."""
+    return Prepare(work=((trial.protocol.model, trial.protocol.task),))
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for `condition`."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "waited in vain"
+        time.sleep(0.02)
+
+
+def blocking(machine: FakeMachine) -> Fetch:
+    """A call that its agent never answers: the file to hand over is a pipe into which nobody writes."""
+    outbox = machine.state / "outbox" / STORE
+    outbox.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(outbox / "pipe.parquet")
+    return Fetch(attempt_id="pipe")
+
+
+def begun(machine: FakeMachine) -> bool:
+    """Whether a trial's process has started there."""
+    journal = machine.state / "starts.jsonl"
+    return journal.exists() and bool(journal.read_text())
+
+
+def test_machines_join_late_leave_and_come_back(head: FakeMachine, machine: Callable[[str], FakeMachine]) -> None:
+    """Two are there, one comes later; when the node of one dies its call is lost, and it may return."""
+    first, _ = machine("first"), machine("second")
+    with coordinating(head) as cluster:
+        nodes = joined(cluster, "first", "second")
+        assert nodes["first"].hello.machine.machine_id != nodes["second"].hello.machine.machine_id
+        assert asked(cluster, nodes["second"].node, NOTHING) == Answer(node=nodes["second"].node, call=NOTHING)
+        machine("third")
+        joined(cluster, "third")
+
+        cluster.start(nodes["first"].node, blocking(first))
+        record = first.up_record()
+        os.kill(record.raylet.pid, signal.SIGKILL)
+        lost = answer_of(cluster)
+        assert (lost.node, type(lost.call)) == (nodes["first"].node, Fetch)
+        assert lost.lost
+        (left,) = changes_until(cluster, bool)
+        assert isinstance(left, Left)
+        assert left.node == nodes["first"].node
+
+        # A node that crashed is tidied up by the next `up`; nothing of it goes on measuring.
+        first.up("--join", head.address)
+        assert not any(alive(key) for key in record.processes)
+        assert not Path(record.folder).exists()
+        assert joined(cluster, "first")["first"].node != nodes["first"].node
+
+
+def test_an_agent_that_dies_in_a_call_is_replaced(head: FakeMachine, machine: Callable[[str], FakeMachine]) -> None:
+    """The call is lost, and a new agent joins on the same node."""
+    one = machine("one")
+    with coordinating(head) as cluster:
+        before = joined(cluster, "one")["one"]
+        cluster.start(before.node, blocking(one))
+        os.kill(before.hello.pid, signal.SIGKILL)
+        assert answer_of(cluster).lost
+        seen = changes_until(cluster, lambda seen: any(isinstance(change, Joined) for change in seen))
+        assert [type(change) for change in seen] == [Left, Joined]
+        assert isinstance(seen[1], Joined)
+        assert (seen[1].node, seen[1].hello.pid != before.hello.pid) == (before.node, True)
+
+
+def test_restart_ends_what_runs_and_dismiss_ends_it_for_good(
+    head: FakeMachine, machine: Callable[[str], FakeMachine]
+) -> None:
+    """After a restart another agent joins; after a dismissal none does, while others go on."""
+    one = machine("one")
+    machine("other")
+    trial = warm_for(60)
+    with coordinating(head) as cluster:
+        nodes = joined(cluster, "one", "other")
+        node, first_pid = nodes["one"].node, nodes["one"].hello.pid
+        assert asked(cluster, node, prepared(trial)).error is None
+        cluster.start(node, Run(trial=trial))
+        until(lambda: begun(one))
+        below = psutil.Process(first_pid).children(recursive=True)
+        cluster.restart(node)
+        assert answer_of(cluster).lost
+        second = joined(cluster, "one")["one"]
+        assert second.hello.pid != first_pid
+        assert psutil.wait_procs(below, timeout=10)[1] == []
+
+        cluster.dismiss(node)
+        until(lambda: not psutil.pid_exists(second.hello.pid))
+        assert asked(cluster, nodes["other"].node, NOTHING).lost is None
+        ends = time.monotonic() + 3
+        while time.monotonic() < ends:
+            assert cluster.answers(1.0) == []
+            assert cluster.changes() == []
+        cluster.start(node, NOTHING)
+        assert answer_of(cluster).lost
+
+
+OLD_COORDINATOR = """
+import pickle, sys
+from coordinator.cluster.interface import Command, Joined, Run
+from coordinator.cluster.ray import RayCluster
+
+cluster = RayCluster(Command(store_id="store", epoch=1), sys.argv[1])
+trial = pickle.load(open(sys.argv[2], "rb"))
+while not (found := [change for change in cluster.changes() if isinstance(change, Joined)]):
+    cluster.answers(1.0)
+cluster.start(found[0].node, Run(trial=trial))
+print(found[0].hello.pid, flush=True)
+cluster.answers(1000.0)
+"""
+
+
+def test_a_new_coordinator_finds_the_agent_of_one_that_died(
+    head: FakeMachine, machine: Callable[[str], FakeMachine], tmp_path: Path
+) -> None:
+    """The agent finishes its trial though nobody listens; the next coordinator is handed the row."""
+    import pickle
+
+    one = machine("one")
+    trial = warm_for(3)
+    with coordinating(head) as cluster:
+        assert asked(cluster, joined(cluster, "one")["one"].node, prepared(trial)).error is None
+    (tmp_path / "trial").write_bytes(pickle.dumps(trial))
+    old = subprocess.Popen(
+        [sys.executable, "-c", OLD_COORDINATOR, head.address, str(tmp_path / "trial")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert old.stdout is not None
+    agent_pid = int(old.stdout.readline())
+    until(lambda: begun(one))
+    old.kill()
+    old.communicate()
+    with coordinating(head, epoch=2) as cluster:
+        hello = joined(cluster, "one")["one"].hello
+        assert (hello.pid, hello.waiting) == (agent_pid, (trial.attempt_id,))
+    until(lambda: not psutil.pid_exists(agent_pid))
+
+
+def test_a_node_without_identity_is_refused_and_asked_again_when_it_returns(
+    head: FakeMachine, machine: Callable[[str], FakeMachine]
+) -> None:
+    """The reason and the cure are those of its agent; other machines do not wait for it."""
+    one = machine("one")
+    one.down()
+    (one.folder / "machine-id").write_text("")
+    with coordinating(head) as cluster:
+        one.up("--join", head.address)
+        (refused,) = changes_until(cluster, bool)
+        assert isinstance(refused, Refused)
+        assert "this machine has no id" in refused.why
+        assert "systemd-machine-id-setup" in refused.cure
+        (one.folder / "machine-id").write_text("0123456789abcdef")
+        one.down()
+        one.up("--join", head.address)
+        joined(cluster, "one")
+
+
+NO_AGENT_IN_WORKERS = f"""
+import sys
+if "worker" in sys.argv[0]:
+    raise ImportError("no agent here")
+__path__ = {agent.__path__!r}
+"""
+
+
+def test_a_node_without_joulefleet_is_refused(
+    head: FakeMachine, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that cannot be imported there is no reason to stop, nor to try for ever."""
+    broken = tmp_path / "broken" / "agent"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text(NO_AGENT_IN_WORKERS)
+    bare = FakeMachine(folder=tmp_path / "bare", cache=cache, name="bare", more={"PYTHONPATH": str(broken.parent)})
+    # Ray has its workers look for modules in the coordinator's folder too.
+    monkeypatch.chdir(tmp_path)
+    bare.up("--join", head.address, token=head.state / "ray-token")
+    try:
+        with coordinating(head) as cluster:
+            (refused,) = changes_until(cluster, bool)
+    finally:
+        bare.down()
+    assert isinstance(refused, Refused)
+    assert "no agent here" in refused.why
+
+
+def test_a_head_that_is_not_there_and_a_wrong_token_are_errors_with_cures(
+    head: FakeMachine, tmp_path: Path, cache: Path
+) -> None:
+    """Both for a coordinator and for a node that would join; within seconds, and without a traceback."""
+    with pytest.raises(MachineError, match="no head answers"):
+        RayCluster(Command(store_id=STORE, epoch=1), "127.0.0.1:1")
+    stranger = FakeMachine(folder=tmp_path / "stranger", cache=cache, name="stranger")
+    none = stranger.command("node", "up", "--join", head.address, "--port-base", str(stranger.base))
+    assert (none.returncode, "there is no token" in none.stderr) == (5, True)
+    (stranger.state / "ray-token").write_text("0123456789abcdef0123456789abcdef")
+    (stranger.state / "ray-token").chmod(0o600)
+    wrong = stranger.command("node", "up", "--join", head.address, "--port-base", str(stranger.base))
+    assert (wrong.returncode, "does not accept this token" in wrong.stderr) == (5, True)
+    study = tmp_path / "study.yaml"
+    run = stranger.command("run", "quick", "--store", str(study.with_suffix("")), "--address", head.address)
+    assert (run.returncode, "does not accept this token" in run.stderr) == (5, True)
+    assert "Traceback" not in none.stderr + wrong.stderr + run.stderr
+
+
+def test_a_second_node_is_refused_and_down_ends_exactly_the_first(
+    head: FakeMachine, machine: Callable[[str], FakeMachine]
+) -> None:
+    """`up` says that one is up; `down` leaves neither process nor folder, and nothing else is touched."""
+    one = machine("one")
+    record = one.up_record()
+    again = one.command("node", "up", "--head")
+    assert (again.returncode, "is up here already" in again.stderr) == (5, True)
+    assert json.loads((one.state / "ray-node.json").read_text())["folder"] == record.folder
+    one.down()
+    assert not any(alive(key) for key in record.processes)
+    assert not Path(record.folder).exists()
+    assert alive(head.up_record().raylet)
+    assert "No node is up here" in one.command("node", "down").stderr
+
+
+def test_a_foreground_node_ends_when_it_is_told_to_and_when_ray_ends(
+    head: FakeMachine, tmp_path: Path, cache: Path
+) -> None:
+    """As a service wants it: SIGTERM takes it down cleanly, and the end of Ray is an error."""
+    one = FakeMachine(folder=tmp_path / "one", cache=cache, name="one")
+    shutil.copytree(head.state, one.state, ignore=shutil.ignore_patterns("ray-node*"))
+    for told, code in ((True, 0), (False, 5)):
+        process = subprocess.Popen(
+            [*COMMAND, "node", "up", "--join", head.address, "--foreground", "--port-base", str(one.base)],
+            env=one.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        assert "is up" in process.stderr.readline()
+        raylet = one.up_record().raylet
+        os.kill(process.pid if told else raylet.pid, signal.SIGTERM if told else signal.SIGKILL)
+        process.communicate(timeout=60)
+        assert process.returncode == code
+        assert not alive(raylet)
+
+
+def test_when_the_head_has_gone_the_coordinator_says_so_and_ends(tmp_path: Path, cache: Path) -> None:
+    """Ray itself would wait for a minute and then end the process without a word."""
+    machine = FakeMachine(folder=tmp_path / "lone", cache=cache, name="lone")
+    machine.up("--head", "--measure-here")
+    servers = [key.pid for key in machine.up_record().processes if key.name == "gcs_server"]
+    done = subprocess.run(
+        [sys.executable, "-c", HEADLESS, machine.address, *map(str, servers)],
+        env=machine.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    machine.down()
+    assert (done.returncode, done.stdout.strip()) == (0, "the head has gone"), done.stderr
+
+
+HEADLESS = """
+import os, signal, sys
+from coordinator.cluster.interface import Command
+from coordinator.cluster.ray import RayCluster
+from joulefleet.errors import MachineError
+
+cluster = RayCluster(Command(store_id="store", epoch=1), sys.argv[1], head_patience_s=3)
+os.kill(int(sys.argv[2]), signal.SIGKILL)
+try:
+    while True:
+        cluster.answers(1.0)
+        cluster.changes()
+except MachineError as error:
+    print("the head has gone" if "has gone" in str(error) else error)
+cluster.close()
+"""

@@ -1,0 +1,351 @@
+"""Whatever befalls a fleet: nothing finished is lost, nothing finished is run again, and the study ends.
+
+Random histories of crashes, losses, full disks, restarts and clocks that jump, each followed by a run
+in which all is well. Coordinator and scheduler are the real ones; time, agents and disks are simulated.
+`JOULEFLEET_HISTORIES` says how many histories.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coordinator.campaign import Campaign, Ended
+from coordinator.cluster.interface import Command
+from coordinator.scheduling.design import Design
+from coordinator.scheduling.facts import AttemptFact
+from coordinator.store import Store
+from coordinator.store_writer import open_store
+from joulefleet.errors import JoulefleetError
+from joulefleet.plan import Pinned
+from joulefleet.trial import Trial
+from tests.fakes.fate import KINDS, Fate, Fault
+from tests.fakes.fleet import CrashError, Host, World
+from tests.fakes.fleet_cluster import Disk, FleetCluster, MemoryStore, fact_in
+from tests.fakes.processes import Process
+from tests.fakes.shelf import MemoryShelf
+from tests.fakes.trials import TINY_STUDY, tiny_pinned
+
+HISTORIES = int(os.environ.get("JOULEFLEET_HISTORIES", "150"))
+MOST_COORDINATORS = 40
+
+NEW_MODEL = """  new:
+    architecture:
+      model_type: distilbert
+      config: {vocab_size: 2000, dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 64}
+tasks:"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A fleet, a study, and what befalls them."""
+
+    machines: int
+    any_machine: bool
+    pilots: bool
+    deadly: int | None
+    """The cell whose trials bring their machine down."""
+    sick: int | None
+    """The cell whose trials always fail."""
+    faults: tuple[Fault, ...]
+
+
+HISTORY = st.builds(
+    History,
+    machines=st.integers(1, 3),
+    any_machine=st.booleans(),
+    pilots=st.booleans(),
+    deadly=st.sampled_from([None, None, None, None, 0, 3]),
+    sick=st.sampled_from([None, None, None, 1, 2]),
+    faults=st.lists(
+        st.builds(
+            Fault,
+            after=st.integers(0, 60),
+            kind=st.sampled_from(KINDS),
+            machine=st.integers(0, 2),
+            amount=st.integers(0, 4),
+        ),
+        max_size=14,
+    ).map(tuple),
+)
+
+
+@cache
+def study(any_machine: bool, pilots: bool, grown: int) -> Pinned:  # noqa: FBT001 - the key of a cache
+    """The tiny study: two pairs of two cells in two blocks; grown by a block, then by a model beside a pair."""
+    text = TINY_STUDY
+    if pilots:
+        text = text.replace("window: {passes: 3}", "window: {at_least_s: 2}")
+    if grown > 0:
+        text = text.replace("repetitions: 2", "repetitions: 3")
+    if grown > 1:
+        text = text.replace("tasks:", NEW_MODEL).replace("pairs:", "pairs:\n  more: {teacher: big, student: new}")
+    return tiny_pinned(text + ("placement: any-machine\n" if any_machine else ""))
+
+
+class Stage:
+    """A history as it is played."""
+
+    def __init__(self, history: History, disk: Disk) -> None:
+        self.history = history
+        self.disk = disk
+        self.world = World(untried=self._untried)
+        for number in range(history.machines):
+            host = Host(f"m{number}", f"host{number}", MemoryShelf())
+            self.world.hosts.append(host)
+            self.world.join(host)
+        self.fate = Fate(self.world, history.faults)
+        names = [str(cell) for cell in Design(self.pinned, store_id="").cells]
+        self.world.deadly = None if history.deadly is None else names[history.deadly]
+        self.world.sick = None if history.sick is None else names[history.sick]
+        self.usurped = False
+        self._epochs = itertools.count(1)
+        self._current: Process | None = None
+        self._left_of_turn = 0
+
+    @property
+    def pinned(self) -> Pinned:
+        """The study as it is now."""
+        return study(self.history.any_machine, self.history.pilots, self.fate.grown)
+
+    def play(self) -> None:
+        """Coordinators one after the other, or two at once, until nothing more befalls them."""
+        for _ in range(MOST_COORDINATORS):
+            if not self.fate.left:
+                break
+            self.fate.stopping = False
+            self._play_together()
+            self.world.sleep(30.0)
+
+    def run(self) -> Ended | None:
+        """One coordinator from its beginning to its end; None where it died or could not go on."""
+        cluster = FleetCluster(self.world, Command(store_id="store", epoch=next(self._epochs)))
+        store = MemoryStore(
+            self.disk,
+            danger=self.world.danger,
+            full=lambda: self.world.now < self.fate.store_full_until_s,
+        )
+        try:
+            return campaign(self, cluster, store).run()
+        except CrashError:
+            # It ends no agent, and hears nothing more.
+            cluster.dead = True
+        except JoulefleetError:
+            pass
+        finally:
+            cluster.close()
+        return None
+
+    def _play_together(self) -> None:
+        """A coordinator, and another one that takes over while it still lives, in turns of some moments."""
+        alive = [Process(self._body)]
+        self.world.between = self._between
+        while alive:
+            for process in list(alive):
+                self._current, self._left_of_turn = process, self.fate.usurping
+                process.turn()
+                if process.ended:
+                    alive.remove(process)
+            if self.fate.usurping and len(alive) == 1 and not self.usurped:
+                self.usurped = True
+                alive.append(Process(self._body))
+        self.world.between = lambda: None
+
+    def _body(self) -> None:
+        self.run()
+
+    def _between(self) -> None:
+        if self.fate.usurping and self._current is not None:
+            self._left_of_turn -= 1
+            if self._left_of_turn < 0:
+                self._current.yield_()
+
+    def _untried(self, trial: Trial) -> frozenset[str]:
+        """The cells of the block of `trial` that have no row in the store."""
+        cells = {str(cell) for cell in Design(self.pinned, store_id="").cells}
+        facts = [fact_in(data) for data in self.disk.files.values()]
+        mine = [fact for fact in facts if (fact.kind, fact.place, fact.block) == ("trial", trial.place, trial.block)]
+        return frozenset(cells - {str(fact.cell) for fact in mine})
+
+
+def campaign(stage: Stage, cluster: FleetCluster, store: Store) -> Campaign:
+    """A real one, in simulated time."""
+    world, fate = stage.world, stage.fate
+    return Campaign(
+        cluster,
+        store,
+        stage.pinned,
+        tell=lambda event: None,
+        stop=lambda: fate.stopping,
+        clock=lambda: world.now + fate.clock_off_s,
+        monotonic=lambda: world.now,
+        sleep=world.sleep,
+    )
+
+
+# the laws
+
+
+def check(stage: Stage) -> None:
+    """Let all be well, run to the end, and look."""
+    world, fate = stage.world, stage.fate
+    fate.heal()
+    world.sleep(60.0)
+    ended = stage.run()
+    assert ended is not None, "a run in which all is well could not go on"
+    assert ended.missing == 0, f"{ended} when all is well"
+    begun = len(world.starts)
+    assert stage.run() == ended
+    assert len(world.starts) == begun, "a study that is done was run again"
+    design = Design(stage.pinned, store_id="store")
+    facts = [fact_in(data) for data in stage.disk.files.values()]
+    chosen = accepted(design, facts)
+    nothing_finished_is_lost(stage)
+    every_planned_trial_has_one_accepted_row(stage, ended, design, chosen)
+    compared_rows_lie_in_one_round_of_one_machine(design, chosen)
+    within_a_block_the_order_is_the_plans(stage)
+    no_more_was_run_than_what_happened_explains(stage)
+
+
+def accepted(design: Design, facts: Sequence[AttemptFact]) -> dict[str, AttemptFact]:
+    """The accepted attempt of each trial, by the words of the rule and not by its SQL."""
+    trials: dict[str, list[AttemptFact]] = {}
+    for fact in facts:
+        if fact.kind == "trial":
+            trials.setdefault(fact.trial_id, []).append(fact)
+    # Attempts by one protocol are of one group, and those of a group have one digest of companions.
+    group_of = {cell: number for number, group in enumerate(design.groups) for cell in group}
+    chosen = {}
+    for trial_id, attempts in trials.items():
+        number = design.number.get(attempts[0].cell)
+        if number is None or design.digest(number, attempts[0].passes) != attempts[0].protocol:
+            continue
+        group = design.groups[group_of[number]]
+        beside: dict[tuple[int, str], set[str]] = {}
+        for other in facts:
+            cell = design.number.get(other.cell)
+            if (
+                cell in group
+                and (other.kind, other.place, other.block) == ("trial", attempts[0].place, attempts[0].block)
+                and other.protocol == design.digest(cell, other.passes)
+            ):
+                beside.setdefault((other.round, other.machine_id), set()).add(other.trial_id)
+        whole = [fact for fact in attempts if len(beside[fact.round, fact.machine_id]) >= len(group)]
+        newest = max(fact.round for fact in whole or attempts)
+        best = [fact for fact in whole or attempts if fact.round == newest]
+        chosen[trial_id] = min(best, key=lambda fact: (not fact.ok, fact.attempt, fact.attempt_id))
+    return chosen
+
+
+def nothing_finished_is_lost(stage: Stage) -> None:
+    """What was durable on a disk is in the store, or still on the disk of a host that is not there."""
+    by_id: dict[str, set[bytes]] = {}
+    for host in stage.world.hosts:
+        for attempt_id, data in host.durable.items():
+            if host.here:
+                assert attempt_id in stage.disk.files, f"{attempt_id} was finished and is lost"
+            else:
+                assert attempt_id in stage.disk.files or attempt_id in host.shelf.waiting(), f"{attempt_id} is lost"
+            by_id.setdefault(attempt_id, set()).add(data)
+    for attempt_id, data in stage.disk.files.items():
+        if attempt_id in by_id and "twin" not in stage.world.happened:
+            assert data in by_id[attempt_id], f"the row of {attempt_id} is not the one that was measured"
+
+
+def every_planned_trial_has_one_accepted_row(
+    stage: Stage, ended: Ended, design: Design, chosen: dict[str, AttemptFact]
+) -> None:
+    """And the coordinator counts as the analysis does."""
+    here = {host.machine_id for host in stage.world.hosts if host.here}
+    found: Counter[tuple[str, int, int]] = Counter()
+    outcomes: Counter[bool] = Counter()
+    places = set()
+    for fact in chosen.values():
+        if fact.block > design.repetitions or not (stage.history.any_machine or fact.place in here):
+            continue
+        places.add(fact.place)
+        found[fact.place, fact.block, design.number[fact.cell]] += 1
+        outcomes[fact.ok] += 1
+    expected = len(places) * design.repetitions * len(design.cells)
+    assert len(places) == (1 if stage.history.any_machine else len(here))
+    assert len(found) == expected == ended.total
+    assert set(found.values()) == {1}, "a trial is counted twice"
+    assert (ended.ok, ended.failed) == (outcomes[True], outcomes[False])
+
+
+def compared_rows_lie_in_one_round_of_one_machine(design: Design, chosen: dict[str, AttemptFact]) -> None:
+    """Else a comparison would compare two days, or two machines."""
+    group_of = {cell: number for number, group in enumerate(design.groups) for cell in group}
+    where: dict[tuple[str, int, int], set[tuple[int, str]]] = {}
+    for fact in chosen.values():
+        if fact.block <= design.repetitions:
+            group = group_of[design.number[fact.cell]]
+            where.setdefault((fact.place, fact.block, group), set()).add((fact.round, fact.machine_id))
+    for at, rounds in where.items():
+        assert len(rounds) == 1, f"place, block and group {at} are compared over {sorted(rounds)}"
+
+
+def within_a_block_the_order_is_the_plans(stage: Stage) -> None:
+    """A cell waits only where it would have followed itself, and a retry until all others were tried."""
+    first: dict[tuple[int, str, int, int], list[Trial]] = {}
+    for start in stage.world.starts:
+        trial = start.trial
+        if trial.kind != "trial":
+            continue
+        if trial.attempt == 1:
+            mine = first.setdefault((start.epoch, start.machine_id, trial.block, trial.round), [])
+            if all(trial.cell != other.cell for other in mine):
+                mine.append(trial)
+        elif not stage.history.any_machine:
+            assert start.untried <= {trial.predecessor}, f"a retry before {sorted(start.untried)} were tried"
+    for trials in first.values():
+        for before, after in itertools.combinations(trials, 2):
+            waited = before.predecessor == str(after.cell)
+            assert before.position < after.position or waited, f"{after.cell} came after {before.cell}"
+
+
+def no_more_was_run_than_what_happened_explains(stage: Stage) -> None:
+    """Each fault costs at most the open block of each machine, once."""
+    design = Design(stage.pinned, store_id="store")
+    machines, cells = stage.history.machines, len(design.cells)
+    planned = machines * (design.repetitions + 2) * cells
+    deadly = 0 if stage.world.deadly is None else 3 * machines * (design.repetitions + 1) * cells
+    sick = 0 if stage.world.sick is None else machines * (design.repetitions + 1)
+    # Growing by a model measures its pairs again.
+    again = stage.world.happened["grow"] * planned
+    most = planned + deadly + sick + again + 2 * machines * cells * stage.world.happened.total()
+    assert len(stage.world.starts) <= most, f"{len(stage.world.starts)} starts, where {most} would be many"
+
+
+PLAYED: Counter[str] = Counter()
+
+
+@settings(max_examples=HISTORIES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(HISTORY)
+def play(history: History) -> None:
+    """One history."""
+    stage = Stage(history, Disk())
+    stage.play()
+    check(stage)
+    PLAYED.update(stage.world.happened)
+    PLAYED["histories"] += 1
+    PLAYED["trials started"] += len(stage.world.starts)
+
+
+def test_whatever_befalls_a_fleet_its_study_ends_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """The laws hold after every history."""
+    play()
+    with capsys.disabled():
+        histories, trials = PLAYED.pop("histories"), PLAYED.pop("trials started")
+        print(f"\n{histories} histories, {trials} trials started, {PLAYED.total()} faults:")
+        print(", ".join(f"{count} × {kind}" for kind, count in PLAYED.most_common()))

@@ -1,0 +1,65 @@
+from typing import Any
+
+from coordinator.changes import changes
+from coordinator.study_record import _named
+
+
+def record(**study: Any) -> dict[str, Any]:
+    """A study's record."""
+    asked: dict[str, Any] = {
+        "name": "s",
+        "repetitions": 3,
+        "models": {"big": {}, "small": {}},
+        "tasks": {"one": {}},
+        "pairs": {"p": {"teacher": "big", "student": "small"}},
+        "regime": "burst",
+    }
+    return {
+        "study": asked | study,
+        "models": {name: f"digest of {name}" for name in (asked | study)["models"]},
+        "tasks": {"one": "digest"},
+    }
+
+
+def test_a_study_that_was_never_asked_has_no_changes() -> None:
+    """And neither has one that is the same."""
+    assert changes({}, record()) == []
+    assert changes(record(), record()) == []
+
+
+def test_more_repetitions_reuse_what_is_there() -> None:
+    """Fewer leave the rest in the store."""
+    assert changes(record(), record(repetitions=5)) == [
+        "repetitions 3 → 5: every machine runs 2 blocks more, the others are reused"
+    ]
+    assert "stay in the store" in changes(record(), record(repetitions=1))[0]
+
+
+def test_a_new_model_says_what_is_measured_again_and_why() -> None:
+    """Every pair concerned, since another day could not be told from it."""
+    (line,) = changes(record(), record(models={"big": {}, "small": {}, "new": {}}))
+    assert line.startswith("new model new: every pair that it is compared in is measured again")
+    assert changes(record(), record(models={"big": {}}))[0] == "model small is gone: its trials stay in the store"
+
+
+def test_a_model_with_other_weights_has_changed() -> None:
+    """By its digest, not by how it is written down."""
+    now = record()
+    now["models"]["big"] = "other"
+    assert changes(record(), now)[0].startswith("model big has changed")
+
+
+def test_what_concerns_no_trial_is_said_to() -> None:
+    """Labels and thresholds change nothing that is measured; a regime does."""
+    assert "nothing is measured again" in changes(record(), record(labels={"a": "b"}))[0]
+    assert "again" in changes(record(), record(regime="sustained"))[0]
+
+
+def test_machines_of_earlier_runs_stay_in_the_record() -> None:
+    """What they measured is part of the study, and a machine keeps its newest name."""
+    before = [{"machine_id": "a", "name": "old"}, {"machine_id": "b", "name": "bee"}]
+    assert _named("machine_id", before, {"a": "new", "c": "sea"}) == [
+        {"machine_id": "a", "name": "new"},
+        {"machine_id": "b", "name": "bee"},
+        {"machine_id": "c", "name": "sea"},
+    ]

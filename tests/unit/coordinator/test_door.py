@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+from agent.service import AgentHello, versions
+from coordinator.door import machine_class, refusal
+from tests.fakes.cluster import MACHINE, FakeAgent
+
+HELLO = FakeAgent(node="a").hello()
+OWN = versions()
+
+
+def test_an_agent_of_the_same_versions_is_welcome() -> None:
+    """With what the coordinator has not, it may have anything."""
+    assert refusal(HELLO, own=OWN, present={}) is None
+    assert refusal(HELLO, own={name: OWN[name] for name in ("joulefleet", "protocol", "schema")}, present={}) is None
+
+
+def test_another_version_is_refused_with_both() -> None:
+    """It would measure something else, or write rows that are not understood."""
+    for name in ("joulefleet", "protocol", "schema", "torch"):
+        other = replace(HELLO, versions=dict(HELLO.versions) | {name: "0"})
+        refused = refusal(other, own=OWN, present={})
+        assert refused is not None
+        assert f"{name} 0 instead of {OWN[name]}" in refused.why
+        assert "pip install" in refused.cure
+    without: AgentHello = replace(HELLO, versions={})
+    refused = refusal(without, own=OWN, present={})
+    assert refused is not None
+    assert "is not there" in refused.why
+
+
+def test_one_machine_has_one_agent() -> None:
+    """A second node of the same host, and another host of the same id, each with its own cure."""
+    present = {"machine": ("first", HELLO)}
+    same = refusal(HELLO, own=OWN, present=present)
+    other = refusal(replace(HELLO, host="elsewhere", boot_id="other"), own=OWN, present=present)
+    assert same is not None
+    assert other is not None
+    assert "already" in same.why
+    assert "systemd-machine-id-setup" in other.cure
+
+
+def test_a_class_is_made_of_what_decides_the_speed() -> None:
+    """Not of names, ids, or a few megabytes that the firmware keeps."""
+    machine = replace(MACHINE, memory_bytes=64 * 2**30)
+    assert machine_class(machine) == machine_class(
+        replace(machine, machine_id="b", name="b", memory_bytes=64 * 2**30 - 5_000_000)
+    )
+    for other in (replace(machine, cpu_model="x"), replace(machine, logical_cpus=2), replace(machine, sockets=2)):
+        assert machine_class(other) != machine_class(machine)
