@@ -48,7 +48,7 @@ class Observed:
     """What the work said with its marks."""
     base_memory: tuple[int | None, int | None, int | None] = (None, None, None)
     pss_uss: tuple[int | None, int | None] = (None, None)
-    observer_cpu_s: float = 0.0
+    observer_cpu_s: float | None = None
     log_bytes: int = 0
     marks: list[str] = field(default_factory=list)
 
@@ -145,7 +145,7 @@ class Attempt:
         pid = self._pid = self._process_of(host, hello)
         started(pid)
         self._sensors.watch(pid, self._setup, period_s=1 / self._trial.sampling_hz)
-        self.seen.base_memory = status_memory(pid)
+        self.seen.base_memory = status_memory(pid, self._setup.proc_root)
         self._end("startup")
         conversation.go()
         self._await(conversation, "items")
@@ -197,13 +197,15 @@ class Attempt:
         self._await(conversation, "closed")
         self._end("window")
         observer_after = [process_cpu_ns(process) for process in watching]
-        self.seen.observer_cpu_s = sum(
-            (after - before) / 1e9
+        spent = [
+            None if after is None else (after - before) / 1e9
             for before, after in zip(observer_before, observer_after, strict=True)
-            if before is not None and after is not None
-        )
+            if before is not None
+        ]
+        # What one took that has ended meanwhile cannot be told, so neither can what all of them took.
+        self.seen.observer_cpu_s = None if None in spent else sum(seconds for seconds in spent if seconds is not None)
         self.seen.log_bytes = conversation.output_bytes() - log_before
-        self.seen.pss_uss = memory_now(pid)
+        self.seen.pss_uss = memory_now(pid, self._setup.proc_root)
 
     def _await(self, conversation: Conversation, mark: str) -> dict[str, Any]:
         message = conversation.next_mark(due_s=self._due)

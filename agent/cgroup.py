@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from agent.kernel_files import exists, is_folder, number, text
+from agent.kernel_files import count, exists, is_folder, number, text
 
 # Version 1 writes "unlimited" as the largest multiple of a page in 63 bits; no machine has 2^60 bytes.
 _UNLIMITED_BYTES = 2**60
@@ -66,10 +66,16 @@ def read_cgroup_limits(sysfs_root: Path, proc_root: Path) -> CgroupLimits:
     cpus: list[float] = []
     memory: list[int] = []
     for membership in memberships("self", sysfs_root, proc_root):
-        for folder in _around(membership):
+        for folder in _levels(membership):
             cpus += _cpu_limits(folder)
             memory += _memory_limits(folder)
     return CgroupLimits(cpus=min(cpus, default=None), memory_bytes=min(memory, default=None))
+
+
+def around(mount: Path, folder: Path) -> Iterator[Path]:
+    """The folder of a group, and those of the groups around it, up to the mount."""
+    yield folder
+    yield from (outer for outer in folder.parents if outer.is_relative_to(mount))
 
 
 def _mounts(mounted: Path, controllers: tuple[str, ...]) -> tuple[Path, ...]:
@@ -84,22 +90,20 @@ def _mounts(mounted: Path, controllers: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(place for place in places if is_folder(place))
 
 
-def _around(membership: Membership) -> Iterator[Path]:
-    """The group's folder and those around it, up to the mount."""
+def _levels(membership: Membership) -> Iterator[Path]:
+    """The folders of the group and of those around it, where the group is likeliest seen."""
     for mount, folder in membership.candidates():
-        yield folder
-        yield from (outer for outer in folder.parents if outer.is_relative_to(mount))
+        yield from around(mount, folder)
         return
 
 
 def _cpu_limits(folder: Path) -> list[float]:
     limits = []
     quota, _, period = (text(folder / "cpu.max") or "max").partition(" ")
-    if quota.isdecimal() and period.isdecimal() and int(period) > 0:
-        limits.append(int(quota) / int(period))
-    quota_us, period_us = number(folder / "cpu.cfs_quota_us"), number(folder / "cpu.cfs_period_us")
-    if quota_us is not None and quota_us > 0 and period_us:
-        limits.append(quota_us / period_us)
+    version_1 = number(folder / "cpu.cfs_quota_us"), number(folder / "cpu.cfs_period_us")
+    for quota_us, period_us in ((count(quota), count(period)), version_1):
+        if quota_us is not None and period_us is not None and quota_us > 0 and period_us > 0:
+            limits.append(quota_us / period_us)
     return limits
 
 

@@ -124,10 +124,12 @@ def _doubt_the_others(totals: dict[str, Known | Unknown], inside: CounterSeries,
     gaps: list[Gap] = []
     everywhere = False
     for domain in domains:
-        total = totals[domain.channel]
-        if isinstance(total, Unknown) and total.doubt == "reset":
-            everywhere = everywhere or bool(domain.counts_in)
-            gaps += resets(inside.t_ns, inside.values[domain.channel], range_uj=domain.range_uj, peak_w=domain.peak_w)
+        if domain.channel not in inside.values:
+            continue
+        # Whatever else is doubtful of a counter: its resets are those of the others too.
+        found = resets(inside.t_ns, inside.values[domain.channel], range_uj=domain.range_uj, peak_w=domain.peak_w)
+        everywhere = everywhere or bool(found and domain.counts_in)
+        gaps += found
     if not gaps:
         return
     for domain in domains:

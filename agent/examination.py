@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from agent.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
 from agent.environment_record import read_environment
 from agent.findings import Observed
-from agent.kernel_files import kib, table, text
+from agent.kernel_files import count, kib, table, text
 from agent.machine_record import MACHINE_ID_FILE, read_machine
 from agent.sensors.cgroup_usage import open_cgroup_usage
 from agent.sensors.frequency import open_frequency
@@ -126,13 +127,15 @@ def _observe(proc_root: Path, environment: Environment, environ: Mapping[str, st
 
 def _load(proc_root: Path) -> float | None:
     try:
-        return float((text(proc_root / "loadavg") or "").split()[0])
+        load = float((text(proc_root / "loadavg") or "").split()[0])
     except (IndexError, ValueError):
         return None
+    return load if math.isfinite(load) else None
 
 
 def _steal_percent(proc_root: Path) -> float | None:
     lines = (text(proc_root / "stat") or "").splitlines()
     # user, nice, system, idle, iowait, irq, softirq, steal; guest time is in user already.
-    ticks = [int(field) for field in lines[0].split()[1:9] if field.isdecimal()] if lines else []
+    fields = lines[0].split()[1:9] if lines else []
+    ticks = [found for field in fields if (found := count(field)) is not None]
     return 100 * ticks[7] / sum(ticks) if len(ticks) == 8 and sum(ticks) > 0 else None

@@ -74,12 +74,17 @@ class Recorder:
         return self._clock_ns(), sensor.read()
 
     def poll(self) -> float:
-        """Read the sensors that are due, or nearly so; returns the seconds until the next is."""
+        """Read the sensors that are due, or nearly so; returns the seconds until the next is.
+
+        The first sensor's reading belongs to its very time here too: else a process that was held up would
+        show a power that cannot be.
+        """
         now = self._clock_ns()
         soon, due = now + TOGETHER_NS, now + 3_600_000_000_000
-        for track in self._tracks:
+        for number, track in enumerate(self._tracks):
             if track.due_ns <= soon:
-                track.keep(now, track.sensor.read())
+                now, raw = (now, track.sensor.read()) if number else self._at_once(track.sensor)
+                track.keep(now, raw)
             due = min(due, track.due_ns)
         return max(0.0, (due - self._clock_ns()) / 1e9)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from math import isnan
 from pathlib import Path
@@ -112,8 +112,9 @@ def _measured(trial: Trial, measured: Measurement) -> dict[str, Any]:
         "threads": work.threads,
         "energy_j": scope.joules,
         "energy_scope": scope.scope,
-        "energy_source": scope.source if scope.joules is not None else None,
-        "energy_provenance": scope.provenance if scope.joules is not None else None,
+        "energy_package_j": _joules(measured.energies, "window", replace(scope, scope="package")),
+        "energy_source": scope.source,
+        "energy_provenance": scope.provenance,
         "power_limits": [asdict(limit) for limit in measured.power_limits],
         "energy_reason": scope.reason,
         "energy_modelled_j": _modelled_joules(measured.energies),

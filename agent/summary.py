@@ -55,7 +55,7 @@ def measurement(
     foreign = (
         # The machine's ticks are 10 ms coarse, so a quiet machine may come out a tick below zero.
         None
-        if window.machine_cpu_s is None or cpu_s is None
+        if window.machine_cpu_s is None or cpu_s is None or seen.observer_cpu_s is None
         else max(0.0, window.machine_cpu_s - cpu_s - seen.observer_cpu_s)
     )
     steal_s = growth(steal, window)
@@ -162,7 +162,8 @@ def _marks(
     tests = {
         "foreign_cpu": foreign_s is not None and 100 * foreign_s / seconds > limits.foreign_cpu_percent,
         "steal": steal_s is not None and 100 * steal_s / seconds > limits.steal_percent,
-        "observer_cpu": 100 * seen.observer_cpu_s / seconds > limits.observer_cpu_percent,
+        "observer_cpu": seen.observer_cpu_s is not None
+        and 100 * seen.observer_cpu_s / seconds > limits.observer_cpu_percent,
         "log_flood": seen.log_bytes > limits.log_bytes,
         "suspended": asleep,
         "throttled": bool(around.throttle_events),

@@ -1,11 +1,12 @@
 """How far the energy of a window is from the truth, on simulated machines whose truth is known.
 
 700 windows of random machines in simulated time (1 s to several wraps of their counters, with late
-readings, failing reads, suspends, reloads of the driver and resets without any other sign) and 300
-in real time, cut from one run of `python -m agent.simulation` whose counters wrap every few seconds.
-An error may be 2 ms of the machine's true peak power and one count; what cannot be known must have
-no number, and what can must have one. The peers get the same counters: pyRAPL's own classes the
-readings at the two marks, codecarbon's own class a reading every 15 s.
+and held-up readings, failing reads, suspends, reloads of the driver and resets without any other sign)
+and 300 in real time, cut from one run of `python -m agent.simulation` whose packages' counters wrap
+every few seconds. The machine's own description says which counters and totals there are, what makes
+up a total, and what can be known. An error may be 2 ms of the machine's true peak power and one count;
+what cannot be known must have no number, and what can must have one. The peers get the same counters:
+pyRAPL's own classes the readings at the two marks, codecarbon's own class a reading every 15 s.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from math import nan
 from pathlib import Path
 from random import Random
 
-from energy_windows import KINDS, Counted, simulated_window
+from energy_truth import Counted
+from energy_windows import KINDS, simulated_window
 from live_windows import live_windows
 from peers import codecarbon, pyrapl
 from peers.environments import ensure_environment
@@ -44,13 +46,19 @@ class Score:
     """Numbers for what cannot be known."""
     withheld: int
     """No number for what can be known."""
+    amiss: int
+    """Counters and totals of the machine without an answer or with two, and answers for what it does not have."""
+    margin: int
+    """Within the margin in which a number and none are both right; a number must be right all the same."""
     answers: int
+    numbers: int
 
     def __str__(self) -> str:
         return (
             f"{self.answers} answers: worst error {self.worst_j:.3g} J ({self.worst:.3g} times what is allowed), "
             f"median {self.median_j:.3g} J; {self.negative} negative, {self.phantoms} numbers for what cannot be "
-            f"known, {self.withheld} withheld"
+            f"known, {self.withheld} withheld, {self.amiss} amiss; {self.numbers} have a number, "
+            f"{self.margin} are within the margin"
         )
 
 
@@ -69,7 +77,10 @@ def scored(counted: Sequence[Counted], answers: Sequence[float | None]) -> Score
         negative=sum(answer is not None and answer < 0 for answer in answers),
         phantoms=sum(one.knowable is False and answer is not None for one, answer in pairs),
         withheld=sum(one.knowable is True and answer is None for one, answer in pairs),
+        amiss=sum(one.amiss for one in counted),
+        margin=sum(one.knowable is None for one in counted),
         answers=len(pairs),
+        numbers=sum(answer is not None for answer in answers),
     )
 
 
@@ -109,8 +120,8 @@ def main() -> int:
         print(f"{kind:8}", _ours([one for one in counted if one.kind == kind]), file=sys.stderr)
     print("live    ", _ours(live.counted), file=sys.stderr)
     print(
-        f"         of its {live.marks} marks {live.standstills} fell where the simulation stood still: no window begins "
-        f"or ends there. The slowest mark took {live.slowest_mark_ms:.2f} ms",
+        f"         of its {live.marks} marks {live.standstills} fell where the simulation stood still: no window "
+        f"begins or ends there. The slowest mark took {live.slowest_mark_ms:.2f} ms",
         file=sys.stderr,
     )
     counted += live.counted
@@ -134,6 +145,12 @@ def main() -> int:
             figure("negative", "energies", 0),
             figure("phantoms", "numbers for what cannot be known", 0),
             figure("withheld", "knowable energies without a number", 0),
+            Figure(
+                benchmark="energy_error_amiss",
+                value=ours.amiss,
+                unit="counters and totals that are missing, twice, or none of the machine's",
+                bound=0,
+            ),
         ]
     )
 

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from energy_windows import Counted, allowed_j, judged
+from energy_truth import Counted, Read, Witness, judged
 from peers.codecarbon import EVERY_S
 
 from agent.energy import CounterSeries, counter_series
 from agent.recorder import Recorder
-from agent.sensors.domains import Domain
-from agent.sensors.powercap import PowercapSensor, open_powercap
+from agent.sensors.powercap import open_powercap
+from agent.simulation.machine import SimulatedMachine
 from agent.simulation.options import read_options
 from agent.simulation.truth import Truth, read_truth
 from joulefleet.measurement import Phase
 
 OPTIONS = ("--range-j", "500", "--idle-w", "100", "--busy-w", "300", "--long-term-w", "250", "--short-term-w", "250")
-"""Counters of 512 J that wrap every two to five seconds."""
+"""Counters of 512 J: those of the packages wrap every two to five seconds."""
 
 RUN_S = 60.0
 PERIOD_S = 0.1
@@ -59,20 +59,22 @@ def live_windows(folder: Path, random: Random, *, count: int, first: int) -> Liv
         try:
             if not any(line == "ready\n" for line in iter(simulation.stdout or ())):
                 raise SystemExit("the simulated machine did not start")
-            sensor, recorder = open_powercap(root), Recorder()
+            sensor, recorder = Witness(open_powercap(root), lambda: Read(time.monotonic_ns())), Recorder()
             took_ns = _record(recorder, sensor, random)
             series = counter_series(recorder.readings_of(sensor))
             recorder.close()
         finally:
             simulation.terminate()
     truth = read_truth(root / "truth")
+    machine = read_options(["--root", ".", *OPTIONS], cpus=2).machine
     still = {mark for mark in took_ns if truth.age_ns(mark) > STANDSTILL_NS}
     marks = [mark for mark in took_ns if mark not in still]
     spans = (_span(random, marks) for _ in range(count))
+    phases = (Phase(name="window", start_ns=start_ns, end_ns=end_ns) for start_ns, end_ns in spans)
     found = [
         one
-        for window, (start_ns, end_ns) in enumerate(spans, start=first)
-        for one in _judged(series, sensor.domains, truth, start_ns, end_ns, window=window)
+        for window, phase in enumerate(phases, start=first)
+        for one in _judged(series, sensor, machine, truth, phase, window=window)
     ]
     return LiveRun(
         counted=found,
@@ -82,7 +84,7 @@ def live_windows(folder: Path, random: Random, *, count: int, first: int) -> Liv
     )
 
 
-def _record(recorder: Recorder, sensor: PowercapSensor, random: Random) -> dict[int, int]:
+def _record(recorder: Recorder, sensor: Witness, random: Random) -> dict[int, int]:
     """Poll, with marks at random times, half of the time beside a busy process; how long each mark took, ns."""
     recorder.add(sensor, period_s=PERIOD_S)
     took_ns: dict[int, int] = {}
@@ -106,25 +108,24 @@ def _span(random: Random, marks: Sequence[int]) -> tuple[int, int]:
 
 
 def _judged(
-    series: CounterSeries, domains: Sequence[Domain], truth: Truth, start_ns: int, end_ns: int, *, window: int
+    series: CounterSeries, sensor: Witness, machine: SimulatedMachine, truth: Truth, phase: Phase, *, window: int
 ) -> list[Counted]:
-    machine = read_options(["--root", ".", *OPTIONS], cpus=2).machine
-    peaks = dict(zip((d.channel for d in machine.domains), machine.peaks_mw, strict=True))
-    units = {d.channel: d.unit_nj for d in machine.domains}
-
     def seldom(channel: str) -> tuple[tuple[float, int | None], ...]:
-        places = [bisect_left(series.t_ns, t) for t in (*range(start_ns, end_ns, int(EVERY_S * 1e9)), end_ns)]
+        if channel not in series.values:
+            return ()
+        times = (*range(phase.start_ns, phase.end_ns, int(EVERY_S * 1e9)), phase.end_ns)
+        places = [bisect_left(series.t_ns, t) for t in times]
         return tuple((series.t_ns[place] / 1e9, int(series.values[channel][place])) for place in places)
 
     return judged(
         series,
-        domains,
-        Phase(name="window", start_ns=start_ns, end_ns=end_ns),
+        sensor,
+        machine,
+        phase,
         window=window,
         kind="live",
         asleep=False,
-        was_reset=False,
-        truth_j=lambda channel: truth.joules(channel, start_ns, end_ns),
-        allowed_j=lambda channel: allowed_j(peaks[channel], units[channel]),
+        resets_ns=(),
+        truth_j=lambda channel: truth.joules(channel, phase.start_ns, phase.end_ns),
         seldom=seldom,
     )

@@ -8,7 +8,6 @@ plain `ray start` with its defaults, of a cluster of its own, idle, in the same 
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -18,11 +17,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from nodes import node
 from reporting import Figure, finish
 
 from coordinator.cluster.interface import Command, Fetch, Joined
 from coordinator.cluster.ray import RayCluster
-from coordinator.cluster.ray.node_record import NodeRecord, read_record
 from coordinator.cluster.ray.processes import ProcessKey, end, session
 
 BOUND_PERCENT = 0.8
@@ -32,25 +31,7 @@ BOUND_ONE_PERCENT = 50.0
 SETTLE_S = 15.0
 WINDOW_S = 60.0
 STORE = "quiet-node"
-SCRIPT = str(Path(sys.executable).with_name("joulefleet"))
 RAY = str(Path(sys.executable).with_name("ray"))
-
-
-@contextmanager
-def node(state: Path, *arguments: str, token: Path | None = None) -> Iterator[NodeRecord]:
-    """A node by `joulefleet node up`, with a state folder and a machine id of its own."""
-    state.mkdir()
-    identity = state / "machine-id"
-    identity.write_text(secrets.token_hex(16))
-    environment = os.environ | {"JOULEFLEET_STATE": str(state), "JOULEFLEET_MACHINE_ID_FILE": str(identity)}
-    more = [] if token is None else ["--token-file", str(token)]
-    subprocess.run([SCRIPT, "node", "up", *arguments, *more], env=environment, check=True)
-    try:
-        record = read_record(state)
-        assert record is not None
-        yield record
-    finally:
-        subprocess.run([SCRIPT, "node", "down"], env=environment, check=True)
 
 
 @contextmanager
@@ -118,8 +99,7 @@ def main() -> int:
         os.environ["JOULEFLEET_STATE"] = str(base / "head")
         blocked_agent(stack, head.head, base / "node")
         port = free_port()
-        # Its head gets another place than /tmp/ray, so that the node finds it by its address alone.
-        stack.enter_context(plain("--head", f"--port={port}", f"--temp-dir={tempfile.mkdtemp(prefix='plain-')}"))
+        stack.enter_context(plain("--head", f"--port={port}"))
         address = socket.gethostbyname(socket.gethostname())
         peer = stack.enter_context(plain(f"--address={address}:{port}"))
         time.sleep(SETTLE_S)

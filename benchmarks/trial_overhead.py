@@ -20,10 +20,11 @@ from reporting import Figure, finish
 
 import joulefleet
 from coordinator.campaign import Campaign
+from coordinator.cluster.interface import Command
 from coordinator.cluster.ray import RayCluster
 from coordinator.events import Event, TrialEnded, TrialStarted
 from coordinator.resolve import resolve
-from coordinator.store_writer import open_store
+from coordinator.store_writer import StoreWriter, open_store
 from joulefleet.study_file import study_of
 from joulefleet.yaml_reader import parse_yaml
 
@@ -68,7 +69,7 @@ def overheads(folder: Path) -> Iterator[tuple[str, float]]:
         elif isinstance(event, TrialEnded):
             walls[event.trial.trial_id] = time.perf_counter() - started
 
-    with embedded() as cluster, open_store(folder / "store", study="trial-overhead") as store:
+    with open_store(folder / "store", study="trial-overhead") as store, embedded(store) as cluster:
         Campaign(cluster, store, pinned, tell=tell, stop=lambda: False).run()
     with joulefleet.open(folder / "store") as reader:
         rows = reader.arrow("select trial_id, model, phases from attempts where status = 'ok'").to_pylist()
@@ -82,9 +83,9 @@ def overheads(folder: Path) -> Iterator[tuple[str, float]]:
 
 
 @contextmanager
-def embedded() -> Iterator[RayCluster]:
+def embedded(store: StoreWriter) -> Iterator[RayCluster]:
     """Embedded Ray, ended at the end."""
-    cluster = RayCluster()
+    cluster = RayCluster(Command(store_id=store.store_id, epoch=store.epoch))
     try:
         yield cluster
     finally:

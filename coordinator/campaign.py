@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.outbox import parquet_bytes
-from agent.row import attempt_row
 from agent.service import versions
 from coordinator.cluster.interface import (
     Acknowledge,
@@ -48,13 +46,13 @@ from coordinator.events import (
     TrialStarted,
 )
 from coordinator.finished import fact_of
+from coordinator.lost_row import row_of_lost
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
 from coordinator.store import Store
 from coordinator.study_record import study_record
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
-from joulefleet.measurement import Failure
 from joulefleet.plan import Pinned
 from joulefleet.study_check import tasks_of
 from joulefleet.trial import Trial
@@ -121,8 +119,8 @@ class Campaign:
         self._desks: dict[str, Desk] = {}
         self._names: dict[str, str] = {}
         self._told_plans: set[str] = set()
-        self._in_doubt: dict[str, Trial] = {}
-        """Trials whose agent was lost: it may have finished them, and says so when it is back."""
+        self._in_doubt: dict[str, tuple[Trial, float]] = {}
+        """Trials whose agent was lost, and when: it may have finished them, and says so when it is back."""
         self._stopping = False
         self._recorded = 0
         self._idle_since: float | None = None
@@ -194,7 +192,7 @@ class Campaign:
         if desk is None:
             return
         if desk.trial is not None:
-            self._in_doubt[desk.machine_id] = desk.trial
+            self._in_doubt[desk.machine_id] = (desk.trial, self._clock())
         self._scheduler.leave(desk.machine_id)
         self._tell(MachineLeft(machine=desk.name, why=why))
 
@@ -217,17 +215,24 @@ class Campaign:
     def _next_trial(self, desk: Desk) -> Trial | None:
         if desk.to_prepare:
             return None
-        found = self._scheduler.next(desk.machine_id, self._clock())
-        self._tell_plan(desk)
-        if isinstance(found, Rest):
-            if found.why == "finished" and not desk.done:
-                desk.done = True
-                self._tell(MachineDone(machine=desk.name))
-            return None
-        desk.done = False
-        trial = self._scheduler.trial(found)
-        self._tell_start(desk, found, trial)
-        return trial
+        while True:
+            found = self._scheduler.next(desk.machine_id, self._clock())
+            self._tell_plan(desk)
+            if isinstance(found, Rest):
+                if found.why == "finished" and not desk.done:
+                    desk.done = True
+                    self._tell(MachineDone(machine=desk.name))
+                return None
+            desk.done = False
+            trial = self._scheduler.trial(found)
+            if found.hopeless:
+                self._give_up(desk, trial)
+            elif (data := self._store.find(trial.attempt_id)) is not None:
+                # A coordinator that was superseded has committed it since the store was read.
+                self._note(desk, fact_of(data), trial)
+            else:
+                self._tell_start(desk, found, trial)
+                return trial
 
     def _at_rest(self, desk: Desk) -> bool:
         """Whether nothing is to be prepared: the machine was set aside, or its whole part is done."""
@@ -242,7 +247,9 @@ class Campaign:
 
     def _start(self, desk: Desk, call: Call, *, trial: Trial | None = None) -> None:
         desk.call, desk.trial = call, trial
-        desk.due_s = None if trial is None else self._monotonic() + _longest_s(trial)
+        # What is prepared may have to be downloaded first: nobody knows how long that takes.
+        longest_s = None if isinstance(call, Prepare) else SLACK_S if trial is None else _longest_s(trial)
+        desk.due_s = None if longest_s is None else self._monotonic() + longest_s
         self._cluster.start(desk.node, call)
 
     # what came of it
@@ -285,14 +292,17 @@ class Campaign:
         fact = fact_of(data)
         self._commit(attempt_id, data)
         desk.unacknowledged.append(attempt_id)
-        doubted = self._in_doubt.get(desk.machine_id)
+        # By this clock, as the machine's own may be hours off; of an earlier run there is no other than the machine's.
+        ended_s = self._clock() if trial is not None else min(fact.ended_s, self._clock())
+        doubted, since_s = self._in_doubt.get(desk.machine_id, (None, 0.0))
         if trial is None and doubted is not None and doubted.attempt_id == attempt_id:
-            trial = self._in_doubt.pop(desk.machine_id)
-        self._note(desk, fact, trial)
+            # It ended about when its agent was lost, however much later that has come back.
+            del self._in_doubt[desk.machine_id]
+            trial, ended_s = doubted, since_s
+        self._note(desk, replace(fact, ended_s=ended_s), trial)
 
     def _note(self, desk: Desk, fact: AttemptFact, trial: Trial | None) -> None:
-        # By this clock: the machine's own may be hours off, and decides nothing.
-        self._scheduler.ended(replace(fact, ended_s=self._clock()), machine_id=desk.machine_id)
+        self._scheduler.ended(fact, machine_id=desk.machine_id)
         if trial is None:
             self._tell(Collected(machine=desk.name, attempt_id=fact.attempt_id))
             return
@@ -318,7 +328,7 @@ class Campaign:
 
     def _settle_doubt(self, desk: Desk) -> None:
         """The agent is back and has handed over all it holds: a trial that was not among it did not end."""
-        trial = self._in_doubt.pop(desk.machine_id, None)
+        trial, _ = self._in_doubt.pop(desk.machine_id, (None, 0.0))
         if trial is None:
             return
         gone = self._scheduler.lost(desk.machine_id)
@@ -326,27 +336,16 @@ class Campaign:
         if gone is None:
             self._tell(TrialLost(machine=desk.name, trial=trial))
         else:
-            data = self._row_of_lost(desk, trial)
-            self._commit(trial.attempt_id, data)
-            self._note(desk, fact_of(data), trial)
+            # An attempt of its own: the one that was lost may still end somewhere, and its row must not meet this one.
+            self._give_up(desk, replace(trial, attempt=trial.attempt + 1))
         if member.set_aside is not None:
             self._tell(MachineSetAside(machine=desk.name, why=member.set_aside))
 
-    def _row_of_lost(self, desk: Desk, trial: Trial) -> bytes:
-        message = "the agent was lost in every try at this trial"
-        failure = Failure(
-            reason="agent_lost", message=message, stderr_tail="", started_at_ns=round(self._clock() * 1e9), wall_s=0.0
-        )
-        return parquet_bytes(
-            attempt_row(
-                trial,
-                failure,
-                machine=desk.hello.machine,
-                environment=None,
-                boot_id=desk.hello.boot_id,
-                sysfs_root=None,
-            )
-        )
+    def _give_up(self, desk: Desk, trial: Trial) -> None:
+        """The trial has failed, as its agent was lost every time; the coordinator writes its row."""
+        data = row_of_lost(trial, desk.hello, now_s=self._clock())
+        self._commit(trial.attempt_id, data)
+        self._note(desk, fact_of(data), trial)
 
     def _end_the_overdue(self) -> None:
         now = self._monotonic()
@@ -369,7 +368,7 @@ class Campaign:
         able = [members[machine_id] for machine_id in here if members[machine_id].set_aside is None]
         if any(self._waits(member.machine_id) for member in able):
             return False
-        if self._scheduler.finished():
+        if self._scheduler.finished() and not self._cluster.expecting():
             return True
         return self._waited_enough(absent=[m for m in members if m not in here], able=bool(able))
 
@@ -398,7 +397,7 @@ class Campaign:
                     cure="Start one with `joulefleet node up --join ADDRESS`, and look at what was refused above.",
                 )
             return False
-        if absent and waited < self._patience.absent_machines_s:
+        if (absent or self._cluster.expecting()) and waited < self._patience.absent_machines_s:
             return False
         if not able and not absent:
             reasons = [f"{self._names[m.machine_id]}: {m.set_aside}" for m in self._scheduler.members.values()]

@@ -1,4 +1,4 @@
-"""What a coordinator is doing just now, in a file beside the store for `joulefleet status`. Never the truth, only the news."""
+"""What a coordinator is doing just now, beside the store, for `joulefleet status`. Never the truth, only the news."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def event_line(event: Event) -> str | None:
+def event_line(event: Event) -> str | None:  # noqa: C901, PLR0912 - one case an event
     """One plain line about `event`; None where it is not worth one."""
     match event:
         case MachineJoined():

@@ -59,6 +59,12 @@ def store_state(layout: StoreLayout) -> StoreState:
         return StoreState(store=str(layout.root), coordinator=held, studies=progress(store), now=now)
 
 
+def published_state(uri: str) -> StoreState:
+    """The state of the store that is published at `uri`. Raises StoreError."""
+    with Store.open(uri) as store:
+        return StoreState(store=uri, coordinator=None, studies=progress(store))
+
+
 def newest_change_ns(layout: StoreLayout) -> tuple[int, ...]:
     """Changes whenever an attempt or a study arrives; costs a few microseconds, so it may be asked often."""
     watched = (layout.attempts, layout.studies, layout.live_file)

@@ -82,11 +82,12 @@ def counter_total(
 
 
 def resets(t_ns: Sequence[int], values: Sequence[float], *, range_uj: int | None, peak_w: float) -> list[Gap]:
-    """The gaps in which the counter was reset or replaced: no power explains its step."""
+    """The gaps in which the counter was, or may have been, reset or replaced: no power explains its step."""
     found = []
     for (t0, v0), (t1, v1) in _steps(t_ns, values):
         step = _step(v0, v1, gap_s=(t1 - t0) / 1e9, range_uj=range_uj, peak_w=peak_w)
-        if isinstance(step, Unknown) and step.doubt == "reset":
+        # Without a range a step back is a wrap or a reset; as a witness against others it is taken for a reset.
+        if isinstance(step, Unknown) and step.doubt in ("reset", "stepped_back"):
             found.append((t0, t1))
     return found
 

@@ -181,7 +181,7 @@ class Measurement:
     surroundings: Surroundings
     power_limits: tuple[PowerLimit, ...]
     cpu_s: float | None
-    observer_cpu_s: float
+    observer_cpu_s: float | None
     foreign_cpu_s: float | None
     steal_s: float | None
     marks: tuple[str, ...]

@@ -159,9 +159,15 @@ class Trial:
         return f"{self.trial_id}-r{self.round}-a{self.attempt}{by}"
 
 
-def trial_id(*, study: str, cell: Cell, repetition: int, place: str, protocol: Protocol, kind: Kind = "trial") -> str:
-    """The identity of a trial; it does not depend on order, retries, thresholds or how many repetitions there are."""
-    return digest([kind, study, _CELL.dump_python(cell, mode="json"), repetition, place, protocol.digest])
+def trial_id(
+    *, study: str, cell: Cell, repetition: int, place: str, protocol: Protocol | str, kind: Kind = "trial"
+) -> str:
+    """The identity of a trial; it does not depend on order, retries, thresholds or how many repetitions there are.
+
+    `protocol` may be its digest.
+    """
+    by = protocol if isinstance(protocol, str) else protocol.digest
+    return digest([kind, study, _CELL.dump_python(cell, mode="json"), repetition, place, by])
 
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:

@@ -6,6 +6,10 @@ and uncore are parts of the package, and psys contains it, so none of them is ev
 
 Several dies of a package (`package-0-die-1`) add up where each has a counter of its own. Where they
 repeat the counter of their package, the lowest die stands for it: `agent.sensors.dies` tells which.
+
+A package may be offered by several control types. Where `intel-rapl` (the registers) is among them,
+the zones of the others (`intel-rapl-mmio`, `intel-rapl-tpmi`) repeat what it has, by whatever names,
+so they are in no total. Where it is not, the others are all there is, and count.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ SCOPES = ("package+dram", "package")
 PACKAGE = re.compile(r"package-(?P<package>\d+)(-die-\d+)?")
 """The name of a package, or of one of its dies."""
 
+# The control type that reads the CPU's registers (intel_rapl_msr).
+_REGISTERS = "intel-rapl"
 # Linux names the platform domain of a second package psys-1; up to 4.5 it was called platform.
 _PSYS = re.compile(r"psys(-\d+)?|platform")
 _INSIDE: dict[str, DomainKind] = {"dram": "dram", "core": "core", "uncore": "uncore"}
@@ -84,8 +90,9 @@ def domains_of(zones: Iterable[Zone], *, mirrored: Collection[str]) -> tuple[tup
 
     `mirrored` holds the numbers of the packages whose dies repeat one counter. A second zone of the
     same name (`intel-rapl-mmio` repeats the package) is dropped, but its power limits hold as well.
+    One of another name keeps rows of its own, and is in no total beside zones of `intel-rapl`.
     """
-    ordered = sorted(zones, key=lambda z: (z.zone.partition(":")[0] != "intel-rapl", _natural(z.zone)))
+    ordered = sorted(zones, key=lambda z: (not _of_registers(z), _natural(z.zone)))
     names = {z.zone: z.name or z.zone for z in ordered}
     groups: dict[str, list[Zone]] = {}
     for zone in ordered:
@@ -93,16 +100,16 @@ def domains_of(zones: Iterable[Zone], *, mirrored: Collection[str]) -> tuple[tup
         channel = names[zone.zone] if around is None else f"{around}/{names[zone.zone]}"
         groups.setdefault(channel, []).append(zone)
     kinds = {channel: _kind(same[0]) for channel, same in groups.items()}
-    counted = _counted_packages([c for c, kind in kinds.items() if kind == "package"], mirrored)
-    dram_everywhere = bool(counted) and all(kinds.get(f"{package}/dram") == "dram" for package in counted)
+    # Sorted first: where there is any zone of the registers, it is the first.
+    others_count = not (ordered and _of_registers(ordered[0]))
+    addable = {channel for channel, same in groups.items() if others_count or _of_registers(same[0])}
+    counted = _counted_packages([c for c in addable if kinds[c] == "package"], mirrored)
+    drams = {c for c in addable if kinds[c] == "dram"}
+    dram_everywhere = bool(counted) and all(f"{package}/dram" in drams for package in counted)
+    scopes = {c: _scopes(groups[c][0], c, kinds[c], counted, dram=dram_everywhere) for c in addable}
     return tuple(
         (
-            _domain(
-                channel,
-                groups[channel],
-                kind=kinds[channel],
-                counts_in=_scopes(groups[channel][0], channel, kinds[channel], counted, dram=dram_everywhere),
-            ),
+            _domain(channel, groups[channel], kind=kinds[channel], counts_in=scopes.get(channel, frozenset())),
             groups[channel][0],
         )
         for channel in sorted(groups, key=_natural)
@@ -118,6 +125,10 @@ def longest_window_s(domains: Iterable[Domain]) -> float | None:
     """The longest time over which the CPU averages its power for a limit; None where there is no limit."""
     windows = (limit.window_s for domain in domains for limit in domain.limits)
     return max((window for window in windows if window is not None), default=None)
+
+
+def _of_registers(zone: Zone) -> bool:
+    return zone.zone.partition(":")[0] == _REGISTERS
 
 
 def _domain(channel: str, same: Sequence[Zone], *, kind: DomainKind, counts_in: frozenset[str]) -> Domain:

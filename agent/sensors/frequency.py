@@ -7,7 +7,6 @@ MPERF there), so at most `MOST_CPUS` are asked, spread evenly over the machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 from agent.sensors.interface import Missing, Raw
@@ -47,10 +46,10 @@ class FrequencySensor:
         self._files.close()
 
 
-def open_frequency(sysfs_root: Path, cpus: Collection[int] | None = None) -> FrequencySensor:
-    """The frequencies under `sysfs_root` (`/sys`), of `cpus` where given; no channel where there is no cpufreq."""
+def open_frequency(sysfs_root: Path) -> FrequencySensor:
+    """The frequencies under `sysfs_root` (`/sys`); no channel where there is no cpufreq."""
     files = KeptFiles()
-    paths = _spread(_files(sysfs_root, cpus))
+    paths = _spread(_files(sysfs_root))
     for path in paths:
         files.add(path, size=NUMBER_BYTES)
     names = ("cpu_frequency_mean_mhz", "cpu_frequency_min_mhz") if paths else ()
@@ -58,15 +57,15 @@ def open_frequency(sysfs_root: Path, cpus: Collection[int] | None = None) -> Fre
     return FrequencySensor(files=files, channels=channels)
 
 
-def _files(sysfs_root: Path, cpus: Collection[int] | None) -> list[Path]:
+def _files(sysfs_root: Path) -> list[Path]:
     """One file a policy, in the order of the CPUs: those of one policy run at one frequency."""
     folder = sysfs_root / CPUS
-    places = [(cpu, path / "cpufreq") for cpu, path in numbered(folder, r"cpu(\d+)")]
-    places += numbered(folder / "cpufreq", r"policy(\d+)")
+    places = [path / "cpufreq" for _, path in numbered(folder, r"cpu(\d+)")]
+    places += [path for _, path in numbered(folder / "cpufreq", r"policy(\d+)")]
     files: dict[Path, Path] = {}
-    for cpu, place in places:
+    for place in places:
         file = place / "scaling_cur_freq"
-        if (cpus is None or cpu in cpus) and os.access(file, os.R_OK):
+        if os.access(file, os.R_OK):
             # cpu4/cpufreq is a link to the folder of its policy.
             files.setdefault(Path(os.path.realpath(file)), file)
     return list(files.values())

@@ -15,7 +15,7 @@ from joulefleet.measurement import Channel
 Raw = tuple[bytes | None, ...]
 """What one `read` fetched, one entry a file; None where the read failed."""
 
-Why = Literal["absent", "not_permitted", "masked", "unreadable", "not_asked"]
+Why = Literal["absent", "not_permitted", "masked", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

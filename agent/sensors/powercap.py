@@ -28,7 +28,7 @@ _PERMISSION_CURE = (
     "In a container the user must be root of the host: root of a user namespace (rootless) is not."
 )
 _NO_COUNTER_CURE = "Nothing to do here: another kernel may offer it. Without this counter the total is null."
-_UNREADABLE_CURE = "See the kernel's log (dmesg) for the RAPL driver; without this counter the total is null."
+_UNREADABLE_CURE = "See the kernel's log (dmesg) for the RAPL driver; a total of which it is a part is null."
 _TROUBLES: Mapping[Why, tuple[str, str]] = {
     "not_permitted": ("the counters are there, but this user may not read them", _PERMISSION_CURE),
     "absent": ("the zones are there, but have no counter (energy_uj)", _NO_COUNTER_CURE),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from agent.kernel_files import whole_number
+
 CPUS = "devices/system/cpu"
 """The folder of the logical CPUs, below sysfs's root."""
 
@@ -24,6 +26,4 @@ def numbered(folder: Path, pattern: str) -> list[tuple[int, Path]]:
 
 def integer(field: bytes | None) -> int | None:
     """The whole number that was read; None where it is anything else."""
-    # int() alone would take "1_000" and "+5" as well.
-    digits = field.strip() if field else b""
-    return int(digits) if digits.removeprefix(b"-").isdigit() else None
+    return whole_number(field.strip().decode("ascii", errors="replace")) if field else None

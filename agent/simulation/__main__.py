@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from agent.simulation.live import LiveMachine, Load, dealt
+from agent.simulation.machine import SimulatedMachine
 from agent.simulation.options import Options, read_options
 from agent.simulation.tree import TRUTH, make_tree
 from agent.simulation.truth import TruthLog
@@ -37,6 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         load.close()
 
 
+def welcome(root: Path, machine: SimulatedMachine) -> str:
+    """What is said of `machine` once its files are in `root`."""
+    return _WELCOME.format(root=root, counters=len(machine.domains), peak=machine.package_peak_w, truth=TRUTH)
+
+
 class _Ends:
     """A handler of signals that remembers that there was one."""
 
@@ -60,9 +66,7 @@ def _run(options: Options, load: Load) -> int:
     log = TruthLog(root / TRUTH, [domain.channel for domain in machine.domains])
     try:
         live = LiveMachine(machine, tree, log, cpus, seed=options.seed, now_ns=time.monotonic_ns())
-        sys.stdout.write(
-            _WELCOME.format(root=root, counters=len(machine.domains), peak=max(machine.peaks_mw) / 1000, truth=TRUTH)
-        )
+        sys.stdout.write(welcome(root, machine))
         if not _hurry():
             sys.stdout.write(
                 "No real-time priority (not permitted): when all CPUs are busy, counters may lag a few ms.\n"

@@ -7,8 +7,8 @@ the CPU counts whole units modulo 2^bits, and the driver multiplies the count by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import log2
 from random import Random
 
@@ -36,6 +36,17 @@ REFRESH_NS = 1_000_000
 REFRESH_JITTER_NS = 100_000
 """A refresh may come so much late."""
 
+_MOST_SOCKETS = _MOST_DIES = 8
+
+_MILDER = {
+    "package": "raise a power limit, or lower the busy power or the noise.",
+    "psys": "raise the packages' power limits, lower the busy power or the noise, or leave psys out.",
+    "dram": "memory has no power limit, so lower its busy power or the noise.",
+    "core": "cores have no power limit, so lower the busy power or the noise, or leave core out.",
+    "uncore": "uncore has no power limit, so lower the busy power or the noise, or leave uncore out.",
+}
+"""What to do where a counter of this kind draws more than readers believe."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedDomain:
@@ -49,6 +60,11 @@ class SimulatedDomain:
     unit_nj: int
     bits: int
     has_limits: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Its name without the numbers of package and die: package, core, uncore, dram or psys."""
+        return self.name.partition("-")[0]
 
     @property
     def max_energy_range_uj(self) -> int:
@@ -149,13 +165,19 @@ class SimulatedMachine:
         """What each domain never draws more than."""
         return self.powers_mw([1.0] * self.sockets, [1.0] * (2 * self.sockets))
 
+    @property
+    def package_peak_w(self) -> float:
+        """What one package, with all its dies, never draws more than."""
+        peaks = zip(self.domains, self.peaks_mw, strict=True)
+        return sum(peak for domain, peak in peaks if domain.kind == "package") / self.sockets / 1000
+
     def mistakes(self) -> list[str]:
         """What no machine can be, one sentence each, with what to do."""
         found = [
             f"{name} is {value}: give {least} to {most}."
             for name, value, least, most in (
-                ("sockets", self.sockets, 1, 8),
-                ("dies", self.dies, 1, 8),
+                ("sockets", self.sockets, 1, _MOST_SOCKETS),
+                ("dies", self.dies, 1, _MOST_DIES),
                 ("bits", self.bits, 10, 32),
                 ("dram_bits", self.dram_bits, 10, 32),
                 ("unit_nj", self.unit_nj, 1_000, 1_000_000),
@@ -169,16 +191,30 @@ class SimulatedMachine:
             found.append(f"memory idle {self.dram_idle_w:g} W, busy {self.dram_busy_w:g} W: give 0 < idle <= busy.")
         if any(watts is not None and watts <= 0 for watts in (self.long_term_w, self.short_term_w)):
             found.append("a power limit is not above 0 W: give watts, or leave it out.")
-        # What the readers' guards take for possible (agent.sensors.domains).
-        believed = max(PLAUSIBLE_PEAK_W, self._long_term_w, self._short_term_w)
         if not 0 <= self.noise <= 0.5:
             found.append(f"noise is {self.noise:g}: give a share of the busy power, from 0 to 0.5.")
-        elif self.busy_w * (1 + self.noise) > believed:
-            found.append(
-                f"{self.busy_w:g} W busy is more than readers believe of such power limits ({believed:g} W): "
-                "raise a limit, or leave the limits out."
-            )
+        else:
+            found += self._beyond_belief()
         return found
+
+    def _beyond_belief(self) -> Iterator[str]:
+        """A sentence for each kind of counter whose power readers would take for a reset of the counter."""
+        # Its other mistakes are told as well; a million sockets need not be counted for that.
+        possible = replace(
+            self,
+            sockets=min(max(self.sockets, 1), _MOST_SOCKETS),
+            dies=min(max(self.dies, 1), _MOST_DIES),
+        )
+        told = set()
+        for domain, peak_mw in zip(possible.domains, possible.peaks_mw, strict=True):
+            # What the readers' guards take for possible (agent.sensors.domains).
+            believed_w = max([PLAUSIBLE_PEAK_W, *(uw / 1e6 for _, uw, _ in possible.limits_uw(domain))])
+            if peak_mw / 1000 > believed_w and domain.kind not in told:
+                told.add(domain.kind)
+                yield (
+                    f"{domain.channel} draws up to {peak_mw / 1000:g} W, and readers believe {believed_w:g} W of it: "
+                    f"{_MILDER[domain.kind]}"
+                )
 
     @property
     def _long_term_w(self) -> float:

@@ -18,7 +18,8 @@ _EPILOG = """examples:
   python -m agent.simulation --root /tmp/machine --sockets 1 --no-dram --core --uncore --psys --mmio
       a laptop
   python -m agent.simulation --root /tmp/machine --range-j 2000
-      counters that wrap every few seconds
+      counters that wrap sooner: those of the packages every ten seconds when busy and every fifty when idle,
+      those of the memory every two to eight minutes
 
 then, in another terminal:
   JOULEFLEET_SYSFS_ROOT=/tmp/machine joulefleet doctor

@@ -104,6 +104,10 @@ class Cluster(Protocol):
         """What has changed since it was last asked. May be asked as often as one likes."""
         ...
 
+    def expecting(self) -> bool:
+        """Whether an agent was asked who it is, and has not answered yet."""
+        ...
+
     def start(self, node: str, call: Call) -> None:
         """Hand `call` to the agent of `node`, which must be idle."""
         ...

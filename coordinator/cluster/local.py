@@ -29,6 +29,10 @@ class LocalCluster:
         changes, self._changes = self._changes, []
         return changes
 
+    def expecting(self) -> bool:
+        """See `Cluster`."""
+        return False
+
     def start(self, node: str, call: Call) -> None:
         """See `Cluster`."""
         self._call = call

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,10 @@ import typer
 def compare(
     *,
     store: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Default: $JOULEFLEET_STORE, else ./joulefleet-store.")
+        str | None,
+        typer.Option(
+            metavar="PATH|URI", help="A folder, or a published store. Default: $JOULEFLEET_STORE, ./joulefleet-store."
+        ),
     ] = None,
     study: Annotated[str | None, typer.Option(metavar="NAME", help="This study alone.")] = None,
     pair: Annotated[str | None, typer.Option(metavar="NAME", help="This pair alone.")] = None,

@@ -22,7 +22,6 @@ _WHY = {
     "not_permitted": "not permitted",
     "masked": "masked",
     "unreadable": "unreadable",
-    "not_asked": "not asked",
 }
 
 
@@ -127,7 +126,7 @@ def _place(diagnosis: Diagnosis, domain: Domain) -> str:
     if diagnosis.in_total(domain):
         return "in the total"
     if domain.kind == "package" and not domain.counts_in:
-        return "repeats the counter of another die"
+        return "repeats another counter"
     return "kept apart" if diagnosis.total_scope is not None or not domain.counts_in else "part of an unknown total"
 
 

@@ -21,7 +21,10 @@ def sql(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the answer here.")
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Default: $JOULEFLEET_STORE, else ./joulefleet-store.")
+        str | None,
+        typer.Option(
+            metavar="PATH|URI", help="A folder, or a published store. Default: $JOULEFLEET_STORE, ./joulefleet-store."
+        ),
     ] = None,
 ) -> None:
     """Ask the store anything in SQL (DuckDB's). It is only read.

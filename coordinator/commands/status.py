@@ -19,7 +19,10 @@ _LOOK_EVERY_S = 2.0
 def status(
     *,
     store: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Default: $JOULEFLEET_STORE, else ./joulefleet-store.")
+        str | None,
+        typer.Option(
+            metavar="PATH|URI", help="A folder, or a published store. Default: $JOULEFLEET_STORE, ./joulefleet-store."
+        ),
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on until no trial is missing; a new state whenever a trial ends.")
@@ -32,17 +35,26 @@ def status(
     Examples:
       joulefleet status
       joulefleet status --store results --watch
+      joulefleet status --store s3://bucket/study
       joulefleet status --json | jq '.studies[] | {study, ok, planned}'
     """
     import json
+    import os
     import sys
 
     from coordinator.json_output import plain
-    from coordinator.store_state import state_lines, store_state
-    from joulefleet.store_layout import StoreLayout, default_store
+    from coordinator.store_state import published_state, state_lines, store_state
+    from joulefleet.analysis.published import is_uri
+    from joulefleet.store_layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
 
-    layout = StoreLayout((store or default_store()).absolute())
-    states = _states(layout) if watch else iter([store_state(layout)])
+    asked = store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+    if is_uri(asked):
+        if watch:
+            raise typer.BadParameter("a published store is not watched: leave --watch out")
+        states = iter([published_state(asked)])
+    else:
+        layout = StoreLayout(Path(asked).absolute())
+        states = _states(layout) if watch else iter([store_state(layout)])
     if as_json:
         for state in states:
             print(json.dumps(plain(state), indent=None if watch else 2, ensure_ascii=False), flush=True)

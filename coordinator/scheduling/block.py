@@ -19,22 +19,26 @@ COHERENT_S = 3600.0
 MOST_DETERMINISTIC = 2
 """A failure of the work is tried once more; then the trial is in quarantine."""
 
+LOST = "the agent was lost again and again"
+
 MOST_INFRASTRUCTURE = 3
 """A failure of the infrastructure is tried so often in all."""
 
 
 @dataclass(slots=True)
 class Tries:
-    """What became of one cell in the present round of a block."""
+    """What became of one cell in the present round of a block. Its failures are counted on from round to round."""
 
     attempt: int = 0
     """The number of the last attempt that ended."""
     ok: bool = False
     given_up: str = ""
     """Why it is not tried again."""
-    _deterministic: int = 0
-    _infrastructure: int = 0
-    _seen: int = 0
+    deterministic: int = 0
+    infrastructure: int = 0
+    hopeless: bool = False
+    """Its agent was lost for good in an earlier round: it is not run again in this block."""
+    _seen: set[str] = field(default_factory=set)
 
     @property
     def settled(self) -> bool:
@@ -43,27 +47,26 @@ class Tries:
 
     def note(self, fact: AttemptFact, *, most_deterministic: int = MOST_DETERMINISTIC) -> None:
         """One more attempt has ended. The same attempt again changes nothing."""
-        bit = 1 << fact.attempt
-        if self._seen & bit:
+        if fact.attempt_id in self._seen:
             return
-        self._seen |= bit
+        self._seen.add(fact.attempt_id)
         self.attempt = max(self.attempt, fact.attempt)
         if fact.ok:
             self.ok = True
         elif fact.reason == AGENT_LOST:
-            self.given_up = "the agent was lost again and again"
+            self.given_up = LOST
         elif fact.reason in DETERMINISTIC:
-            self._deterministic += 1
-            if self._deterministic >= most_deterministic:
+            self.deterministic += 1
+            if self.deterministic >= most_deterministic:
                 self.given_up = "quarantined"
         else:
-            self._infrastructure += 1
-            if self._infrastructure >= MOST_INFRASTRUCTURE:
+            self.infrastructure += 1
+            if self.infrastructure >= MOST_INFRASTRUCTURE:
                 self.given_up = "failed"
 
     def try_again(self) -> None:
         """As if it had never failed; attempts are counted on."""
-        self.given_up, self._deterministic, self._infrastructure = "", 0, 0
+        self.given_up, self.deterministic, self.infrastructure, self.hopeless = "", 0, 0, False
 
 
 @dataclass(slots=True)
@@ -104,42 +107,56 @@ class Block:
         """Whether every cell is settled."""
         return self.good + self.bad >= len(self.order)
 
-    def to_do(self) -> Iterator[int]:
-        """The cells that are left, in their order; what failed comes last."""
-        order, tries = self.order, self.tries
-        at = self._at
-        while at < len(order) and (found := tries.get(order[at])) is not None and (found.attempt or found.settled):
+    def choose(self, last: int | None) -> int:
+        """The next cell, of a block that is not complete. One that would follow itself waits, if another can go."""
+        order, tries, at = self.order, self.tries, self._at
+        while at < len(order) and (found := tries.get(order[at])) is not None and (found.attempt or found.ok):
             at += 1
         self._at = at
-        for cell in order[at:]:
-            found = tries.get(cell)
-            if found is None or not (found.attempt or found.settled):
-                yield cell
-        for cell in order:
-            found = tries.get(cell)
-            if found is not None and found.attempt and not found.settled:
-                yield cell
+        if at < len(order) and order[at] != last:
+            return order[at]
+        left = self.to_do()
+        first = next(left)
+        return first if first != last else next(left, first)
 
-    def note(self, fact: AttemptFact, cell: int, *, most_deterministic: int = MOST_DETERMINISTIC) -> bool:
-        """An attempt of this block has ended. False where it is no more than data.
+    def to_do(self) -> Iterator[int]:
+        """The cells that are left, in their order; what failed comes last."""
+        failed = []
+        for cell in self.order:
+            found = self.tries.get(cell)
+            if found is None or not found.attempt:
+                yield cell
+            elif not found.settled:
+                failed.append(cell)
+        yield from failed
+
+    def note(self, fact: AttemptFact, cell: int, *, most_deterministic: int = MOST_DETERMINISTIC) -> Tries | None:
+        """An attempt of this block has ended. None where it is no more than data.
 
         That is one of an earlier round, or of a machine that had the block before: what is compared lies within
         one round on one machine.
         """
         if fact.round != self.round or (self.touched and fact.machine_id != self.holder):
-            return False
+            if fact.reason == AGENT_LOST:
+                self.of(cell).hopeless = True
+            return None
         tries = self.of(cell)
-        was_ok, was_settled = tries.ok, tries.settled
+        if tries.ok:
+            self.good -= 1
+        elif tries.given_up:
+            self.bad -= 1
         tries.note(fact, most_deterministic=most_deterministic)
-        if tries.settled:
-            self.good += tries.ok - was_ok
-            self.bad += (not tries.ok) - (was_settled and not was_ok)
+        if tries.ok:
+            self.good += 1
+        elif tries.given_up:
+            self.bad += 1
         self.holder, self.touched = fact.machine_id, True
         # The row of a lost agent was written by the coordinator: nothing was measured then, in whatever boot.
         if fact.reason != AGENT_LOST:
             self.boot_id = fact.boot_id
-            self.last_s = fact.ended_s if self.last_s is None else max(self.last_s, fact.ended_s)
-        return True
+            if self.last_s is None or fact.ended_s > self.last_s:
+                self.last_s = fact.ended_s
+        return tries
 
     def incoherent(self, *, machine_id: str, boot_id: str | None, now_s: float) -> str | None:
         """Why what is left of the round cannot be measured with what it has, on this machine at this time."""
@@ -161,8 +178,17 @@ class Block:
         self.why, self.last_s, self.boot_id, self.holder, self.touched = why, None, None, None, False
         again: list[int] = []
         for group in self.groups:
-            if not all(cell in self.tries and self.tries[cell].settled for cell in group):
-                again += [cell for cell in group if (tries := self.tries.pop(cell, None)) and tries.settled]
+            mine = [(cell, self.tries[cell]) for cell in group if cell in self.tries]
+            if len(mine) == len(group) and all(tries.settled for _, tries in mine):
+                continue
+            again += [cell for cell, tries in mine if tries.settled]
+            # If failures were forgotten, one trial that fails and one that restarts the machine would go on for ever.
+            for cell, tries in mine:
+                self.tries[cell] = Tries(
+                    deterministic=tries.deterministic,
+                    infrastructure=tries.infrastructure,
+                    hopeless=tries.hopeless or tries.given_up == LOST,
+                )
         self.count()
         return again
 
@@ -195,16 +221,17 @@ def block_from(
         return block
     # Where a machine's row came late, two have attempts of a round: the block is that one's which has more of it.
     newest, holder = max(by_round, key=lambda at: (at[0], len(by_round[at]), max(f.ended_s for _, f in by_round[at])))
-    known = {at: _tries(mine, poor=poor, retry=retry) for at, mine in by_round.items()}
+    known: dict[tuple[int, str], dict[int, Tries]] = {}
+    for at, mine in by_round.items():
+        before = [pair for other, theirs in by_round.items() if other[0] < at[0] for pair in theirs]
+        known[at] = _tries(mine, before, poor=poor, retry=retry)
     for group in groups:
-        # A group's own newest round: in a later round of the block it may have been whole already.
-        own = max((at[0] for at, tries in known.items() if any(cell in tries for cell in group)), default=0)
-        whole = [
-            tries
-            for (in_round, _), tries in sorted(known.items())
-            if in_round == own and all(cell in tries and tries[cell].settled for cell in group)
-        ]
-        found = whole[0] if whole else known[newest, holder]
+        # The newest round that has all of it is the one that the analysis accepts: if nothing is left to do in it, it
+        # stands, whatever rounds other groups were in later.
+        whole = [at for at, tries in known.items() if all(cell in tries and tries[cell].attempt for cell in group)]
+        stands = max(whole, default=(newest, holder))
+        settled = all(cell in known[stands] and known[stands][cell].settled for cell in group)
+        found = known[stands] if settled else known[newest, holder]
         block.tries |= {cell: found[cell] for cell in group if cell in found}
     block.round, block.holder, block.touched = newest, holder, True
     measured = [fact for _, fact in by_round[newest, holder] if fact.reason != AGENT_LOST]
@@ -216,13 +243,22 @@ def block_from(
 
 
 def _tries(
-    facts: Iterable[tuple[int, AttemptFact]], *, poor: AbstractSet[int], retry: frozenset[str]
+    facts: Sequence[tuple[int, AttemptFact]],
+    before: Sequence[tuple[int, AttemptFact]],
+    *,
+    poor: AbstractSet[int],
+    retry: frozenset[str],
 ) -> dict[int, Tries]:
-    """What became of the cells of one round on one machine."""
-    found: dict[int, Tries] = {}
+    """What became of the cells of one round on one machine; `before` are the attempts of earlier rounds."""
+    found: dict[int, Tries] = {cell: Tries() for cell, _ in [*facts, *before]}
+    for cell, fact in before:
+        if fact.reason in DETERMINISTIC:
+            found[cell].deterministic += "quarantined" not in retry
+        elif not fact.ok and "failed" not in retry:
+            found[cell].hopeless |= fact.reason == AGENT_LOST
+            found[cell].infrastructure += fact.reason != AGENT_LOST
     for cell, fact in sorted(facts, key=lambda pair: pair[1].attempt):
-        tries = found.setdefault(cell, Tries())
-        tries.note(fact, most_deterministic=1 if cell in poor else MOST_DETERMINISTIC)
+        found[cell].note(fact, most_deterministic=1 if cell in poor else MOST_DETERMINISTIC)
     for tries in found.values():
         kind = "quarantined" if tries.given_up == "quarantined" else "failed"
         if tries.given_up and not tries.ok and kind in retry:

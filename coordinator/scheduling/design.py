@@ -10,7 +10,6 @@ from dataclasses import replace
 from coordinator.scheduling.facts import AttemptFact
 from joulefleet.order import balanced_orders
 from joulefleet.plan import (
-    ComparisonGroup,
     PassesKey,
     Pinned,
     brief,
@@ -22,7 +21,7 @@ from joulefleet.plan import (
     protocol_of,
     trial_for,
 )
-from joulefleet.trial import Cell, Kind, Protocol, Trial
+from joulefleet.trial import Cell, Kind, Protocol, Trial, trial_id
 
 
 class Design:
@@ -41,10 +40,11 @@ class Design:
         """Cells that are compared with each other, directly or by way of others."""
         self.repetitions = pinned.study.repetitions
         self.has_pilots = pinned.study.measure.window.passes is None
+        self._first: dict[int, Protocol] = {}
         self._protocols: dict[tuple[int, int], Protocol] = {}
         self._digests: dict[tuple[int, int], str] = {}
         self._pilot_digests: dict[int, str] = {}
-        self._groups: dict[tuple[int, str], ComparisonGroup] = {}
+        self._examples: dict[tuple[int, int], Trial] = {}
 
     def orders(self, place: str) -> Iterator[list[int]]:
         """The order of the cells in each block of `place`."""
@@ -71,7 +71,10 @@ class Design:
         """How cell `number` is measured in a window of `passes`."""
         key = (number, passes)
         if key not in self._protocols:
-            self._protocols[key] = protocol_of(self.pinned, self.cells[number], passes=passes)
+            first = self._first.get(number)
+            if first is None:
+                first = self._first[number] = protocol_of(self.pinned, self.cells[number], passes=1)
+            self._protocols[key] = replace(first, passes=passes)
         return self._protocols[key]
 
     def digest(self, number: int, passes: int) -> str:
@@ -103,19 +106,16 @@ class Design:
         assignment: str,
     ) -> Trial:
         """The trial that is sent to an agent."""
-        protocol = self.protocol(number, passes) if kind == "trial" else brief(self.protocol(number, 1))
-        trial = trial_for(
-            self.pinned,
-            self.cells[number],
-            protocol,
-            group=self._group(number, protocol),
-            kind=kind,
-            block=block,
-            place=place,
-            store_id=self.store_id,
-        )
+        pilot = kind == "pilot"
+        protocol = self.pilot_digest(number) if pilot else self.digest(number, passes)
+        cell = self.cells[number]
         return replace(
-            trial,
+            self._example(number, 0 if pilot else passes),
+            trial_id=trial_id(
+                study=self.pinned.study.name, cell=cell, repetition=block, place=place, protocol=protocol, kind=kind
+            ),
+            place=place,
+            block=block,
             machine_id="" if machine_id == place else machine_id,
             attempt=attempt,
             round=round,
@@ -124,11 +124,23 @@ class Design:
             assignment=assignment,
         )
 
-    def _group(self, number: int, protocol: Protocol) -> ComparisonGroup:
-        key = (number, protocol.companions)
-        if key not in self._groups:
-            self._groups[key] = comparison_group(self.pinned.study, self.cells[number], protocol)
-        return self._groups[key]
+    def _example(self, number: int, passes: int) -> Trial:
+        """A trial of cell `number`, the same for all places and blocks; with no `passes` a pilot."""
+        key = (number, passes)
+        if key not in self._examples:
+            protocol = self.protocol(number, passes) if passes else brief(self.protocol(number, 1))
+            cell = self.cells[number]
+            self._examples[key] = trial_for(
+                self.pinned,
+                cell,
+                protocol,
+                group=comparison_group(self.pinned.study, cell, protocol),
+                kind="trial" if passes else "pilot",
+                block=0,
+                place="",
+                store_id=self.store_id,
+            )
+        return self._examples[key]
 
     def expected_s(self, number: int, *, passes: int, pass_s: float | None) -> float:
         """Seconds that a trial of cell `number` takes, its overhead included."""

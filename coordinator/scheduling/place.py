@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ class Place:
     """Blocks that have begun, here or in a store, and are not complete."""
     obsolete: int = 0
     """Attempts in the store that were measured in another way than the study now asks for."""
+    losses: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    """How often an agent was lost in a trial (kind, cell, block) since the last time that one ended."""
     _pilots: dict[int, Tries] = field(default_factory=dict)
     _in_flight: dict[int, str] = field(default_factory=dict)
     """Pilots that are being run, by whom."""
@@ -104,11 +107,9 @@ class Place:
             self._fix_passes()
 
     def _fix_passes(self) -> None:
-        known = [
-            (cell, fact)
-            for fact in self.facts
-            if fact.kind == "trial" and (cell := self.design.number.get(fact.cell)) is not None
-        ]
+        # One may have come twice while the pilots ran.
+        trials = {fact.attempt_id: fact for fact in self.facts if fact.kind == "trial"}.values()
+        known = [(cell, fact) for fact in trials if (cell := self.design.number.get(fact.cell)) is not None]
         design = self.design
         self.passes = design.passes(self.pass_s, known)
         self._digests = tuple(design.digest(cell, passes) for cell, passes in enumerate(self.passes))
@@ -118,19 +119,18 @@ class Place:
         )
         self._left_s = design.repetitions * sum(self._each_s)
         valid = [(cell, fact) for cell, fact in known if fact.protocol == self._digests[cell]]
-        self.obsolete = sum(fact.kind == "trial" for fact in self.facts) - len(valid)
+        self.obsolete = len(trials) - len(valid)
         self.facts = []
         self._open_blocks([(cell, fact) for cell, fact in valid if fact.block <= design.repetitions])
 
     def _open_blocks(self, facts: Sequence[tuple[int, AttemptFact]]) -> None:
         by_block: dict[int, list[tuple[int, AttemptFact]]] = {}
-        failures: dict[tuple[int, int, int, str], set[int]] = {}
+        failures: Counter[tuple[int, int]] = Counter()
         for cell, fact in facts:
             by_block.setdefault(fact.block, []).append((cell, fact))
-            if fact.reason in DETERMINISTIC:
-                failures.setdefault((fact.block, cell, fact.round, fact.machine_id), set()).add(fact.attempt)
+            failures[fact.block, cell] += fact.reason in DETERMINISTIC
         if "quarantined" not in self.retry:
-            self._poor = {at[1] for at, attempts in failures.items() if len(attempts) >= MOST_DETERMINISTIC}
+            self._poor = {cell for (_, cell), count in failures.items() if count >= MOST_DETERMINISTIC}
         for number, mine in sorted(by_block.items()):
             block = block_from(number, self.order(number), self.design.groups, mine, poor=self._poor, retry=self.retry)
             self.open[number] = block
@@ -179,40 +179,37 @@ class Place:
         for cell in block.begin_again(why):
             self._settled(cell, before[cell], -1)
 
-    def note(self, fact: AttemptFact) -> Block | None:
-        """A trial has ended; its block where it is one of the plan, in its present round."""
+    def note(self, fact: AttemptFact) -> None:
+        """A trial has ended."""
         if self.passes is None:
             self.facts.append(fact)
-            return None
+            return
         cell = self.design.number.get(fact.cell)
         if cell is None or fact.protocol != self._digests[cell] or fact.block in self._complete:
-            return None
+            return
         block = self.open.get(fact.block)
         if block is None:
             if not 1 <= fact.block <= self.design.repetitions:
-                return None
+                return
             # An outbox held it since an earlier run.
             block = self.open[fact.block] = Block(
                 number=fact.block, order=self.order(fact.block), groups=self.design.groups
             )
         while block.round < fact.round:
             self.begin_again(block, "an earlier run had begun it")
-        tries = block.tries.get(cell)
-        was_settled, was_ok = (tries.settled, tries.ok) if tries is not None else (False, False)
+        good, bad = block.good, block.bad
         # What was in quarantine in another block gets one chance in this one.
-        if not block.note(fact, cell, most_deterministic=1 if cell in self._poor else MOST_DETERMINISTIC):
-            return None
-        tries = block.tries[cell]
-        if tries.settled and not was_settled:
-            self._settled(cell, tries, 1)
+        tries = block.note(fact, cell, most_deterministic=1 if cell in self._poor else MOST_DETERMINISTIC)
+        if tries is None:
+            return
+        # One that had been taken for lost may have been measured after all.
+        self._done.ok += block.good - good
+        self._done.failed += block.bad - bad
+        if block.good + block.bad > good + bad:
+            self._left_s -= self._each_s[cell]
             if tries.given_up == "quarantined":
                 self._poor.add(cell)
             self._close_if_complete(block)
-        elif tries.ok and not was_ok:
-            # It had been taken for lost.
-            self._done.ok += 1
-            self._done.failed -= 1
-        return block
 
     @property
     def planned(self) -> int:

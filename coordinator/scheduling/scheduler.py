@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from coordinator.scheduling.block import Block
@@ -36,6 +36,8 @@ class Assignment:
     position: int
     predecessor: int | None
     why: str
+    hopeless: bool = False
+    """Not to be run: its agent was lost for good in an earlier round of the block, and its row says so in this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,6 @@ class Member:
     """In succession."""
     set_aside: str | None = None
     busy_until_s: float = 0.0
-    lost_trials: dict[tuple[str, int, int], int] = field(default_factory=dict)
-    """How often the agent was lost in a trial (kind, cell, block), in whatever rounds, since it last ended."""
 
 
 class Scheduler:
@@ -131,7 +131,7 @@ class Scheduler:
         if incoherent is not None:
             place.begin_again(block, incoherent)
         place.hold(block, machine_id)
-        return self._assign(member, self._trial(member, block, self._choose(block, member)))
+        return self._assign(member, self._trial(member, block, block.choose(member.last_cell)))
 
     def ended(self, fact: AttemptFact, *, machine_id: str) -> None:
         """An attempt has ended, and its row is in the store; `machine_id` handed it over.
@@ -152,10 +152,10 @@ class Scheduler:
                 member.losses = 0
             assignment = member.assignment
             if assignment is not None and _is(assignment, fact, self.design):
-                member.last_cell = assignment.cell
                 member.assignment = None
-                if member.lost_trials:
-                    member.lost_trials.pop((assignment.kind, assignment.cell, assignment.block), None)
+                if not assignment.hopeless:
+                    member.last_cell = assignment.cell
+                    self.places[assignment.place].losses.pop((assignment.kind, assignment.cell, assignment.block), None)
 
     def lost(self, machine_id: str) -> Assignment | None:
         """The agent was lost, and does not have the row. The assignment that has failed for good by it, if any."""
@@ -166,12 +166,13 @@ class Scheduler:
             self.set_aside(machine_id, f"its agent was lost {member.losses} times in succession")
         if gone is None:
             return None
-        # The round is no part of it: each loss may restart the machine, and with it the round.
-        key = (gone.kind, gone.cell, gone.block)
-        member.lost_trials[key] = member.lost_trials.get(key, 0) + 1
+        place = self.places[gone.place]
         if gone.kind == "pilot":
-            self.places[gone.place].drop_pilot(gone.cell, machine_id)
-        return gone if member.lost_trials[key] >= LOSSES_OF_A_TRIAL else None
+            place.drop_pilot(gone.cell, machine_id)
+        # By whichever machine and in whichever round: each loss may bring another one.
+        key = (gone.kind, gone.cell, gone.block)
+        place.losses[key] = place.losses.get(key, 0) + 1
+        return gone if place.losses[key] >= LOSSES_OF_A_TRIAL else None
 
     def release(self, machine_id: str) -> None:
         """The assignment was not carried out, and is no loss: the machine was busy, or was stopped."""
@@ -212,12 +213,6 @@ class Scheduler:
             assignment=assignment.why,
         )
 
-    def _choose(self, block: Block, member: Member) -> int:
-        """The next cell of the block, which is not complete; one that would follow itself waits, if another can go."""
-        left = block.to_do()
-        first = next(left)
-        return first if first != member.last_cell else next(left, first)
-
     def _trial(self, member: Member, block: Block, cell: int) -> Assignment:
         tries = block.of(cell)
         position = block.order.index(cell) + 1
@@ -237,6 +232,7 @@ class Scheduler:
             position=position,
             predecessor=member.last_cell,
             why=why,
+            hopeless=tries.hopeless,
         )
 
     def _assign(self, member: Member, assignment: Assignment) -> Assignment:

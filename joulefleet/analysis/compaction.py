@@ -113,13 +113,13 @@ class _Compaction:
         held = {attempt for manifest in manifests for attempt in manifest.attempts}
         for name in strays:
             path = self._layout.compacted / name
-            if not _OURS.fullmatch(name):
-                continue
             sha256 = _sha256(path)
-            if not sha256.startswith(path.stem):
+            ours = _OURS.fullmatch(name) is not None
+            if ours and not sha256.startswith(path.stem):
                 raise file_error(path, "torn")
             if lookout.ids(name) <= held:
-                path.unlink()  # merged, and never recorded: what it was merged from still counts
+                if ours:
+                    path.unlink()  # merged, and never recorded: what it was merged from still counts
                 continue
             check_apart(path, lookout.ids(name) & held)
             ids = [attempt for group in read_groups(path) for attempt in group.column("attempt_id").to_pylist()]

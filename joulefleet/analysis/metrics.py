@@ -46,6 +46,7 @@ class TrialValues:
     work_peak_bytes: int | None
     energy_j: float | None
     energy_scope: str | None
+    energy_package_j: float | None
     energy_source: str | None
     energy_provenance: Literal["measured", "simulated"] | None
     energy_reason: str | None
@@ -89,11 +90,12 @@ def load_trials(store: Store, study: str) -> list[TrialValues]:
 def choose_basis(pairs: Iterable[tuple[TrialValues, TrialValues]]) -> Basis | None:
     """The basis on which both arms of most `pairs` have joules: counted, if there is any such pair, before modelled.
 
-    Of counted joules the measured come before the simulated. None where no pair has joules on one basis.
+    Of counted joules the measured come before the simulated, and at equal numbers the fuller scope.
+    None where no pair has joules on one basis.
     """
     common: Counter[Basis] = Counter()
     for teacher, student in pairs:
-        common.update(_bases(teacher) & _bases(student))
+        common.update(_bases(teacher).keys() & _bases(student).keys())
     for provenance in ("measured", "simulated", "modelled"):
         candidates = {basis: n for basis, n in common.items() if basis.provenance == provenance}
         if candidates:
@@ -101,19 +103,20 @@ def choose_basis(pairs: Iterable[tuple[TrialValues, TrialValues]]) -> Basis | No
     return None
 
 
-def _bases(trial: TrialValues) -> set[Basis]:
-    bases = set()
-    if trial.energy_j is not None and trial.energy_provenance is not None:
-        bases.add(Basis(provenance=trial.energy_provenance, scope=trial.energy_scope, source=trial.energy_source))
+def _bases(trial: TrialValues) -> dict[Basis, float]:
+    """The joules of the trial on each basis on which it has some."""
+    found = {}
+    counted = {"package": trial.energy_package_j, trial.energy_scope: trial.energy_j}
+    for scope, joules in counted.items():
+        if joules is not None and trial.energy_provenance is not None:
+            found[Basis(provenance=trial.energy_provenance, scope=scope, source=trial.energy_source)] = joules
     if trial.energy_modelled_j is not None:
-        bases.add(Basis(provenance="modelled", scope=None, source=trial.modelled_formula))
-    return bases
+        found[Basis(provenance="modelled", scope=None, source=trial.modelled_formula)] = trial.energy_modelled_j
+    return found
 
 
 def _energy(trial: TrialValues, basis: Basis | None) -> float | None:
-    if basis is None or basis not in _bases(trial):
-        return None
-    return _per_item(trial.energy_modelled_j if basis.provenance == "modelled" else trial.energy_j, trial)
+    return None if basis is None else _per_item(_bases(trial).get(basis), trial)
 
 
 def _per_item(value: float | None, trial: TrialValues) -> float | None:

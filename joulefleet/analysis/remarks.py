@@ -148,7 +148,9 @@ def _energy(lines: Sequence[Line], trials: Mapping[str, Sequence[TrialValues]]) 
         )
     formulas = sorted({str(basis.source) for basis in bases if basis.provenance == "modelled"})
     if formulas:
-        reasons = Counter(row.energy_reason for rows in trials.values() for row in rows if row.energy_reason)
+        reasons = Counter(
+            row.energy_reason for rows in trials.values() for row in rows if row.energy_reason and row.status == "ok"
+        )
         why = f" Not measured, because: {reasons.most_common(1)[0][0]}." if reasons else ""
         yield Remark(level="note", text=f"Modelled energy is computed, not measured: {'; '.join(formulas)}.{why}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 import weakref
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import duckdb
 
 from joulefleet.analysis.files import FileGone, Lookout, StoreFiles
+from joulefleet.analysis.published import fetch, is_uri, remote
 from joulefleet.analysis.question import Params, check_question, plain_errors
 from joulefleet.analysis.study_records import StudyRecord, read_studies
 from joulefleet.analysis.views import create_views, glob_safe, parquet_folders, point_views, quoted
-from joulefleet.store_layout import StoreLayout, default_store, read_format
+from joulefleet.store_layout import STORE_VARIABLE, StoreLayout, default_store, read_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,9 @@ _Answer = TypeVar("_Answer")
 
 _MOST_ASKED = 10
 """Compaction removes the files of a batch at once, so a second look is nearly always enough."""
+
+MOST_FOOTERS = 1000
+"""Footers of loose files are kept in memory up to so many: 280 kB each, and half a millisecond to read again."""
 
 MOST_SPILLED = "10GB"
 """What one query may put on disk while it is computed."""
@@ -67,18 +72,20 @@ class Store:
     def open(cls, path: str | Path | None = None) -> Self:
         """Open the store at `path`, by default `$JOULEFLEET_STORE`, else ./joulefleet-store.
 
-        Raises StoreError where there is none, or one with a file that cannot be understood.
+        An address (`s3://…`) is that of a published store: a copy of it is made, and removed at the
+        end. Raises StoreError where there is none, or one with a file that cannot be understood.
         """
-        # Absolute, so that a notebook may change its folder while the store is open.
-        layout = StoreLayout((default_store() if path is None else Path(path)).absolute())
-        store_id = read_format(layout)
-        studies = tuple(read_studies(layout))
-        lookout = Lookout(layout)
+        asked = path or os.environ.get(STORE_VARIABLE) or default_store()
         spill = Path(tempfile.mkdtemp(prefix="joulefleet-"))
         connection = _connect(spill)
         try:
-            _patiently(lambda: create_views(connection, layout, studies, lookout.look()))
-            _confine(connection, layout)
+            layout = _local(asked, spill)
+            store_id = read_format(layout)
+            studies = tuple(read_studies(layout))
+            lookout = Lookout(layout)
+            create_views(connection, studies)
+            _confine(connection, layout, footers_kept=len(lookout.look().loose) <= MOST_FOOTERS)
+            _patiently(lambda: point_views(connection, layout, lookout.look()))
         except BaseException:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)
@@ -192,6 +199,19 @@ def _carry_out(future: Future[_Answer], work: Callable[[], _Answer]) -> None:
         future.set_exception(error)
 
 
+def _local(asked: str | Path, temporary: Path) -> StoreLayout:
+    """The store that is `asked` for as a folder of this machine, a copy in `temporary` where it lies elsewhere."""
+    if not isinstance(asked, str) or not is_uri(asked):
+        # Absolute, so that a notebook may change its folder while the store is open.
+        return StoreLayout(Path(asked).absolute())
+    if asked.startswith("file://"):
+        return StoreLayout(Path(remote(asked)[1]))
+    layout = StoreLayout(temporary / "store")
+    layout.root.mkdir()
+    fetch(asked, layout.root)
+    return layout
+
+
 def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         ":memory:",
@@ -209,11 +229,11 @@ def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
     )
 
 
-def _confine(connection: duckdb.DuckDBPyConnection, layout: StoreLayout) -> None:
+def _confine(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, *, footers_kept: bool) -> None:
     """Shut off everything but the Parquet of `layout`, for good."""
     connection.execute("SET TimeZone = 'UTC'")
     # The files never change once written, so their footers need reading once only.
-    connection.execute("SET parquet_metadata_cache = true")
+    connection.execute(f"SET parquet_metadata_cache = {str(footers_kept).lower()}")
     folders = [str(folder) for folder in parquet_folders(layout)]
     # DuckDB compares a pattern with the folders as it stands, so the folders are named as in the patterns too.
     allowed = ", ".join(quoted(name) for folder in folders for name in dict.fromkeys((folder, glob_safe(folder))))

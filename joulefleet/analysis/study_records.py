@@ -113,10 +113,11 @@ def _read(file: Path) -> StudyRecord:
     if layout > LAYOUT_VERSION:
         raise StoreError(f"{file}: written by a newer Joulefleet.", cure="Install a newer Joulefleet.")
     try:
+        name = _text(data["study"]["name"])
         machines = tuple((_text(m["machine_id"]), _text(m["name"])) for m in data["machines"])
         return StudyRecord(
             file=file,
-            name=_text(data["study"]["name"]),
+            name=name,
             digest=_text(data["digest"]),
             asked_at=datetime.fromisoformat(data["asked_at"]).astimezone(UTC),
             definition=dict(data["study"]),

@@ -67,17 +67,14 @@ def glob_safe(path: str) -> str:
     return glob.escape(path)
 
 
-def create_views(
-    connection: duckdb.DuckDBPyConnection, layout: StoreLayout, studies: Sequence[StudyRecord], files: StoreFiles
-) -> None:
-    """Create every view in `connection`, or anew. Raises StoreError that names a file which is not the store's."""
-    connection.execute("CREATE SCHEMA IF NOT EXISTS internal")
-    for name in ("loose", "compacted"):
-        _create_table(connection, f"no_{name}", ATTEMPT_SCHEMA.empty_table())
-    _create_table(connection, "no_verdicts", _VERDICTS_SCHEMA.empty_table())
+def create_views(connection: duckdb.DuckDBPyConnection, studies: Sequence[StudyRecord]) -> None:
+    """Create every view in `connection`, without any rows: `point_views` gives them."""
+    connection.execute("CREATE SCHEMA internal")
+    for name, schema in (("loose", ATTEMPT_SCHEMA), ("compacted", ATTEMPT_SCHEMA), ("verdicts", _VERDICTS_SCHEMA)):
+        _create_table(connection, f"no_{name}", schema.empty_table())
+        _create_view(connection, f"internal.{name}", f"SELECT * FROM internal.no_{name}")  # noqa: S608 - ours
     _create_table(connection, "comparands", comparands_table(studies))
     _create_table(connection, "studies", studies_table(studies))
-    point_views(connection, layout, files)
     _create_view(connection, "attempts", query_text("attempts"))
     _create_view(connection, "internal.accepted", query_text("accepted"))
     for name in VIEWS:
@@ -125,12 +122,12 @@ def _pattern(path: str) -> str:
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> None:
-    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+    connection.execute(f"CREATE VIEW {name} AS {query}")
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     connection.register("arriving", table)
-    connection.execute(f"CREATE OR REPLACE TABLE internal.{name} AS SELECT * FROM arriving")  # noqa: S608 - name is ours
+    connection.execute(f"CREATE TABLE internal.{name} AS SELECT * FROM arriving")  # noqa: S608 - name is ours
     connection.unregister("arriving")
 
 

@@ -95,6 +95,10 @@ class FakeCluster:
         changes, self._changes = self._changes, []
         return changes
 
+    def expecting(self) -> bool:
+        """See `Cluster`."""
+        return False
+
     def start(self, node: str, call: Call) -> None:
         """See `Cluster`."""
         agent = self.agents[node]

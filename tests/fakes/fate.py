@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.fakes.fleet import Host, World
@@ -73,6 +73,29 @@ class Fate:
         self.grown = 0
         self._since = 0
         self._machines = tuple(world.hosts)
+        self._of_coordinators: dict[str, Callable[[int], None]] = {
+            "crash": self._crash,
+            "crash of all": self._crash_all,
+            "stop": self._stop,
+            "usurp": self._usurp,
+            "store's disk full": self._fill_store,
+            "coordinator's clock": self._set_clock,
+            "grow": self._grow,
+        }
+        self._of_hosts: dict[str, Callable[[Host, Fault], None]] = {
+            "kill": self._kill,
+            "hang": self._hang,
+            "cut off": self._cut_off,
+            "unplug": self._away,
+            "cut the network": self._away,
+            "restart": self._away,
+            "gone for good": self._away,
+            "twin": self._add_twin,
+            "second node": self._add_node,
+            "agent's disk full": self._fill_agent,
+            "agent's clock": self._set_its_clock,
+            "busy": self._keep_busy,
+        }
         world.befall = self._befall
 
     def heal(self) -> None:
@@ -101,49 +124,63 @@ class Fate:
             self._apply(fault, self._machines[fault.machine % len(self._machines)])
 
     def _apply(self, fault: Fault, host: Host) -> None:
-        now, amount = self.world.now, fault.amount
-        match fault.kind:
-            case "crash":
-                self.world.crashing = True
-            case "crash of all":
-                self.world.crashing = True
-                for node in self.world.nodes.values():
-                    if node.agent is not None:
-                        node.agent.kill()
-            case "stop":
-                self.stopping = True
-            case "usurp":
-                self.usurping = 1 + 7 * amount
-            case "hang":
-                host.hangs = True
-            case "kill" | "cut off":
-                self._end_agent(host, cut=fault.kind == "cut off")
-            case "unplug" | "cut the network" | "restart" | "gone for good":
-                self._away(fault, host)
-            case "twin":
-                self._add_twin(host)
-            case "second node" if host.here:
-                node = self.world.join(host)
-                self.world.nodes[f"second {node.name}"] = node
-                del self.world.nodes[node.name]
-                node.name = f"second {node.name}"
-            case "agent's disk full":
-                host.full_until_s = now + SHORT_S[amount]
-            case "store's disk full":
-                self.store_full_until_s = now + SHORT_S[amount]
-            case "coordinator's clock":
-                self.clock_off_s += STEPS_S[amount]
-            case "agent's clock":
-                host.clock_off_s += STEPS_S[amount]
-            case "busy":
-                host.busy_until_s = now + SHORT_S[amount]
-            case "grow":
-                self.grown = min(2, self.grown + 1)
-                self.stopping = True
-            case ail if ail in AILS:
-                host.ails.append(ail)
-            case _:
-                pass
+        if fault.kind in AILS:
+            host.ails.append(fault.kind)
+        elif fault.kind in self._of_hosts:
+            self._of_hosts[fault.kind](host, fault)
+        else:
+            self._of_coordinators[fault.kind](fault.amount)
+
+    def _crash_all(self, _: int) -> None:
+        self.world.crashing = True
+        for node in self.world.nodes.values():
+            if node.agent is not None:
+                node.agent.kill()
+
+    def _crash(self, _: int) -> None:
+        self.world.crashing = True
+
+    def _stop(self, _: int) -> None:
+        self.stopping = True
+
+    def _usurp(self, amount: int) -> None:
+        self.usurping = 1 + 7 * amount
+
+    def _fill_store(self, amount: int) -> None:
+        self.store_full_until_s = self.world.now + SHORT_S[amount]
+
+    def _set_clock(self, amount: int) -> None:
+        self.clock_off_s += STEPS_S[amount]
+
+    def _grow(self, _: int) -> None:
+        self.grown = min(2, self.grown + 1)
+        self.stopping = True
+
+    def _hang(self, host: Host, _: Fault) -> None:
+        host.hangs = True
+
+    def _kill(self, host: Host, _: Fault) -> None:
+        self._end_agent(host, cut=False)
+
+    def _cut_off(self, host: Host, _: Fault) -> None:
+        self._end_agent(host, cut=True)
+
+    def _fill_agent(self, host: Host, fault: Fault) -> None:
+        host.full_until_s = self.world.now + SHORT_S[fault.amount]
+
+    def _set_its_clock(self, host: Host, fault: Fault) -> None:
+        host.clock_off_s += STEPS_S[fault.amount]
+
+    def _keep_busy(self, host: Host, fault: Fault) -> None:
+        host.busy_until_s = self.world.now + SHORT_S[fault.amount]
+
+    def _add_node(self, host: Host, _: Fault) -> None:
+        """A second node on the same host."""
+        if host.here:
+            node = self.world.join(host)
+            del self.world.nodes[node.name]
+            node.name = f"second {node.name}"
+            self.world.nodes[node.name] = node
 
     def _end_agent(self, host: Host, *, cut: bool) -> None:
         for node in self.world.nodes.values():
@@ -153,7 +190,7 @@ class Fate:
             elif node.host is host and node.agent is not None:
                 node.agent.kill()
 
-    def _away(self, fault: Fault, host: Host) -> None:
+    def _away(self, host: Host, fault: Fault) -> None:
         for_good = fault.kind == "gone for good"
         others = [other for other in self._machines if other is not host and not other.gone]
         if not host.here or (for_good and not others):
@@ -169,7 +206,7 @@ class Fate:
         if not host.here:
             self.world.join(host)
 
-    def _add_twin(self, host: Host) -> None:
+    def _add_twin(self, host: Host, _: Fault) -> None:
         """Another host with the same machine id, as two copies of one image have it."""
         twin = Host(host.machine_id, f"twin {len(self.world.hosts)}", MemoryShelf())
         self.world.hosts.append(twin)

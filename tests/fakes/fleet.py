@@ -19,7 +19,7 @@ from tests.fakes.shelf import Shelf, row_of
 
 TRIAL_S = 10.0
 STEP_S = 0.1
-MOST_MOMENTS = 50_000
+MOST_MOMENTS = 10_000
 
 
 class CrashError(BaseException):
@@ -62,6 +62,8 @@ class Host:
         self.heard_epoch = 0
         self.durable: dict[str, bytes] = {}
         """Every row that its disk ever held whole."""
+        self.ended_s: dict[str, float] = {}
+        """When they ended, in truth."""
         self.ails: deque[str] = deque()
         """What befalls the trials that come."""
         self.hangs = False
@@ -268,6 +270,7 @@ class Agent:
         reason = ail.removeprefix("fail: ") if ail.startswith("fail: ") else None
         if str(trial.cell) == self.world.sick:
             reason = "exception"
+        host.ended_s[trial.attempt_id] = self.world.now
         host.durable[trial.attempt_id] = data = host.shelf.put(
             trial.attempt_id,
             row_of(

@@ -11,6 +11,7 @@ from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
 from coordinator.finished import fact_of
 from coordinator.scheduling.facts import AttemptFact
+from coordinator.store_writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
 from tests.fakes.cluster import MACHINE
 from tests.fakes.fleet import Agent, Node, World
@@ -46,6 +47,10 @@ class FleetCluster:
         changes, self._changes = self._changes, []
         return changes
 
+    def expecting(self) -> bool:
+        """See `Cluster`."""
+        return any(view.agent is not None and not view.joined for view in self._views.values())
+
     def start(self, node: str, call: Call) -> None:
         """See `Cluster`."""
         self.world.danger()
@@ -78,9 +83,10 @@ class FleetCluster:
 
     def dismiss(self, node: str) -> None:
         """See `Cluster`."""
-        view = self._views[node]
-        view.joined, view.barred = False, True
-        self._lose(view, "dismissed")
+        view = self._views.get(node)
+        if view is not None:
+            view.joined, view.barred = False, True
+            self._lose(view, "dismissed")
 
     def abandon(self) -> None:
         """See `Cluster`."""
@@ -153,6 +159,38 @@ def fact_in(data: bytes) -> AttemptFact:
     return fact_of(data)
 
 
+class DangerousStore:
+    """A real store, at any of whose steps the coordinator may end, or the disk be full."""
+
+    def __init__(
+        self, writer: StoreWriter, disk: Disk, *, danger: Callable[[], None], full: Callable[[], bool]
+    ) -> None:
+        """`disk` is told of what is committed."""
+        self._disk = disk
+        self.store_id = writer.store_id
+        self.attempts, self.find, self.last_record = writer.attempts, writer.find, writer.last_record
+        self._writer, self._danger, self._full = writer, danger, full
+
+    def commit(self, attempt_id: str, parquet: bytes) -> None:
+        """See `Store`."""
+        self._danger()
+        _refuse(full=self._full())
+        self._writer.commit(attempt_id, parquet)
+        self._disk.files.setdefault(attempt_id, parquet)
+        self._danger()
+
+    def record_study(self, record: dict[str, Any]) -> None:
+        """See `Store`."""
+        self._danger()
+        _refuse(full=self._full())
+        self._writer.record_study(record)
+
+    def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
+        """See `Store`."""
+        _refuse(full=self._full())
+        self._writer.record_plan(study, place, protocols)
+
+
 class Disk:
     """What a store in memory keeps over its coordinators."""
 
@@ -181,7 +219,7 @@ class MemoryStore:
         """See `Store`."""
         self._danger()
         if attempt_id not in self._disk.files:
-            self._refuse_if_full()
+            _refuse(full=self._full())
             self._disk.files[attempt_id] = parquet
         self._danger()
 
@@ -193,13 +231,14 @@ class MemoryStore:
         """See `Store`."""
         self._danger()
         if self._disk.records.get(record["study"]["name"]) != record:
-            self._refuse_if_full()
+            _refuse(full=self._full())
             self._disk.records[record["study"]["name"]] = record
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
         """See `Store`."""
-        self._refuse_if_full()
+        _refuse(full=self._full())
 
-    def _refuse_if_full(self) -> None:
-        if self._full():
-            raise StoreError("the disk is full.", cure="Make room and run again.")
+
+def _refuse(*, full: bool) -> None:
+    if full:
+        raise StoreError("the disk is full.", cure="Make room and run again.")

@@ -14,7 +14,7 @@ from agent.epochs import Epochs
 from agent.outbox import Outbox
 from coordinator import finished
 from joulefleet.errors import SupersededError
-from joulefleet.schema import COLUMNS
+from joulefleet.schema import COLUMNS, attempt_table
 from joulefleet.trial import Trial
 from tests.fakes.attempt_rows import attempt_row
 
@@ -64,7 +64,8 @@ class MemoryShelf:
         table = pa.Table.from_pylist([{name: row[name] for name in _SCHEMA.names}], schema=_SCHEMA)
         buffer = pa.BufferOutputStream()
         pq.write_table(table, buffer, compression="none", write_statistics=False, use_dictionary=False)
-        self._files[attempt_id] = data = buffer.getvalue().to_pybytes()
+        data: bytes = buffer.getvalue().to_pybytes()
+        self._files[attempt_id] = data
         return data
 
     def waiting(self) -> Sequence[str]:
@@ -86,12 +87,15 @@ class DiskShelf:
     def __init__(self, folder: Path, store_id: str) -> None:
         self._folder = folder
         self._outbox = Outbox(folder / "outbox", store_id)
-        self.waiting, self.get, self.put = self._outbox.waiting, self._outbox.get, self._outbox.put
-        self.acknowledge = self._outbox.acknowledge
+        self.waiting, self.get, self.acknowledge = self._outbox.waiting, self._outbox.get, self._outbox.acknowledge
 
     def obey(self, store_id: str, epoch: int) -> None:
         """As an agent that has just started: it knows only what is on the disk."""
         Epochs(self._folder).obey(store_id, epoch)
+
+    def put(self, attempt_id: str, row: Mapping[str, Any]) -> bytes:
+        """See `Shelf`."""
+        return self._outbox.put(attempt_id, attempt_table(row))
 
 
 def row_of(

@@ -16,6 +16,7 @@ from agent.runner.client import RunnerPool
 from agent.sensors.powercap import open_powercap
 from agent.setup import AgentSetup
 from coordinator.campaign import Campaign
+from coordinator.cluster.interface import Command
 from coordinator.cluster.local import LocalCluster
 from coordinator.store_writer import open_store
 from joulefleet.plan import blocks, passes_from_pilot
@@ -31,10 +32,10 @@ def store(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("invariants")
     text = TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
     setup = AgentSetup(sysfs_root=folder / "sys", state=folder / "state", cache=cache, lock_folder=folder)
-    cluster = LocalCluster(setup)
     with open_store(folder / "store", study="tiny") as writer:
+        cluster = LocalCluster(Command(store_id=writer.store_id, epoch=writer.epoch), setup)
         Campaign(cluster, writer, tiny_pinned(text), tell=lambda event: None, stop=lambda: False).run()
-    cluster.close()
+        cluster.close()
     return folder / "store"
 
 
@@ -91,15 +92,17 @@ def test_invariant_6_both_of_a_pair_do_equal_work(store: Path) -> None:
 
 
 def test_invariant_7_the_order_is_stored(store: Path) -> None:
-    """Block, position and predecessor of each trial are those of the plan."""
+    """Block and position of each trial are those of the plan; its predecessor is the cell that ran before it."""
     pinned = tiny_pinned(
         TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
     )
     with joulefleet.open(store) as opened:
-        rows = opened.arrow("select trial_id, place, block, position, predecessor from trials").to_pylist()
+        rows = opened.arrow("select * from attempts order by started_at").to_pylist()
     plan = blocks(pinned, passes=passes_from_pilot(pinned, {}), machine_id=rows[0]["place"], store_id="")
-    planned = {t.trial_id: (t.block, t.position, t.predecessor) for block in plan for t in block.trials}
-    assert {row["trial_id"]: (row["block"], row["position"], row["predecessor"]) for row in rows} == planned
+    planned = {t.trial_id: (str(t.cell), t.block, t.position) for block in plan for t in block.trials}
+    assert {row["trial_id"]: (planned[row["trial_id"]][0], row["block"], row["position"]) for row in rows} == planned
+    ran = [planned[row["trial_id"]][0] for row in rows]
+    assert [row["predecessor"] for row in rows] == [None, *ran[:-1]]
 
 
 def test_invariant_8_the_observer_is_measured(store: Path) -> None:

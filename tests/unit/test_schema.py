@@ -34,7 +34,7 @@ def test_measured_and_modelled_energy_are_columns_of_their_own() -> None:
     """No number is invented: modelled joules never stand among measured ones."""
     energy = {name for name in EMPTY if name.endswith("_j")}
     assert {name for name in energy if "modelled" in name} == {"energy_modelled_j"}
-    assert energy == {"energy_j", "energy_modelled_j", "baseline_j", "load_energy_j"}
+    assert energy == {"energy_j", "energy_package_j", "energy_modelled_j", "baseline_j", "load_energy_j"}
 
 
 def test_a_row_survives_parquet() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from agent.service import AgentHello
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
 from coordinator.cluster.ray.observers import Coordinator
-from coordinator.cluster.ray.session import AGENT_RESOURCE, NAMESPACE, Head, connect, start_embedded
-from joulefleet.errors import JoulefleetError, SupersededError
+from coordinator.cluster.ray.session import AGENT_RESOURCE, NAMESPACE, Head, connect, leave_without_head, start_embedded
+from joulefleet.errors import JoulefleetError, MachineError, SupersededError
 
 LOOK_EVERY_S = 2.0
 """How often Ray is asked which nodes there are: a look costs a millisecond."""
@@ -55,7 +55,10 @@ class RayCluster:
     ) -> None:
         self._command = command
         self._ray = start_embedded() if address is None else connect(address)
-        self._head = Head(self._ray.get_runtime_context().gcs_address, gone_after_s=head_patience_s)
+        self._head = Head(
+            self._ray.get_runtime_context().gcs_address, gone_after_s=head_patience_s, nodes=self._ray.nodes
+        )
+        self._headless = False
         self._here = Coordinator.here()
         self._nodes: dict[str, _Node] = {}
         self._changes: list[Change] = []
@@ -68,6 +71,10 @@ class RayCluster:
         self._take(timeout_s=0)
         changes, self._changes = self._changes, []
         return changes
+
+    def expecting(self) -> bool:
+        """See `Cluster`."""
+        return any(node.reference is not None and not node.joined for node in self._nodes.values())
 
     def start(self, node: str, call: Call) -> None:
         """See `Cluster`."""
@@ -113,10 +120,12 @@ class RayCluster:
 
     def close(self) -> None:
         """See `Cluster`."""
-        if self._listening():
-            for node in self._nodes.values():
-                self._kill(node)
-        self._nodes.clear()
+        nodes, self._nodes = self._nodes, {}
+        if self._headless or not self._head.there():
+            leave_without_head()
+            return
+        for node in nodes.values():
+            self._kill(node)
         self._ray.shutdown()
 
     # who is there
@@ -127,11 +136,15 @@ class RayCluster:
         if now < self._next_look_s:
             return
         self._next_look_s = now + LOOK_EVERY_S
-        if not self._head.there():
+        try:
+            nodes = self._head.nodes()
+        except MachineError:
+            # Nothing must be asked of it again, not even the end of an agent: no answer would come.
+            self._headless = True
+            raise
+        if nodes is None:
             return
-        alive = {
-            _name(node): node for node in self._ray.nodes() if node["Alive"] and AGENT_RESOURCE in node["Resources"]
-        }
+        alive = {_name(node): node for node in nodes if node["Alive"] and AGENT_RESOURCE in node["Resources"]}
         gone = [name for name in self._nodes if name not in alive]
         if gone:
             # What they said before they went counts.
@@ -143,14 +156,18 @@ class RayCluster:
             if node.agent is None and not node.barred:
                 self._greet(node)
 
-    def _greet(self, node: _Node) -> None:
+    def agent_class(self) -> type[Any]:
+        """What runs on a node: has `hello` and `obey`."""
         from coordinator.cluster.ray.actor import AgentActor
 
+        return AgentActor
+
+    def _greet(self, node: _Node) -> None:
         # No restarts and no task retries: whether a trial runs again is the coordinator's to say. Detached and
         # named: the agent of a coordinator that died finishes its trial, and is found here with its row.
         remote = self._ray.remote(num_cpus=0, resources={AGENT_RESOURCE: 1}, max_restarts=0, max_task_retries=0)
         node.agent = (
-            remote(AgentActor)
+            remote(self.agent_class())
             .options(
                 name=f"agent-{node.node_id}",
                 namespace=NAMESPACE,
@@ -238,12 +255,6 @@ class RayCluster:
         if node.agent is not None:
             self._ray.kill(node.agent, no_restart=True)
             node.agent = None
-
-    def _listening(self) -> bool:
-        try:
-            return self._head.there()
-        except JoulefleetError:
-            return False
 
 
 def _name(node: dict[str, Any]) -> str:

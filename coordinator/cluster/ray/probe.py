@@ -69,7 +69,8 @@ def probe(address: str, environment: Mapping[str, str], *, answer_s: float = ANS
     for line in said.splitlines():
         if line.startswith(_MARK):
             return _checked(address, json.loads(line.removeprefix(_MARK)))
-    last = next((line for line in reversed(said.splitlines()) if line.strip()), "")
+    # Ray's lines begin with time and place in brackets.
+    last = next((line.rpartition("] ")[2] for line in reversed(said.splitlines()) if line.strip()), "")
     raise MachineError(
         f"the head at {address} gave no answer in {answer_s:.0f} s" + (f" ({last.strip()[:200]})." if last else "."),
         cure="See that it is a head of `joulefleet node up` or Ray, and that TLS is used on both sides or on none.",

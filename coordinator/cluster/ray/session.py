@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,33 +81,66 @@ def connect(address: str) -> Any:
 
 
 class Head:
-    """Whether the control server of a cluster is there.
+    """Whether the control server of a cluster is there, and what it says.
 
-    It is asked by a connection: Ray itself would wait a minute and then end this process.
+    It is asked by a connection first: Ray itself would wait a minute and then end this process.
     """
 
-    def __init__(self, address: str, *, gone_after_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        gone_after_s: float,
+        nodes: Callable[[], list[dict[str, Any]]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._address = address
         self._gone_after_s = gone_after_s
+        self._nodes = nodes
         self._clock = clock
         self._away_since: float | None = None
 
     def there(self) -> bool:
-        """Whether it listens. Raises MachineError once it has not for so long that it will not come back."""
+        """Whether it listens, as far as is known."""
         try:
             wait_for_head(self._address, wait_s=0.0)
-        except MachineError as error:
-            now = self._clock()
+        except MachineError:
             if self._away_since is None:
-                self._away_since = now
-            if now - self._away_since > self._gone_after_s:
-                raise MachineError(
-                    f"the head at {self._address} has gone.",
-                    cure="Start it again, and its nodes; then run again: finished trials are kept and not repeated.",
-                ) from error
-            return False
-        self._away_since = None
-        return True
+                self._away_since = self._clock()
+        else:
+            self._away_since = None
+        return self._away_since is None
+
+    def nodes(self) -> list[dict[str, Any]] | None:
+        """The nodes it knows; None while it is away. Raises MachineError once it will not come back."""
+        if self.there():
+            # It may go in this very moment, or hang; then Ray's call does not return in time.
+            answer: list[list[dict[str, Any]]] = []
+            asking = threading.Thread(target=lambda: answer.append(self._nodes()), daemon=True)
+            asking.start()
+            asking.join(self._gone_after_s)
+            if answer:
+                return answer[0]
+        elif self._clock() - (self._away_since or 0.0) <= self._gone_after_s:
+            return None
+        raise MachineError(
+            f"the head at {self._address} has gone.",
+            cure="Start it again, and its nodes; then run again: finished trials are kept and not repeated.",
+        )
+
+
+def leave_without_head() -> None:
+    """Have this process end, when it does, at once: with the exit code of a MachineError.
+
+    Ray would wait a minute for the head to say goodbye to, or crash in its destructors.
+    """
+
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(MachineError.exit_code)
+
+    atexit.register(end)
 
 
 def _use_record(state: Path, address: str) -> None:

@@ -38,7 +38,7 @@ SELECT
     -- energy
     energy_j,
     energy_j - baseline_w * window_s AS energy_net_j,
-    energy_scope, energy_source, energy_provenance, energy_reason, sysfs_root,
+    energy_scope, energy_package_j, energy_source, energy_provenance, energy_reason, sysfs_root,
     energy_modelled_j, modelled_formula,
     energy_j / nullif(items, 0) AS j_per_item,
     energy_j / nullif(tokens, 0) AS j_per_token,

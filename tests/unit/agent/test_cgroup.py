@@ -165,6 +165,23 @@ def test_the_limits_of_whole_machines_are_found(machine: str, expected: CgroupLi
     assert limits(MACHINES / machine) == expected
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "-1", "0", "many"])
+@pytest.mark.parametrize("name", ["cpu.max", "cpu.cfs_quota_us", "memory.max"])
+def test_what_the_kernel_never_writes_is_no_limit(tmp_path: Path, name: str, value: str) -> None:
+    """Endless digits, a quota of 0 or less, letters: nothing is raised. A limit of 0 bytes may be set."""
+    period = {"cpu.max": f"{value} {value}"}.get(name, value)
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/",
+            "sys/fs/cgroup/cpu.cfs_period_us": "100000",
+            f"sys/fs/cgroup/{name}": period,
+        },
+    )
+    memory = 0 if (name, value) == ("memory.max", "0") else None
+    assert limits(tmp_path) == CgroupLimits(cpus=None, memory_bytes=memory)
+
+
 def test_without_groups_there_is_no_limit(tmp_path: Path) -> None:
     """Nothing readable is nothing limited."""
     assert limits(tmp_path) == CgroupLimits(cpus=None, memory_bytes=None)

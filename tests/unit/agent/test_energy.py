@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -143,6 +144,15 @@ def test_a_reset_that_looks_like_a_wrap_in_one_counter_is_told_by_another() -> N
     assert set(joules(energies).values()) == {None}
     alone = measured({"package-0": near, "package-0/dram": steady(5)}, PACKAGE, DRAM)
     assert joules(alone)["package-0"] == pytest.approx(45, abs=0.001)
+
+
+def test_a_counter_of_unknown_range_is_a_witness_too() -> None:
+    """It stepped back in the same moment: what another one shows as a wrap may be the reset of both."""
+    unbounded = replace(PACKAGE, range_uj=None)
+    other = domain("package-1", "package", "package", "package+dram")
+    near = [RANGE_UJ - 40e6, RANGE_UJ - 10e6, 5e6, 35e6]
+    energies = measured({"package-0": [90e9, 90.01e9, 1e6, 6e6], "package-1": near}, unbounded, other)
+    assert set(joules(energies).values()) == {None}
 
 
 def test_a_platform_counter_that_misbehaves_alone_spoils_nothing_else() -> None:

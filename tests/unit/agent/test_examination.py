@@ -1,4 +1,10 @@
+import os
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from agent.examination import examine
 
@@ -25,6 +31,39 @@ def test_a_machine_without_anything_is_still_examined(tmp_path: Path) -> None:
         "memory available",
         "pressure on cpu, memory, io",
     }
+
+
+def one_number(file: Path) -> None:
+    """More digits than int() takes, and nothing else."""
+    file.write_text("9" * 5000)
+
+
+def every_number(file: Path) -> None:
+    """As many for each number that the file had."""
+    file.write_text(re.sub(r"\b\d+\b", "9" * 5000, file.read_text()))
+
+
+def pipe(file: Path) -> None:
+    """Nobody writes to it."""
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("spoil", [one_number, every_number, pipe])
+@pytest.mark.parametrize("machine", ["two-packages-with-dram", "cgroup-v1", "cgroup-v2"])
+def test_whatever_lies_in_the_place_of_a_number_is_examined(
+    tmp_path: Path, machine: str, spoil: Callable[[Path], None]
+) -> None:
+    """Endless digits, and pipes that nobody writes to: nothing is raised and nothing waits."""
+    root = Path(shutil.copytree(MACHINES / machine, tmp_path / "machine", symlinks=True))
+    kept = {"cgroup", "cgroup.procs"} if spoil is not pipe else set()
+    for file in sorted(root.rglob("*")):
+        if file.is_file() and not file.is_symlink() and file.name not in kept:
+            spoil(file)
+    (root / "etc").mkdir(exist_ok=True)
+    found = examine(root / "sys", root / "proc", etc_root=root / "etc", root=tmp_path, environ={}, pid=4343)
+    assert found.missing
+    assert not any(domain.reason is None and domain.range_uj for domain in found.energy.domains)
 
 
 def test_what_else_can_be_read_is_listed_by_source(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from agent.kernel_files import kib, number, number_in, table, text
+from agent.kernel_files import count, kib, number, number_in, table, text, whole_number
 
 
 def test_text_is_stripped_and_none_where_there_is_none(tmp_path: Path) -> None:
@@ -13,6 +14,26 @@ def test_text_is_stripped_and_none_where_there_is_none(tmp_path: Path) -> None:
     assert text(tmp_path / "empty") is None
     assert text(tmp_path / "nowhere") is None
     assert text(tmp_path) is None
+    assert text(tmp_path / "nul\0") is None
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody may ever write to it; with a writer that says nothing it is an error instead of an end."""
+    os.mkfifo(tmp_path / "pipe")
+    assert text(tmp_path / "pipe") is None
+    silent = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    assert text(tmp_path / "pipe") is None
+    os.close(silent)
+
+
+def test_a_file_is_read_to_its_end_and_to_4_mib_at_most(tmp_path: Path) -> None:
+    """The file cpuinfo of 512 CPUs has 0.7 MB; a device may have no end."""
+    (tmp_path / "file").write_text("x" * 3_000_000 + "y" * 3_000_000)
+    found = text(tmp_path / "file") or ""
+    assert len(found) == 4 << 20
+    assert (found[2_999_999], found[3_000_000]) == ("x", "y")
+    assert text(Path("/dev/zero")) is None
+    assert len((text(Path("/proc/self/status")) or "").splitlines()) > 20
 
 
 @pytest.mark.parametrize(
@@ -30,6 +51,22 @@ def test_a_table_keeps_the_first_of_a_repeated_key(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("model name\t: A\nmodel name\t: B\nno separator\n")
     assert table(tmp_path / "file") == {"model name": "A"}
     assert number_in(tmp_path / "file", "model name") is None
+
+
+@pytest.mark.parametrize("digits", ["9" * 33, "9" * 5000, "", "-", "--1", "+5", "1_000", "1.5", "٣", "²"])
+def test_digits_without_end_and_words_are_no_number(tmp_path: Path, digits: str) -> None:
+    """Neither by themselves nor in a table, where the kernel's file would have one."""
+    (tmp_path / "file").write_text(f"oom_kill {digits}\n")
+    assert whole_number(digits) is None
+    assert count(digits) is None
+    assert number_in(tmp_path / "file", "oom_kill", separator=" ") is None
+    assert kib(f"{digits} kB") is None
+
+
+def test_a_count_is_never_below_0() -> None:
+    """What may be negative is a number, and no count."""
+    assert (whole_number("-5"), count("-5"), kib("-5 kB")) == (-5, None, None)
+    assert (whole_number("0"), count("18446744073709551615")) == (0, 2**64 - 1)
 
 
 @pytest.mark.parametrize(("value", "expected"), [("12 kB", 12288), ("12", 12288), ("many kB", None), (None, None)])

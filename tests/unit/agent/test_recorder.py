@@ -131,3 +131,23 @@ def test_a_sensor_that_found_nothing_is_closed_at_once() -> None:
     recorder.add(sensor, period_s=1.0)
     recorder.mark()
     assert (sensor.closed, sensor.reads, recorder.readings()) == (True, 0, [])
+
+
+def test_a_reading_that_was_held_up_is_taken_again_with_its_time() -> None:
+    """Between clock and reading something else ran: the value would belong to a later time than it says."""
+    clock, sensor = Clock(), CountingSensor()
+    holds = [400_000_000, 120_000_000]
+
+    def read_late() -> Raw:
+        clock.now += holds.pop(0) if holds else 10_000
+        return CountingSensor.read(sensor)
+
+    sensor.read = read_late  # type: ignore[method-assign]  # a process that is held up
+    recorder = Recorder(clock)
+    recorder.add(sensor, period_s=0.0)
+    recorder.poll()
+    (readings,) = recorder.readings()
+    assert (list(readings.t_ns), list(readings.value)) == ([520_000_000], [3.0])
+    holds.append(50_000_000)
+    before = clock.now
+    assert recorder.mark() == before + 50_000_000

@@ -47,3 +47,9 @@ def test_counters_grow_over_the_window_and_gauges_have_their_mean_and_peak() -> 
     assert found.throttle_events == 4
     assert (found.pressure_cpu_s, found.pressure_memory_s) == (0.5, None)
     assert (found.cgroup_throttled_s, found.cgroup_peak_bytes) == (0.0, 3_000_000)
+
+
+def test_events_of_which_a_part_is_unknown_are_unknown() -> None:
+    """0 of the package and nothing of the cores are not 0."""
+    readings = [series("core_throttle_count", 0, 2, 3, nan), series("package_throttle_count", 7, 7, 7, 7)]
+    assert surroundings(readings, baseline=BASELINE, window=WINDOW, package_temperatures=()).throttle_events is None

@@ -187,7 +187,7 @@ def test_a_machine_that_cannot_measure_is_set_aside_with_its_cure(tmp_path: Path
     """What the agent says of its machine reaches the user as it is; what was finished is kept."""
     full: JoulefleetError = MachineError("the disk is full.", cure="Make room.")
     cluster = FakeCluster(lambda trial, start: full if start == 4 else None)
-    with pytest.raises(MachineError, match="the disk is full. Make room"):
+    with pytest.raises(MachineError, match=r"the disk is full\. Make room"):
         run(tmp_path / "s", cluster)
     ended, _ = run(tmp_path / "s", FakeCluster())
     assert ended.ok == 8

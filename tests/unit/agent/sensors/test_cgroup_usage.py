@@ -39,10 +39,10 @@ def copied(name: str, tmp_path: Path) -> Path:
 
 
 def test_version_2_counts_cpu_time_throttled_time_and_memory() -> None:
-    """Of the container itself, not of the pod or the root around it; seconds and bytes."""
+    """Of the container itself, in seconds and bytes; 2.25 s throttled by its quota, and 2.5 by the pod's."""
     assert found(MACHINES / "cgroup-v2") == {
         "cgroup_cpu_s": 90.123456,
-        "cgroup_throttled_s": 2.25,
+        "cgroup_throttled_s": 4.75,
         "cgroup_memory_bytes": 3_221_225_472,
     }
     usage = sensor(MACHINES / "cgroup-v2")
@@ -55,9 +55,9 @@ def test_version_2_counts_cpu_time_throttled_time_and_memory() -> None:
 
 
 def test_both_times_of_version_2_come_from_one_read() -> None:
-    """The kernel sums over all CPUs for each read of cpu.stat."""
+    """The kernel sums over all CPUs for each read of cpu.stat: the group's, and that of the pod around it."""
     usage = sensor(MACHINES / "cgroup-v2")
-    assert len(usage.read()) == 2
+    assert len(usage.read()) == 3
     usage.close()
 
 
@@ -68,6 +68,42 @@ def test_in_a_hybrid_version_1_counts_as_it_has_the_controllers() -> None:
         "cgroup_throttled_s": 2.25,
         "cgroup_memory_bytes": 3_221_225_472,
     }
+
+
+def test_a_quota_around_version_1_throttles_as_well(tmp_path: Path) -> None:
+    """The folder docker holds a quota for all containers; theirs and its stops are added."""
+    machine = copied("cgroup-v1", tmp_path)
+    write(
+        machine, {"sys/fs/cgroup/cpu,cpuacct/docker/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 500000000"}
+    )
+    assert found(machine)["cgroup_throttled_s"] == 2.75
+
+
+def test_an_outer_quota_counts_where_the_group_itself_can_have_none(tmp_path: Path) -> None:
+    """The controller may be on for the slice alone: then only the slice says how long it was stopped."""
+    machine = copied("cgroup-v2", tmp_path)
+    write(machine, {f"{GROUP_2}/cpu.stat": "usage_usec 5000000"})
+    assert found(machine) == {
+        "cgroup_cpu_s": 5.0,
+        "cgroup_throttled_s": 2.5,
+        "cgroup_memory_bytes": 3_221_225_472,
+    }
+
+
+def test_throttled_time_is_none_where_one_of_the_groups_stops_telling(tmp_path: Path) -> None:
+    """A part of a sum would look like a step back of the counter."""
+    machine = copied("cgroup-v2", tmp_path)
+    usage = sensor(machine)
+    write(machine, {f"{Path(GROUP_2).parent}/cpu.stat": "usage_usec 91234567"})
+    assert usage.decode(usage.read()) == (90.123456, None, 3_221_225_472)
+    usage.close()
+
+
+def test_what_lies_around_the_mount_is_no_group(tmp_path: Path) -> None:
+    """The groups end where their hierarchy is mounted."""
+    machine = copied("cgroup-v2", tmp_path)
+    write(machine, {"sys/fs/cpu.stat": "throttled_usec 9000000", "sys/cpu.stat": "throttled_usec 9000000"})
+    assert found(machine)["cgroup_throttled_s"] == 4.75
 
 
 def test_the_root_group_of_version_2_has_no_memory_and_no_throttling(tmp_path: Path) -> None:
@@ -121,7 +157,7 @@ def test_a_folder_that_does_not_hold_the_process_is_another_group(tmp_path: Path
     assert found(tmp_path) == {}
 
 
-@pytest.mark.parametrize("content", ["", "many", "-1"])
+@pytest.mark.parametrize("content", ["", "many", "-1", "9" * 5000])
 def test_a_file_without_a_number_is_no_channel(tmp_path: Path, content: str) -> None:
     """The other files of the group still count."""
     machine = copied("cgroup-v2", tmp_path)

@@ -121,6 +121,43 @@ def test_the_mmio_zone_gives_way_whatever_the_order() -> None:
         assert kept.zone == "intel-rapl:0"
 
 
+def test_an_unnamed_zone_of_another_control_type_spoils_no_total() -> None:
+    """Whatever it is, the registers' zones are whole without it."""
+    found = domains(zone("intel-rapl:0", "package-0"), zone("intel-rapl-mmio:0", None))
+    assert {c: set(d.counts_in) for c, d in found.items()} == {"package-0": {"package"}, "intel-rapl-mmio:0": set()}
+
+
+def test_an_unnamed_zone_of_the_registers_or_of_what_is_alone_is_part_of_the_total() -> None:
+    """It may be a package, and then the sum of the others is too small."""
+    assert domains(zone("intel-rapl:0", None), zone("intel-rapl-mmio:0", "package-0"))["intel-rapl:0"].counts_in
+    assert domains(zone("intel-rapl-mmio:0", None))["intel-rapl-mmio:0"].counts_in
+
+
+def test_a_package_of_another_control_type_is_not_added_to_its_own_dies() -> None:
+    """The mmio zone names the package and not its dies: it repeats them under another name."""
+    found = domains(zone_of_die(0), zone_of_die(1), zone("intel-rapl-mmio:0", "package-0", LONG_TERM))
+    assert {c for c, d in found.items() if d.counts_in} == {"package-0-die-0", "package-0-die-1"}
+    assert found["package-0"].limits == (LONG_TERM,)
+
+
+def test_memory_of_another_control_type_makes_no_total_with_the_registers_packages() -> None:
+    """Nor does it stand in for memory that the registers have for one package alone."""
+    found = domains(
+        zone("intel-rapl:0", "package-0"),
+        zone("intel-rapl-mmio:0", "package-0"),
+        zone("intel-rapl-mmio:0:0", "dram"),
+    )
+    assert total_scope(tuple(found.values())) == "package"
+    assert found["package-0/dram"].counts_in == frozenset()
+
+
+def test_tpmi_alone_makes_a_total_with_its_memory() -> None:
+    """Machines without the driver of the registers have nothing else."""
+    found = domains(zone("intel-rapl-tpmi:0", "package-0"), zone("intel-rapl-tpmi:0:0", "dram"))
+    assert total_scope(tuple(found.values())) == "package+dram"
+    assert all("package+dram" in d.counts_in for d in found.values())
+
+
 def test_packages_stand_in_the_order_of_their_numbers() -> None:
     """package-10 comes after package-2."""
     zones = [zone(f"intel-rapl:{i}", f"package-{10 - i}") for i in range(11)]

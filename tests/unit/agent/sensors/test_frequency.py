@@ -17,9 +17,9 @@ def write(root: Path, cpu: int, khz: str) -> Path:
     return policy / "scaling_cur_freq"
 
 
-def found(root: Path, cpus: set[int] | None = None) -> tuple[float | None, ...]:
+def found(root: Path) -> tuple[float | None, ...]:
     """Mean and lowest MHz under `root`."""
-    frequency = open_frequency(root, cpus)
+    frequency = open_frequency(root)
     values = frequency.decode(frequency.read())
     frequency.close()
     assert len(values) == len(frequency.channels)
@@ -35,12 +35,6 @@ def test_mean_and_lowest_of_the_cpus_are_read() -> None:
     ]
 
 
-def test_the_cpus_asked_for_are_read_and_no_others() -> None:
-    """The work may be bound to some of them."""
-    assert found(MACHINES / "two-packages-with-dram/sys", {2, 3}) == (2650.0, 2600.0)
-    assert found(MACHINES / "two-packages-with-dram/sys", {99}) == ()
-
-
 def test_a_policy_of_several_cpus_counts_once(tmp_path: Path) -> None:
     """Its CPUs run at one frequency, and one read tells it."""
     write(tmp_path, 0, "1000000\n")
@@ -48,7 +42,6 @@ def test_a_policy_of_several_cpus_counts_once(tmp_path: Path) -> None:
     (tmp_path / "devices/system/cpu/cpu1").mkdir()
     (tmp_path / "devices/system/cpu/cpu1/cpufreq").symlink_to("../cpufreq/policy0")
     assert found(tmp_path) == (1500.0, 1000.0)
-    assert found(tmp_path, {1}) == (1000.0, 1000.0)
 
 
 def test_policies_are_found_without_the_cpus_links(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_a_folder_that_is_not_there_has_no_entries(tmp_path: Path) -> None:
         (b"1_000\n", None),
         (b"1.5\n", None),
         (b"<unknown>\n", None),
+        (b"9" * 5000, None),
+        (b"\xff5", None),
         ("٣".encode(), None),
     ],
 )

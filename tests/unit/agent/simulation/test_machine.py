@@ -87,6 +87,50 @@ def test_more_power_than_readers_believe_is_a_mistake() -> None:
     assert SimulatedMachine(busy_w=900).mistakes() == []
 
 
+@pytest.mark.parametrize(
+    ("machine", "channel", "believed", "cure"),
+    [
+        (SimulatedMachine(dram_busy_w=2000), "package-0/dram", "500 W", "lower its busy power"),
+        (SimulatedMachine(sockets=8, psys=True, long_term_w=10, short_term_w=10), "psys", "500 W", "leave psys out"),
+        (SimulatedMachine(busy_w=900, core=True), "package-0/core", "500 W", "leave core out"),
+        (SimulatedMachine(busy_w=600, noise=0.5), "package-0", "720 W", "lower the busy power or the noise"),
+        (SimulatedMachine(busy_w=900, psys=True, short_term_w=950, noise=0.1), "package-0", "950 W", "raise a power"),
+    ],
+)
+def test_every_counter_must_draw_what_readers_believe_of_it(
+    machine: SimulatedMachine, channel: str, believed: str, cure: str
+) -> None:
+    """Each is believed its own limits, and 500 W: a package's limits do not help its memory or the platform."""
+    told = next(mistake for mistake in machine.mistakes() if mistake.startswith(f"{channel} draws"))
+    assert f"believe {believed} of it" in told
+    assert cure in told
+
+
+def test_each_kind_of_counter_is_told_of_once() -> None:
+    """Eight memories of one machine are one mistake."""
+    assert len(SimulatedMachine(sockets=8, dram_busy_w=2000).mistakes()) == 1
+
+
+def test_impossible_powers_are_told_beside_impossible_numbers() -> None:
+    """A machine of a million sockets is not made to say so."""
+    sockets, power = SimulatedMachine(sockets=10**9, dram_busy_w=2000).mistakes()
+    assert "sockets is 1000000000" in sockets
+    assert "package-0/dram draws" in power
+    assert len(SimulatedMachine(dies=0, dram_busy_w=2000).mistakes()) == 2
+
+
+def test_a_die_is_believed_what_its_package_may_draw() -> None:
+    """Each die shows its package's limits, and draws its share."""
+    assert SimulatedMachine(busy_w=900, dies=2, long_term_w=100, short_term_w=100).mistakes() == []
+
+
+@pytest.mark.parametrize("dies", [1, 2, 4])
+def test_a_packages_peak_is_that_of_all_its_dies_and_of_nothing_else(dies: int) -> None:
+    """Neither the platform's counter nor a memory that draws more is a package."""
+    machine = SimulatedMachine(sockets=2, dies=dies, psys=True, busy_w=100, noise=0.02, dram_busy_w=150)
+    assert machine.package_peak_w == pytest.approx(102)
+
+
 @pytest.mark.parametrize(("range_j", "unit_nj", "bits"), [(262_143, INTEL_UNIT_NJ, 32), (1000, INTEL_UNIT_NJ, 24)])
 def test_bits_are_chosen_by_the_range(range_j: float, unit_nj: int, bits: int) -> None:
     """The range is that of a whole number of bits next to what is asked for."""

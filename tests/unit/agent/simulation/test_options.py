@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.simulation.__main__ import main
+from agent.simulation.__main__ import main, welcome
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.options import read_options
 from joulefleet.errors import MachineError
@@ -49,6 +49,35 @@ def test_every_mistake_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> No
     assert "6 mistake(s)" in said
     for part in ("--idle-w warm", "--seed 1.5", "--busy-w inf", "noise is 3", "--range-j 0", "at most 2"):
         assert part in said
+
+
+def test_a_power_that_readers_do_not_believe_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """The memory's as well as the package's, with what to do."""
+    with pytest.raises(SystemExit) as ended:
+        read_options(words("--root x --dram-busy-w 2000"), cpus=2)
+    assert ended.value.code == 2
+    assert "lower its busy power" in capsys.readouterr().err
+
+
+def test_the_welcome_tells_the_power_of_a_package() -> None:
+    """Not that of the platform, or of a memory that draws more."""
+    machine = SimulatedMachine(psys=True, busy_w=100, noise=0.02, dram_busy_w=150)
+    assert "5 energy counters, 102 W a package at most" in welcome(Path("x"), machine)
+
+
+def test_the_example_of_a_range_wraps_as_often_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever tries it should see what was promised."""
+    machine = read_options(words("--root x --range-j 2000"), cpus=2).machine
+    ranges = {domain.kind: domain.max_energy_range_uj / 1e6 for domain in machine.domains}
+    assert ranges["package"] / machine.busy_w == pytest.approx(10, rel=0.1)
+    assert ranges["package"] / machine.idle_w == pytest.approx(50, rel=0.1)
+    assert ranges["dram"] / machine.dram_busy_w == pytest.approx(2 * 60, rel=0.1)
+    assert ranges["dram"] / machine.dram_idle_w == pytest.approx(8 * 60, rel=0.1)
+    with pytest.raises(SystemExit):
+        read_options(["--help"], cpus=2)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "every ten seconds when busy and every fifty when idle" in said
+    assert "every two to eight minutes" in said
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,7 @@ def test_the_sections_are_short_and_name_the_sources(tmp_path: Path) -> None:
     assert "package-0: package, in the total; long_term 205 W over 0.999 s, short_term 246 W over 0.00195 s" in text(
         "two-packages-with-dram"
     )
-    assert "package-1-die-3: package, repeats the counter of another die" in text("amd-multi-die-mirrored")
+    assert "package-1-die-3: package, repeats another counter" in text("amd-multi-die-mirrored")
     assert "package-0: package, part of an unknown total" in text("garbage")
     assert "Source powercap: reads all of them" in text("wraps")
     assert "Source powercap: reads none: see below" in text("masked-by-container")

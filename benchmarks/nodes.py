@@ -1,0 +1,32 @@
+"""Nodes of a fleet on this one machine, each with a state folder and a machine id of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from coordinator.cluster.ray.node_record import NodeRecord, read_record
+
+SCRIPT = str(Path(sys.executable).with_name("joulefleet"))
+
+
+@contextmanager
+def node(state: Path, *arguments: str, token: Path | None = None) -> Iterator[NodeRecord]:
+    """A node by `joulefleet node up`, with a state folder and a machine id of its own."""
+    state.mkdir()
+    identity = state / "machine-id"
+    identity.write_text(secrets.token_hex(16))
+    environment = os.environ | {"JOULEFLEET_STATE": str(state), "JOULEFLEET_MACHINE_ID_FILE": str(identity)}
+    more = [] if token is None else ["--token-file", str(token)]
+    subprocess.run([SCRIPT, "node", "up", *arguments, *more], env=environment, check=True)
+    try:
+        record = read_record(state)
+        assert record is not None
+        yield record
+    finally:
+        subprocess.run([SCRIPT, "node", "down"], env=environment, check=True)

@@ -1,0 +1,19 @@
+"""The row of a trial that nobody lived to report: its agent was lost in every try at it."""
+
+from __future__ import annotations
+
+from agent.outbox import parquet_bytes
+from agent.row import attempt_row
+from agent.service import AgentHello
+from joulefleet.measurement import Failure
+from joulefleet.trial import Trial
+
+
+def row_of_lost(trial: Trial, hello: AgentHello, *, now_s: float) -> bytes:
+    """It as a file; `now_s` in seconds since 1970."""
+    message = "the agent was lost in every try at this trial"
+    failure = Failure(
+        reason="agent_lost", message=message, stderr_tail="", started_at_ns=round(now_s * 1e9), wall_s=0.0
+    )
+    row = attempt_row(trial, failure, machine=hello.machine, environment=None, boot_id=hello.boot_id, sysfs_root=None)
+    return parquet_bytes(row)

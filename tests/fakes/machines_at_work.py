@@ -1,0 +1,157 @@
+"""A scheduler and machines that do what it says, one trial a call; facts as their rows would tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from coordinator.scheduling.design import Design
+from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
+from joulefleet.plan import Pinned
+from tests.fakes.trials import TINY_STUDY, tiny_pinned
+
+WITH_PILOT = TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 2}")
+MORE_BLOCKS = TINY_STUDY.replace("repetitions: 2", "repetitions: 3")
+NEW_MODEL = TINY_STUDY.replace(
+    "tasks:",
+    """  new:
+    architecture:
+      model_type: distilbert
+      config: {vocab_size: 2000, dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 64}
+tasks:""",
+).replace("pairs:", "pairs:\n  more: {teacher: big, student: new}")
+NEW_TASK = TINY_STUDY.replace("pairs:", "  three: {preset: stsb, items: {synthetic: {count: 4}}}\npairs:")
+START_S = 1_000_000.0
+TRIAL_S = 10.0
+
+
+@cache
+def pinned(text: str = TINY_STUDY) -> Pinned:
+    """The tiny study, or another one, pinned once."""
+    return tiny_pinned(text)
+
+
+def tiny_design(text: str = TINY_STUDY) -> Design:
+    """Four cells, of which 0 and 2 are compared, and 1 and 3; in two blocks."""
+    return Design(pinned(text), store_id="store")
+
+
+def fact_of(
+    design: Design,
+    cell: int,
+    *,
+    block: int = 1,
+    round: int = 1,  # noqa: A002 - the field's name
+    attempt: int = 1,
+    place: str = "m",
+    machine_id: str = "m",
+    boot_id: str | None = "boot",
+    reason: str | None = None,
+    kind: str = "trial",
+    passes: int = 3,
+    pass_s: float = 0.5,
+    ended_s: float = START_S,
+    protocol: str | None = None,
+) -> AttemptFact:
+    """An attempt that has ended; measured, where there is no `reason`."""
+    own = design.pilot_digest(cell) if kind == "pilot" else design.digest(cell, passes)
+    return AttemptFact(
+        trial_id=f"{kind}-{cell}-{block}-{place}",
+        attempt_id=f"{kind}-{cell}-{block}-{place}-r{round}-a{attempt}-{machine_id}",
+        place=place,
+        machine_id=machine_id,
+        boot_id=boot_id,
+        kind=kind,
+        block=block,
+        round=round,
+        attempt=attempt,
+        cell=design.cells[cell],
+        protocol=protocol or own,
+        status="ok" if reason is None else "failed",
+        reason=reason,
+        window_s=None if reason is not None else pass_s * passes,
+        passes=passes,
+        wall_s=TRIAL_S,
+        ended_s=ended_s,
+    )
+
+
+class AtWork:
+    """A scheduler with its clock. Each machine is in its own place, unless `place` is given."""
+
+    def __init__(
+        self,
+        text: str = TINY_STUDY,
+        facts: Iterable[AttemptFact] = (),
+        *,
+        machines: Iterable[str] = ("m",),
+        place: str | None = None,
+        retry: frozenset[str] = frozenset(),
+    ) -> None:
+        self.design = tiny_design(text)
+        self.scheduler = Scheduler(self.design, facts, retry=retry)
+        self.now_s = START_S
+        self.place = place
+        self.facts: list[AttemptFact] = []
+        self.boots: dict[str, str] = {}
+        for machine_id in machines:
+            self.join(machine_id)
+
+    def join(self, machine_id: str, *, boot_id: str = "boot") -> None:
+        """The machine is there."""
+        self.boots[machine_id] = boot_id
+        self.scheduler.join(machine_id, place=self.place or machine_id, boot_id=boot_id)
+
+    def next(self, machine_id: str = "m") -> Assignment:
+        """What it does next, which must be something."""
+        found = self.scheduler.next(machine_id, self.now_s)
+        assert isinstance(found, Assignment), found
+        return found
+
+    def rest(self, machine_id: str = "m") -> Rest:
+        """Why it does nothing."""
+        found = self.scheduler.next(machine_id, self.now_s)
+        assert isinstance(found, Rest), found
+        return found
+
+    def fact(self, done: Assignment, reason: str | None = None, *, pass_s: float = 0.5) -> AttemptFact:
+        """The row of an assignment that is carried out now."""
+        passes = self.scheduler.places[done.place].passes
+        return fact_of(
+            self.design,
+            done.cell,
+            block=done.block,
+            round=done.round,
+            attempt=done.attempt,
+            place=done.place,
+            machine_id=done.machine_id,
+            boot_id=self.boots[done.machine_id],
+            reason=reason,
+            kind=done.kind,
+            passes=1 if done.kind == "pilot" or passes is None else passes[done.cell],
+            pass_s=pass_s,
+            ended_s=self.now_s,
+        )
+
+    def end(self, done: Assignment, reason: str | None = None, *, pass_s: float = 0.5) -> None:
+        """It has ended, ten seconds later."""
+        self.now_s += TRIAL_S
+        fact = self.fact(done, reason, pass_s=pass_s)
+        self.facts.append(fact)
+        self.scheduler.ended(fact, machine_id=done.machine_id)
+
+    def do(self, machine_id: str = "m", reason: str | None = None, *, pass_s: float = 0.5) -> Assignment:
+        """One trial from its beginning to its end."""
+        done = self.next(machine_id)
+        self.end(done, reason, pass_s=pass_s)
+        return done
+
+    def finish(self, machine_id: str = "m") -> list[Assignment]:
+        """All that is left for it."""
+        done = []
+        while isinstance(self.scheduler.next(machine_id, self.now_s), Assignment):
+            self.scheduler.release(machine_id)
+            done.append(self.do(machine_id))
+            assert len(done) < 1000
+        return done

@@ -1,0 +1,71 @@
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from coordinator.cluster.ray.processes import alive, end, members, process, session
+
+IDLE = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)",
+]
+
+
+def started(command: list[str]) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, once it is at work."""
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdout is not None
+    child.stdout.readline()
+    return child
+
+
+def test_a_process_is_its_number_and_its_start() -> None:
+    """Another process with the same number is another one."""
+    found = process(os.getpid())
+    assert found is not None
+    assert alive(found.key)
+    assert not alive(replace(found.key, started=found.key.started + 1))
+
+
+def test_a_process_that_has_ended_is_not_alive_though_nobody_has_asked_for_its_exit_code() -> None:
+    """Where nothing reaps them, the processes of a node stay in the table."""
+    child = started(IDLE)
+    found = process(child.pid)
+    assert found is not None
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not alive(found.key)
+    assert session(child.pid) == []
+    child.communicate()
+
+
+def test_what_ignores_sigterm_is_killed_after_the_grace() -> None:
+    """And what obeys is not."""
+    obeys, ignores = started(IDLE), started(STUBBORN)
+    sessions = (obeys.pid, ignores.pid)
+    count = end(lambda: [key for number in sessions for key in session(number)], grace_s=0.5)
+    assert count == 2
+    obeys.communicate()
+    ignores.communicate()
+    assert (obeys.returncode, ignores.returncode) == (-signal.SIGTERM, -signal.SIGKILL)
+
+
+def test_once_the_known_ones_are_gone_a_session_counts_by_what_it_writes_into(tmp_path: Path) -> None:
+    """The number of the session may by then be another's."""
+    with (tmp_path / "log").open("wb") as log:
+        child = subprocess.Popen(IDLE, stdout=log, start_new_session=True)
+    stranger = started(IDLE)
+    try:
+        assert [key.pid for key in members(child.pid, [], tmp_path)] == [child.pid]
+        assert members(stranger.pid, [], tmp_path) == []
+        found = process(stranger.pid)
+        assert found is not None
+        assert members(stranger.pid, [found.key], tmp_path) == [found.key]
+    finally:
+        for one in (child, stranger):
+            one.kill()
+            one.communicate()

@@ -1,0 +1,261 @@
+"""What an idle machine does next: retries, losses, back-off and rounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.scheduling.facts import AGENT_LOST
+from coordinator.scheduling.scheduler import (
+    BUSY_S,
+    LOSSES_OF_A_MACHINE,
+    LOSSES_OF_A_TRIAL,
+    Assignment,
+    Scheduler,
+)
+from tests.fakes.machines_at_work import START_S, WITH_PILOT, AtWork, fact_of, tiny_design
+
+
+def test_a_failure_of_the_work_is_tried_once_more_at_the_end_of_its_block_and_then_stands() -> None:
+    """In later blocks it gets one chance: it has failed twice already."""
+    work = AtWork()
+    cell = work.next().cell
+    done = []
+    while isinstance(found := work.scheduler.next("m", work.now_s), Assignment):
+        work.end(found, "exception" if found.cell == cell else None)
+        done.append((found.block, found.cell, found.attempt))
+    assert done[0] == (1, cell, 1)
+    assert done[4] == (1, cell, 2)
+    assert [trial for trial in done if trial[1] == cell] == [(1, cell, 1), (1, cell, 2), (2, cell, 1)]
+    tally = work.scheduler.places["m"].tally()
+    assert (tally.ok, tally.failed) == (6, 2)
+
+
+def test_a_failure_of_the_infrastructure_is_tried_three_times_in_every_block() -> None:
+    """It says nothing of the work."""
+    work = AtWork()
+    cell = work.next().cell
+    attempts = []
+    while isinstance(found := work.scheduler.next("m", work.now_s), Assignment):
+        work.end(found, "killed" if found.cell == cell else None)
+        if found.cell == cell:
+            attempts.append((found.block, found.attempt))
+    assert attempts == [(block, attempt) for block in (1, 2) for attempt in (1, 2, 3)]
+
+
+def test_a_cell_never_follows_itself_where_another_can_go_first() -> None:
+    """What a trial leaves in caches and heat would be of its own kind."""
+    work = AtWork()
+    last = [work.do() for _ in range(3)][-1]
+    fourth = work.do(reason="exception")
+    retry = work.do(reason=None)
+    assert retry.cell == fourth.cell, "nothing else was left in the block"
+    follower = work.next()
+    assert follower.cell != retry.cell
+    assert follower.predecessor == retry.cell
+    assert last.block == retry.block
+
+
+def test_every_trial_knows_what_ran_before_it_on_its_machine_in_this_boot() -> None:
+    """After a restart nothing did."""
+    work = AtWork()
+    first = work.do()
+    assert first.predecessor is None
+    assert work.do().predecessor == first.cell
+    work.scheduler.leave("m")
+    work.join("m", boot_id="another")
+    assert work.next().predecessor is None
+
+
+@pytest.mark.parametrize(
+    ("away_s", "boot_id", "round_after"), [(600.0, "boot", 1), (7200.0, "boot", 2), (60.0, "b", 2)]
+)
+def test_a_machine_that_comes_back_goes_on_or_begins_a_new_round(away_s: float, boot_id: str, round_after: int) -> None:
+    """By how long it was away, and whether it was restarted."""
+    work = AtWork()
+    work.do()
+    work.scheduler.leave("m")
+    assert work.rest().why == "absent"
+    work.now_s += away_s
+    work.join("m", boot_id=boot_id)
+    found = work.next()
+    assert (found.block, found.round) == (1, round_after)
+    assert ("round 2, as" in found.why) == (round_after == 2)
+
+
+def test_an_agent_that_is_lost_repeats_its_trial_with_the_same_attempt() -> None:
+    """Nothing was finished: were it numbered anew, a row that comes after all would be another attempt."""
+    work = AtWork()
+    first = work.next()
+    assert work.scheduler.lost("m") is None
+    again = work.next()
+    assert (again.cell, again.block, again.round, again.attempt) == (first.cell, 1, 1, 1)
+
+
+def test_a_trial_that_loses_its_agent_three_times_has_failed_for_good() -> None:
+    """The coordinator is told, and writes its row; losses that a row lies between are not counted together."""
+    work = AtWork()
+    for _ in range(LOSSES_OF_A_TRIAL - 1):
+        work.next()
+        assert work.scheduler.lost("m") is None
+    work.do()
+    for _ in range(LOSSES_OF_A_TRIAL - 1):
+        work.next()
+        assert work.scheduler.lost("m") is None
+    victim = work.next()
+    assert work.scheduler.lost("m") == victim
+
+
+def test_losses_are_counted_over_rounds_and_machines() -> None:
+    """Each loss may restart the machine, and with it the round; another machine takes the block meanwhile."""
+    work = AtWork(machines="ab", place="class")
+    victim = work.do("a").cell
+    gone = None
+    for number, machine_id in enumerate("aba"):
+        work.scheduler.leave(machine_id)
+        work.join(machine_id, boot_id=f"boot {number}")
+        while (found := work.next(machine_id)).block != 1 or found.cell == victim:
+            work.end(found)
+        gone = work.scheduler.lost(machine_id)
+        work.scheduler.leave(machine_id)
+    assert gone is not None
+
+
+def test_a_trial_lost_for_good_is_not_run_in_a_later_round_of_its_block() -> None:
+    """Its row is written anew, so that the round is whole; the machine is spared."""
+    work = AtWork()
+    victim = work.next()
+    for _ in range(LOSSES_OF_A_TRIAL):
+        assert work.next().cell == victim.cell
+        work.scheduler.lost("m")
+    row = fact_of(work.design, victim.cell, attempt=2, reason=AGENT_LOST, ended_s=work.now_s)
+    work.scheduler.ended(row, machine_id="m")
+    work.do()
+    work.now_s += 7200
+    done = work.finish()
+    hopeless = [trial for trial in done if trial.hopeless]
+    assert [(trial.cell, trial.block, trial.round) for trial in hopeless] == [(victim.cell, 1, 2)]
+
+
+def test_a_machine_whose_agent_is_lost_six_times_in_succession_is_set_aside() -> None:
+    """It would burn the whole design."""
+    work = AtWork()
+    for number in range(LOSSES_OF_A_MACHINE):
+        assert work.scheduler.members["m"].set_aside is None
+        victim = work.next()
+        gone = work.scheduler.lost("m")
+        if gone is not None and number < LOSSES_OF_A_MACHINE - 1:
+            row = fact_of(work.design, victim.cell, attempt=2, reason=AGENT_LOST)
+            work.scheduler.ended(row, machine_id="m")
+    rest = work.rest()
+    assert rest.why == "set aside"
+    assert "6 times in succession" in rest.message
+
+
+def test_a_row_in_between_shows_that_the_machine_works() -> None:
+    """Losses in succession are counted anew."""
+    work = AtWork()
+    for _ in range(4):
+        for _ in range(2):
+            work.next()
+            work.scheduler.lost("m")
+        work.do()
+    assert work.scheduler.members["m"].set_aside is None
+
+
+def test_a_machine_set_aside_is_not_there_for_its_class_even_when_it_joins_again() -> None:
+    """Else its block would wait for it."""
+    work = AtWork(machines="ab", place="class")
+    work.do("a")
+    work.scheduler.set_aside("a", "its disk is full")
+    work.scheduler.leave("a")
+    work.join("a")
+    assert work.rest("a").why == "set aside"
+    assert {trial.block for trial in work.finish("b")} == {1, 2}
+    assert work.scheduler.finished()
+
+
+def test_a_busy_machine_is_asked_again_after_a_while() -> None:
+    """It is no loss and no failure: the same attempt comes again."""
+    work = AtWork()
+    first = work.next()
+    work.scheduler.busy("m", work.now_s)
+    rest = work.rest()
+    assert (rest.why, rest.until_s) == ("busy", work.now_s + BUSY_S)
+    work.now_s += BUSY_S
+    again = work.next()
+    assert (again.cell, again.attempt) == (first.cell, first.attempt)
+    assert work.scheduler.members["m"].losses == 0
+
+
+def test_a_clock_that_is_set_back_does_not_keep_a_machine_waiting() -> None:
+    """By hours, it would wait as long."""
+    work = AtWork()
+    work.next()
+    work.scheduler.busy("m", work.now_s)
+    work.now_s -= 5 * 3600
+    assert work.next().block == 1
+
+
+def test_a_pilot_that_was_not_carried_out_is_free_again() -> None:
+    """Whether its machine was lost, busy, or set aside."""
+    work = AtWork(WITH_PILOT, machines="abc", place="class")
+    cells = [work.next(machine_id).cell for machine_id in "abc"]
+    work.scheduler.lost("a")
+    work.scheduler.busy("b", work.now_s)
+    work.scheduler.set_aside("c", "a test")
+    again = [work.do("a").cell for _ in range(4)]
+    assert sorted(again) == [0, 1, 2, 3]
+    assert set(cells) <= set(again)
+
+
+def test_an_attempt_that_comes_twice_counts_once() -> None:
+    """An answer is lost, the row is collected, and then comes from the outbox again."""
+    work = AtWork()
+    done = work.do(reason="exception")
+    for _ in range(3):
+        work.scheduler.ended(work.facts[0], machine_id="m")
+    later = [work.do() for _ in range(4)]
+    assert [trial.attempt for trial in later if trial.cell == done.cell] == [2]
+    assert work.scheduler.places["m"].tally().ok == 4
+
+
+def test_rows_of_a_machine_that_has_not_joined_are_kept_for_it() -> None:
+    """Another one of its class may have collected them."""
+    work = AtWork()
+    work.scheduler.ended(fact_of(work.design, 0, place="other", machine_id="other"), machine_id="m")
+    work.join("other")
+    assert work.scheduler.places["other"].tally().ok == 1
+
+
+def test_retry_flags_open_what_was_given_up_and_all_that_it_is_compared_with() -> None:
+    """On another day its partner is measured again with it; other groups stay."""
+    work = AtWork()
+    cell = work.next().cell
+    while isinstance(found := work.scheduler.next("m", work.now_s), Assignment):
+        work.end(found, "exception" if found.cell == cell else None)
+    assert AtWork(facts=work.facts).scheduler.finished()
+    assert AtWork(facts=work.facts, retry=frozenset({"failed"})).scheduler.finished()
+    again = AtWork(facts=work.facts, retry=frozenset({"quarantined"}))
+    again.now_s = START_S + 86400
+    done = again.finish()
+    group = next(group for group in work.design.groups if cell in group)
+    assert {trial.cell for trial in done} == set(group)
+    assert {trial.round for trial in done} == {2}
+    assert again.scheduler.places["m"].tally().failed == 0
+
+
+def test_nothing_is_finished_before_anybody_has_joined() -> None:
+    """A run that ends at once, because nobody is there, would say that all is done."""
+    assert not Scheduler(tiny_design()).finished()
+
+
+def test_the_trial_that_is_sent_says_what_the_assignment_says() -> None:
+    """For the agent, and for whoever reads its row."""
+    work = AtWork()
+    work.do()
+    found = work.next()
+    trial = work.scheduler.trial(found)
+    assert (trial.block, trial.round, trial.attempt, trial.position) == (1, 1, 1, 2)
+    assert trial.cell == work.design.cells[found.cell]
+    assert trial.predecessor == str(work.design.cells[found.predecessor or 0])
+    assert trial.assignment == "block 1, position 2"
