@@ -8,7 +8,7 @@ DEMO = .demo
 WHEELS = build/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-privileged check format-check lint types imports packaging bench format clean
+.PHONY: help demo test test-privileged test-fleet check format-check lint types imports packaging bench format clean
 
 help: ## This list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(VENV)/.installed ## Unit, property and integration tests
 
 test-privileged: $(VENV)/.installed ## Tests in a mount namespace with a machine's /sys: root, or a user who may make one
 	$(VENV)/bin/python -m pytest tests/privileged
+
+test-fleet: $(VENV)/.installed ## Tests of several Ray nodes on this host, which are killed and come back: some minutes
+	$(VENV)/bin/python -m pytest tests/fleet
 
 check: format-check lint types imports packaging ## All that is checked without running a trial
 

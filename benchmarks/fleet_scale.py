@@ -33,6 +33,7 @@ from joulefleet.study_file import study_of
 from joulefleet.yaml_reader import parse_yaml
 
 SIZES = (10, 100, 1000)
+RUNS = 3
 TRIAL_S = 10.0
 TIMEOUT_S = 60.0
 AWAY_S = 2 * 3600.0
@@ -198,6 +199,14 @@ class Simulation:
         )
 
 
+def simulated(pinned: Pinned, machines: int) -> Spent:
+    """A whole study."""
+    simulation = Simulation(pinned, machines)
+    simulation.run()
+    assert simulation.scheduler.finished(), "the study did not end"
+    return simulation.spent
+
+
 def floor(machines: int, trials: int) -> float:
     """Decisions a second of a loop that hands out numbers in order, and has no idea what became of them."""
     next_of = [0] * machines
@@ -217,10 +226,8 @@ def main() -> int:
         pinned = resolve(study_of(parse_yaml(STUDY, name="fleet-scale"), name="fleet-scale"), Path(folder))
     spent: dict[int, Spent] = {}
     for machines in SIZES:
-        simulation = Simulation(pinned, machines)
-        simulation.run()
-        assert simulation.scheduler.finished(), "the study did not end"
-        spent[machines] = found = simulation.spent
+        # The fastest of some: others on the machine can only slow it down.
+        spent[machines] = found = min((simulated(pinned, machines) for _ in range(RUNS)), key=lambda s: s.deciding_s)
         print(
             f"{machines:5} machines: planned in {found.planning_s:.3f} s; {found.decisions} decisions at "
             f"{1e6 * found.deciding_s / found.decisions:.2f} µs ({found.decisions_a_second:,.0f} a second), "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -131,11 +131,16 @@ def passes_from_pilot(pinned: Pinned, pass_s: Mapping[Cell, float]) -> dict[Pass
     pilot failed) does not count, a group without any gets one pass.
     """
     study = pinned.study
+    every = cells(study)
+    return group_passes(study, [passes_key(study, cell) for cell in every], [pass_s.get(cell) for cell in every])
+
+
+def group_passes(study: Study, keys: Sequence[PassesKey], pass_s: Sequence[float | None]) -> dict[PassesKey, int]:
+    """The same, of cells that are given as their keys and the duration of one pass of each, if it is known."""
     fixed, least = study.measure.window.passes, timing(study).window_at_least_s
     fastest: dict[PassesKey, float] = {}
-    for cell in cells(study):
-        key = passes_key(study, cell)
-        fastest[key] = min(fastest.get(key, math.inf), pass_s.get(cell, math.inf))
+    for key, seconds in zip(keys, pass_s, strict=True):
+        fastest[key] = min(fastest.get(key, math.inf), math.inf if seconds is None else seconds)
     if fixed is not None:
         return dict.fromkeys(fastest, fixed)
     return {

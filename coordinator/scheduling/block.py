@@ -38,7 +38,7 @@ class Tries:
     infrastructure: int = 0
     hopeless: bool = False
     """Its agent was lost for good in an earlier round: it is not run again in this block."""
-    _seen: set[str] = field(default_factory=set)
+    _seen: tuple[str, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -49,9 +49,9 @@ class Tries:
         """One more attempt has ended. The same attempt again changes nothing."""
         if fact.attempt_id in self._seen:
             return
-        self._seen.add(fact.attempt_id)
+        self._seen += (fact.attempt_id,)
         self.attempt = max(self.attempt, fact.attempt)
-        if fact.ok:
+        if fact.status == "ok":
             self.ok = True
         elif fact.reason == AGENT_LOST:
             self.given_up = LOST
@@ -140,8 +140,10 @@ class Block:
             if fact.reason == AGENT_LOST:
                 self.of(cell).hopeless = True
             return None
-        tries = self.of(cell)
-        if tries.ok:
+        tries = self.tries.get(cell)
+        if tries is None:
+            tries = self.tries[cell] = Tries()
+        elif tries.ok:
             self.good -= 1
         elif tries.given_up:
             self.bad -= 1

@@ -16,7 +16,7 @@ from joulefleet.plan import (
     cells,
     comparison_group,
     expected_trial_s,
-    passes_from_pilot,
+    group_passes,
     passes_key,
     protocol_of,
     trial_for,
@@ -58,7 +58,8 @@ class Design:
         `facts` are trials as (cell, attempt). Where some were measured as the study asks, their passes stand: a
         pilot's row that comes late, when others were believed already, must not make them worthless.
         """
-        by_key = passes_from_pilot(self.pinned, {self.cells[number]: seconds for number, seconds in pass_s.items()})
+        told = [pass_s.get(number) for number in range(len(self.cells))]
+        by_key = group_passes(self.pinned.study, self.keys, told)
         if self.has_pilots:
             used: dict[PassesKey, Counter[int]] = {}
             for number, fact in facts:

@@ -137,7 +137,8 @@ class Place:
             for cell, tries in block.tries.items():
                 if tries.settled:
                     self._settled(cell, tries, 1)
-            self._close_if_complete(block)
+            if block.complete:
+                self._close(block)
 
     # blocks
 
@@ -165,13 +166,12 @@ class Place:
             elif block.holder not in present:
                 absent.append(number)
         if own or orphans:
-            return self.open[min(own or orphans)]
-        return self._fresh(machine_id) or (self.open[min(absent)] if absent else None)
-
-    def hold(self, block: Block, machine_id: str) -> None:
-        """It is the block of `machine_id` from now on, which is about to run a trial of it."""
-        block.holder, block.touched = machine_id, True
-        self._held[machine_id] = block.number
+            found: Block | None = self.open[min(own or orphans)]
+        else:
+            found = self._fresh(machine_id) or (self.open[min(absent)] if absent else None)
+        if found is not None:
+            self._held[machine_id] = found.number
+        return found
 
     def begin_again(self, block: Block, why: str) -> None:
         """The next round of `block`."""
@@ -179,12 +179,11 @@ class Place:
         for cell in block.begin_again(why):
             self._settled(cell, before[cell], -1)
 
-    def note(self, fact: AttemptFact) -> None:
-        """A trial has ended."""
+    def note(self, fact: AttemptFact, cell: int | None) -> None:
+        """A trial of `cell` has ended; None: of one that the design does not have."""
         if self.passes is None:
             self.facts.append(fact)
             return
-        cell = self.design.number.get(fact.cell)
         if cell is None or fact.protocol != self._digests[cell] or fact.block in self._complete:
             return
         block = self.open.get(fact.block)
@@ -209,7 +208,8 @@ class Place:
             self._left_s -= self._each_s[cell]
             if tries.given_up == "quarantined":
                 self._poor.add(cell)
-            self._close_if_complete(block)
+            if block.complete:
+                self._close(block)
 
     @property
     def planned(self) -> int:
@@ -245,7 +245,6 @@ class Place:
         self.open[block.number] = block
         return block
 
-    def _close_if_complete(self, block: Block) -> None:
-        if block.complete:
-            self._complete.add(block.number)
-            del self.open[block.number]
+    def _close(self, block: Block) -> None:
+        self._complete.add(block.number)
+        del self.open[block.number]
