@@ -8,7 +8,7 @@ DEMO = .demo
 WHEELS = build/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-privileged test-fleet check format-check lint types imports packaging bench format clean
+.PHONY: help demo test test-privileged test-fleet histories check format-check lint types imports packaging bench format clean
 
 help: ## This list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-privileged: $(VENV)/.installed ## Tests in a mount namespace with a machine
 
 test-fleet: $(VENV)/.installed ## Tests of several Ray nodes on this host, which are killed and come back: some minutes
 	$(VENV)/bin/python -m pytest tests/fleet
+
+histories: $(VENV)/.installed ## Random histories of a simulated fleet: $$JOULEFLEET_HISTORIES of them, 100 where it is not set
+	$(VENV)/bin/python -m pytest tests/histories
 
 check: format-check lint types imports packaging ## All that is checked without running a trial
 

@@ -41,8 +41,10 @@ from tests.fakes.processes import Process
 from tests.fakes.shelf import DiskShelf, MemoryShelf
 from tests.fakes.trials import TINY_STUDY, tiny_pinned
 
-HISTORIES = int(os.environ.get("JOULEFLEET_HISTORIES", "150"))
+HISTORIES = int(os.environ.get("JOULEFLEET_HISTORIES", "100"))
 ON_DISK = max(3, HISTORIES // 100)
+FEW = "JOULEFLEET_HISTORIES" not in os.environ
+"""The same few histories every time; new ones where one asks for more of them."""
 MOST_COORDINATORS = 40
 SLACK_S = 300.0
 
@@ -370,7 +372,7 @@ def within_a_block_the_order_is_the_plans(stage: Stage) -> None:
             mine = first.setdefault((start.epoch, start.machine_id, trial.block, trial.round), [])
             if all(trial.cell != other.cell for other in mine):
                 mine.append(trial)
-        elif not stage.history.any_machine:
+        elif not stage.history.any_machine and "grow" not in stage.world.happened:
             assert start.untried <= {trial.predecessor}, f"a retry before {sorted(start.untried)} were tried"
     for trials in first.values():
         for before, after in itertools.combinations(trials, 2):
@@ -405,14 +407,18 @@ def played(history: History, folder: Path | None = None) -> Stage:
     return stage
 
 
-@settings(max_examples=HISTORIES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=HISTORIES, derandomize=FEW, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(HISTORY)
 def play(history: History) -> None:
     """One history."""
     played(history)
 
 
-@settings(max_examples=ON_DISK, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=ON_DISK, derandomize=FEW, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(HISTORY)
 def play_on_disk(history: History) -> None:
     """One history with the real store, outboxes and epochs; the views accept what the rule says."""
