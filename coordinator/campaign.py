@@ -121,6 +121,7 @@ class Campaign:
         self._told_plans: set[str] = set()
         self._in_doubt: dict[str, tuple[Trial, float]] = {}
         """Trials whose agent was lost, and when: it may have finished them, and says so when it is back."""
+        self._errors: dict[str, JoulefleetError] = {}
         self._stopping = False
         self._recorded = 0
         self._idle_since: float | None = None
@@ -285,6 +286,7 @@ class Campaign:
             self._scheduler.busy(desk.machine_id, self._clock())
             self._tell(MachineBusy(machine=desk.name, message=str(error)))
             return
+        self._errors[desk.machine_id] = error
         self._scheduler.set_aside(desk.machine_id, str(error))
         self._tell(MachineSetAside(machine=desk.name, why=str(error)))
 
@@ -400,6 +402,9 @@ class Campaign:
         if (absent or self._cluster.expecting()) and waited < self._patience.absent_machines_s:
             return False
         if not able and not absent:
+            if len(self._scheduler.members) == len(self._errors) == 1:
+                # With one machine, its error is the run's.
+                raise next(iter(self._errors.values()))
             reasons = [f"{self._names[m.machine_id]}: {m.set_aside}" for m in self._scheduler.members.values()]
             raise MachineError(reasons, cure="Nothing is lost: mend this and run again.")
         return True
