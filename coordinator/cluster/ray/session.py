@@ -18,7 +18,7 @@ from coordinator.cluster.ray.addresses import host_and_port, wait_for_head
 from coordinator.cluster.ray.node_record import read_record
 from coordinator.cluster.ray.probe import probe
 from coordinator.cluster.ray.token import ensure_token, need_token, token_file
-from joulefleet.errors import MachineError
+from joulefleet.errors import EXIT_INTERRUPTED, MachineError
 
 OBJECT_STORE_BYTES = 100_000_000
 AGENT_RESOURCE = "joulefleet_agent"
@@ -130,15 +130,17 @@ class Head:
 
 
 def leave_without_head() -> None:
-    """Have this process end, when it does, at once: with the exit code of a MachineError.
+    """Have this process end, when it does, at once: with the exit code of a MachineError, or of an interrupt.
 
     Ray would wait a minute for the head to say goodbye to, or crash in its destructors.
     """
+    interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+    code = EXIT_INTERRUPTED if interrupted else MachineError.exit_code
 
     def end() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(MachineError.exit_code)
+        os._exit(code)
 
     atexit.register(end)
 
