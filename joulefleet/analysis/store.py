@@ -54,6 +54,7 @@ class Store:
         store_id: str,
         studies: tuple[StudyRecord, ...],
         lookout: Lookout,
+        files: StoreFiles,
         spill: Path,
     ) -> None:
         self.layout = layout
@@ -62,7 +63,7 @@ class Store:
         """Every version of every study, oldest first."""
         self._connection = connection
         self._lookout = lookout
-        self._files: StoreFiles | None = None
+        self._files: StoreFiles | None = files
         """What the views read; None: to be pointed anew."""
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="joulefleet-query")
         self._working: Future[Any] | None = None
@@ -85,12 +86,20 @@ class Store:
             lookout = Lookout(layout)
             create_views(connection, studies)
             _confine(connection, layout, footers_kept=len(lookout.look().loose) <= MOST_FOOTERS)
-            _patiently(lambda: point_views(connection, layout, lookout.look()))
+            files = _patiently(lambda: _pointed(connection, layout, lookout))
         except BaseException:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)
             raise
-        return cls(connection, layout=layout, store_id=store_id, studies=studies, lookout=lookout, spill=spill)
+        return cls(
+            connection,
+            layout=layout,
+            store_id=store_id,
+            studies=studies,
+            lookout=lookout,
+            files=files,
+            spill=spill,
+        )
 
     def sql(self, query: str, params: Params = None) -> duckdb.DuckDBPyRelation:
         """The answer as a DuckDB relation, computed when it is fetched. Raises QueryError.
@@ -178,6 +187,12 @@ class Store:
             # Between two queries of one piece of work there is nothing to interrupt yet, so it is asked again.
             self._connection.interrupt()
             wait([self._working], timeout=0.05)
+
+
+def _pointed(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, lookout: Lookout) -> StoreFiles:
+    files = lookout.look()
+    point_views(connection, layout, files)
+    return files
 
 
 def _patiently(ask: Callable[[], _Answer]) -> _Answer:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coordinator.cluster.ray.node_plan import Ports
 from coordinator.cluster.ray.node_record import NodeRecord, read_record
+from tests.fakes.network import Plug
 
 COMMAND = [sys.executable, "-m", "coordinator"]
 
@@ -45,13 +46,14 @@ def _free(port: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeMachine:
-    """A machine that exists as environment variables alone."""
+    """A machine that exists as environment variables, and as a network namespace where it has a plug."""
 
     folder: Path
     cache: Path
     name: str
     more: dict[str, str] = field(default_factory=dict)
     base: int = field(default_factory=free_base)
+    plug: Plug | None = None
 
     def environment(self) -> dict[str, str]:
         """Of all that runs on it."""
@@ -77,14 +79,20 @@ class FakeMachine:
     @property
     def address(self) -> str:
         """Its address, where it is a head."""
-        return f"127.0.0.1:{self.base}"
+        return f"{'127.0.0.1' if self.plug is None else self.plug.address}:{self.base}"
+
+    @property
+    def program(self) -> list[str]:
+        """What runs `joulefleet` on it."""
+        return COMMAND if self.plug is None else [*self.plug.inside, *COMMAND]
 
     def up(self, *arguments: str, token: Path | None = None) -> NodeRecord:
         """Start its node, with a copy of the head's token."""
         self.state.mkdir(parents=True, exist_ok=True)
         if token is not None:
             shutil.copy(token, self.state / "ray-token")
-        done = self.command("node", "up", *arguments, "--port-base", str(self.base))
+        listen = () if self.plug is None else ("--listen", self.plug.address)
+        done = self.command("node", "up", *arguments, "--port-base", str(self.base), *listen)
         assert done.returncode == 0, done.stderr
         return self.up_record()
 
@@ -102,5 +110,10 @@ class FakeMachine:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`joulefleet ARGUMENTS` on it."""
         return subprocess.run(
-            [*COMMAND, *arguments], env=self.environment(), capture_output=True, text=True, timeout=120, check=False
+            [*self.program, *arguments],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )

@@ -34,7 +34,7 @@ from coordinator.store_writer import open_store
 from joulefleet.errors import JoulefleetError
 from joulefleet.plan import Pinned
 from joulefleet.trial import Trial
-from tests.fakes.fate import KINDS, Fate, Fault
+from tests.fakes.fate import AWAY_S, KINDS, Fate, Fault
 from tests.fakes.fleet import CrashError, Host, World
 from tests.fakes.fleet_cluster import DangerousStore, Disk, FleetCluster, MemoryStore, fact_in
 from tests.fakes.processes import Process
@@ -227,6 +227,9 @@ def campaign(stage: Stage, cluster: FleetCluster, store: Store) -> Campaign:
 def check(stage: Stage) -> None:
     """Let all be well, run to the end, and look."""
     world, fate = stage.world, stage.fate
+    if any(not host.here and not host.gone for host in world.hosts):
+        # They come back by themselves, some after hours.
+        world.sleep(max(AWAY_S))
     fate.heal()
     world.sleep(60.0)
     design, ended = Design(stage.pinned, store_id="store"), None

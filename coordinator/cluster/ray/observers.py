@@ -58,6 +58,9 @@ def _tree(pid: int) -> Iterable[int]:
 
 
 def _session(session: int) -> Iterator[int]:
+    if session == 0:
+        # The kernel's threads are in it, and all that a container's first process started: no node of ours.
+        return
     for pid in psutil.pids():
         try:
             if os.getsid(pid) == session:

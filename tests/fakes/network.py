@@ -1,0 +1,100 @@
+"""Machines with addresses of their own: network namespaces on one switch, whose cables can be pulled."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+CURE = (
+    "tests of a network need root, iproute2 and nsenter: run them as root, with `apt-get install iproute2 util-linux`"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Plug:
+    """A machine's place in a network."""
+
+    space: str
+    """Its network namespace."""
+    cable: str
+    """The switch's end of its cable."""
+    address: str
+
+    @property
+    def inside(self) -> list[str]:
+        """What runs a command on it. Only the network is another: files and processes are the host's."""
+        return ["nsenter", f"--net=/run/netns/{self.space}", "--"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Network:
+    """192.0.2.0/24, a switch and its machines. Nothing goes in or out of it."""
+
+    name: str = field(default_factory=lambda: f"jf{secrets.token_hex(3)}")
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _given: int = 0
+
+    def machine(self) -> Plug:
+        """Plug in another one."""
+        number = self._given + 1
+        plug = Plug(space=f"{self.name}-{number}", cable=f"port{number}", address="")
+        self._space(plug.space)
+        _ip("link", "add", plug.cable, "netns", self.name, "type", "veth", "peer", "eth0", "netns", plug.space)
+        _ip("-n", self.name, "link", "set", plug.cable, "master", "switch", "up")
+        _ip("-n", plug.space, "link", "set", "lo", "up")
+        _ip("-n", plug.space, "link", "set", "eth0", "up")
+        self.renumber(plug)
+        return plug
+
+    def renumber(self, plug: Plug) -> None:
+        """Give it an address that nobody had before."""
+        self._given += 1
+        plug.address = f"192.0.2.{self._given}"
+        _ip("-n", plug.space, "address", "flush", "dev", "eth0")
+        _ip("-n", plug.space, "address", "add", f"{plug.address}/24", "dev", "eth0")
+
+    def cut(self, plug: Plug) -> None:
+        """Pull its cable: nothing is refused, nothing arrives."""
+        _ip("-n", self.name, "link", "set", plug.cable, "nomaster")
+
+    def mend(self, plug: Plug) -> None:
+        """Plug it in again."""
+        _ip("-n", self.name, "link", "set", plug.cable, "master", "switch")
+
+    def _space(self, name: str) -> None:
+        _ip("netns", "add", name)
+        self._stack.callback(_ip, "netns", "delete", name)
+
+    def open(self) -> None:
+        """Put the switch up."""
+        self._space(self.name)
+        _ip("-n", self.name, "link", "add", "switch", "type", "bridge", "forward_delay", "0")
+        _ip("-n", self.name, "link", "set", "switch", "up")
+
+    def close(self) -> None:
+        """Take everything away; the processes in it are the caller's to end before."""
+        self._stack.close()
+
+
+@contextmanager
+def network() -> Iterator[Network]:
+    """A network that is gone afterwards."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("nsenter") is None:
+        raise RuntimeError(CURE)
+    made = Network()
+    try:
+        made.open()
+        yield made
+    finally:
+        made.close()
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run([shutil.which("ip") or "ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}. {CURE}")

@@ -1,0 +1,49 @@
+"""Steps of long work as they are shown."""
+
+from __future__ import annotations
+
+import io
+
+from coordinator.steps import StepLine
+from joulefleet.analysis.compaction import Step
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+def shown(out: io.StringIO, seconds: list[float]) -> str:
+    """What `out` holds after a step at each of `seconds`."""
+    clock = Clock()
+    line = StepLine(out, clock)
+    for done, now in enumerate(seconds):
+        clock.now = now
+        line(Step(what="compacting", done=done, total=4))
+    line.end()
+    return out.getvalue()
+
+
+def test_a_terminal_has_one_line_that_is_gone_at_the_end() -> None:
+    """It changes in its place, and not more often than one can see."""
+    assert shown(Terminal(), [0.0, 0.2, 0.21, 0.5]) == "\rcompacting: 25 %\rcompacting: 75 %\r                \r"
+
+
+def test_a_pipe_has_a_line_every_ten_seconds() -> None:
+    """Short work says nothing; a log is not filled."""
+    assert shown(io.StringIO(), [0.0, 1.0]) == ""
+    assert shown(io.StringIO(), [0.0, 11.0, 12.0, 30.0]) == "compacting: 25 %\ncompacting: 75 %\n"
