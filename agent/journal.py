@@ -27,10 +27,14 @@ def _started(pid: int) -> float | None:
 
 
 class Journal:
-    """`starts.jsonl` in the agent's state folder. A line is on disk before the work does anything."""
+    """`starts.jsonl` in the agent's state folder. A line is on disk before the work does anything.
 
-    def __init__(self, state: Path) -> None:
+    `epoch` is that of the coordinator who ordered it; None where nobody coordinates.
+    """
+
+    def __init__(self, state: Path, *, epoch: int | None = None) -> None:
         self.path = state / "starts.jsonl"
+        self._epoch = epoch
 
     def started(self, trial: Trial, pid: int) -> None:
         """Note that `trial`'s work runs as `pid`. Raises OSError."""
@@ -41,6 +45,7 @@ class Journal:
             "kind": trial.kind,
             "store_id": trial.store_id,
             "study": trial.study,
+            "epoch": self._epoch,
             "pid": pid,
             "process_started": _started(pid),
         }

@@ -31,17 +31,22 @@ END_WORK_S = 10.0
 
 
 def measure(
-    trial: Trial, setup: AgentSetup, pool: RunnerPool, *, on_start: Callable[[], None] | None = None
+    trial: Trial,
+    setup: AgentSetup,
+    pool: RunnerPool,
+    *,
+    epoch: int | None = None,
+    on_start: Callable[[], None] | None = None,
 ) -> Outcome:
     """The outcome of `trial`. A trial that fails is a `Failure`, never an exception.
 
-    `on_start` is called once the work's process has begun. Raises MachineError where another agent
-    measures on this host; then nothing was started.
+    `epoch` is that of the coordinator who ordered it. `on_start` is called once the work's process has
+    begun. Raises MachineError where another agent measures on this host; then nothing was started.
     """
     with host_lock(setup.lock_folder, holder=f"study {trial.study}, trial {trial.attempt_id}"):
         clock = _Clock(begun=time.monotonic(), started_at_ns=time.time_ns())
         try:
-            return _measure(trial, setup, pool, clock, on_start or (lambda: None))
+            return _measure(trial, setup, pool, clock, Journal(setup.state, epoch=epoch), on_start or (lambda: None))
         except _Failed as failed:
             return Failure(
                 reason=failed.cause.reason,
@@ -107,8 +112,14 @@ class _Failed(Exception):
         self.stderr_tail = stderr_tail
 
 
-def _measure(trial: Trial, setup: AgentSetup, pool: RunnerPool, clock: _Clock, on_start: Callable[[], None]) -> Outcome:
-    journal = Journal(setup.state)
+def _measure(
+    trial: Trial,
+    setup: AgentSetup,
+    pool: RunnerPool,
+    clock: _Clock,
+    journal: Journal,
+    on_start: Callable[[], None],
+) -> Outcome:
     journal.sweep()
     cold = trial.protocol.isolation == "cold"
     spec, weights_digest = _checked_spec(trial, setup)

@@ -72,10 +72,10 @@ class AgentService:
         for model, task in work:
             prepare(model, task, self._setup, self._pool)
 
-    def measured_row(self, trial: Trial) -> dict[str, Any]:
+    def measured_row(self, trial: Trial, *, epoch: int | None = None) -> dict[str, Any]:
         """Measure `trial`; its row, stored nowhere yet. Raises MachineError."""
         machine = self.machine()
-        outcome = measure(trial, self._setup, self._pool)
+        outcome = measure(trial, self._setup, self._pool, epoch=epoch)
         # With it comes Arrow: not while a window is open.
         from agent.row import attempt_row
 
@@ -99,7 +99,7 @@ class AgentService:
         if trial.attempt_id in outbox.waiting():
             return outbox.get(trial.attempt_id)
         # A long window's row has megabytes: it is let go before its table is written.
-        table = arrow_table(self.measured_row(trial))
+        table = arrow_table(self.measured_row(trial, epoch=epoch))
         try:
             return outbox.put(trial.attempt_id, table)
         except OSError as error:

@@ -15,7 +15,7 @@ from tests.fakes.trials import tiny_trial
 
 def test_a_start_is_one_line_that_stays(tmp_path: Path) -> None:
     """The journal only grows."""
-    journal = Journal(tmp_path / "state")
+    journal = Journal(tmp_path / "state", epoch=7)
     pid = psutil.Process().pid
     journal.started(tiny_trial(), pid)
     first = journal.path.read_bytes()
@@ -23,6 +23,7 @@ def test_a_start_is_one_line_that_stays(tmp_path: Path) -> None:
     lines = journal.path.read_bytes()
     assert lines.startswith(first)
     assert [json.loads(line)["attempt_id"][-2:] for line in lines.splitlines()] == ["a1", "a2"]
+    assert {json.loads(line)["epoch"] for line in lines.splitlines()} == {7}
 
 
 def test_the_sweep_ends_work_that_was_left_running(tmp_path: Path) -> None:
