@@ -45,8 +45,23 @@ def measure(
     """
     with host_lock(setup.lock_folder, holder=f"study {trial.study}, trial {trial.attempt_id}"):
         clock = _Clock(begun=time.monotonic(), started_at_ns=time.time_ns())
+        journal = Journal(setup.state, epoch=epoch)
+        journal.sweep()
+
+        def started(pid: int) -> None:
+            try:
+                journal.started(trial, pid)
+            except OSError as error:
+                _end_work(pid, pool)
+                raise MachineError(
+                    f"{journal.path}: cannot be written ({error.strerror}).",
+                    cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE.",
+                ) from error
+            if on_start is not None:
+                on_start()
+
         try:
-            return _measure(trial, setup, pool, clock, Journal(setup.state, epoch=epoch), on_start or (lambda: None))
+            return _measure(trial, setup, pool, clock, started)
         except _Failed as failed:
             return Failure(
                 reason=failed.cause.reason,
@@ -117,10 +132,8 @@ def _measure(
     setup: AgentSetup,
     pool: RunnerPool,
     clock: _Clock,
-    journal: Journal,
-    on_start: Callable[[], None],
+    started: Callable[[int], None],
 ) -> Outcome:
-    journal.sweep()
     cold = trial.protocol.isolation == "cold"
     spec, weights_digest = _checked_spec(trial, setup)
     if not cold:
@@ -136,18 +149,6 @@ def _measure(
             attempt.baseline()
             host = pool.host(threads=trial.cell.threads, cold=cold)
             conversation = host.ask({"do": "work", "spec": asdict(spec), "passes": trial.protocol.passes})
-
-            def started(pid: int) -> None:
-                try:
-                    journal.started(trial, pid)
-                except OSError as error:
-                    _end_work(pid, pool)
-                    raise MachineError(
-                        f"{journal.path}: cannot be written ({error.strerror}).",
-                        cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE.",
-                    ) from error
-                on_start()
-
             attempt.work(host, conversation, [os.getpid(), *setup.observers()], started)
         except (AttemptFailed, Disconnected) as error:
             tail = conversation.output_tail() if conversation else ""
