@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from agent.service import versions
+from coordinator.account import Account
 from coordinator.cluster.interface import (
     Acknowledge,
     Answer,
@@ -26,10 +27,9 @@ from coordinator.cluster.interface import (
     Refused,
     Run,
 )
-from coordinator.desk import Desk, Work
+from coordinator.desk import Desk, Work, all_work, longest_of
 from coordinator.door import machine_class, refusal
 from coordinator.events import (
-    BlockStarted,
     Collected,
     Event,
     MachineBusy,
@@ -38,12 +38,9 @@ from coordinator.events import (
     MachineLeft,
     MachineRefused,
     MachineSetAside,
-    PlanFixed,
     Preparing,
     Stalled,
-    TrialEnded,
     TrialLost,
-    TrialStarted,
 )
 from coordinator.finished import fact_of
 from coordinator.lost_row import row_of_lost
@@ -52,9 +49,9 @@ from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
 from coordinator.store import Store
 from coordinator.study_record import study_record
+from coordinator.waiting import Patience, Waiting
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
 from joulefleet.plan import Pinned
-from joulefleet.study_check import tasks_of
 from joulefleet.trial import Trial
 
 SLACK_S = 120.0
@@ -62,16 +59,6 @@ SLACK_S = 120.0
 
 LOOK_S = 1.0
 """The loop looks at least so often for machines and for Ctrl-C."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long to wait for what may come back, seconds."""
-
-    first_machine_s: float = 60.0
-    absent_machines_s: float = 120.0
-    """When all that is there is done."""
-    store_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +105,15 @@ class Campaign:
         self._own_versions = versions()
         self._desks: dict[str, Desk] = {}
         self._names: dict[str, str] = {}
-        self._told_plans: set[str] = set()
+        self._fixed: set[str] = set()
         self._in_doubt: dict[str, tuple[Trial, float]] = {}
         """Trials whose agent was lost, and when: it may have finished them, and says so when it is back."""
         self._errors: dict[str, JoulefleetError] = {}
         self._stopping = False
         self._recorded = 0
-        self._idle_since: float | None = None
-        self._work = self._all_work()
+        self._account = Account(self._scheduler, self._design, self._names, tell)
+        self._waiting = Waiting(self._patience, monotonic=monotonic, tell=tell)
+        self._work = all_work(pinned)
 
     def run(self) -> Ended:
         """Run it. Raises JoulefleetError where it cannot go on; everything finished is in the store by then."""
@@ -172,7 +160,7 @@ class Campaign:
             self._names.setdefault(place, f"class of {machine.cpu_model or 'unknown CPUs'}")
         self._scheduler.join(machine.machine_id, place=place, boot_id=desk.hello.boot_id)
         self._tell(MachineJoined(machine=machine.name, node=node))
-        self._idle_since = None
+        self._waiting.over()
 
     def _record(self) -> None:
         """Keep the study, and who takes part in it, before anything is measured."""
@@ -218,7 +206,7 @@ class Campaign:
             return None
         while True:
             found = self._scheduler.next(desk.machine_id, self._clock())
-            self._tell_plan(desk)
+            self._fix_plan(desk)
             if isinstance(found, Rest):
                 if found.why == "finished" and not desk.done:
                     desk.done = True
@@ -232,8 +220,18 @@ class Campaign:
                 # A coordinator that was superseded has committed it since the store was read.
                 self._note(desk, fact_of(data), trial)
             else:
-                self._tell_start(desk, found, trial)
+                self._account.started(desk, found, trial)
                 return trial
+
+    def _fix_plan(self, desk: Desk) -> None:
+        """Once the pilots have said how long the windows are: keep by which protocols the place measures."""
+        place = self._scheduler.places[self._scheduler.members[desk.machine_id].place]
+        if place.passes is None or place.name in self._fixed:
+            return
+        self._fixed.add(place.name)
+        protocols = [place.digest(cell) for cell in range(len(self._design.cells))]
+        self._store.record_plan(self._pinned.study.name, place.name, protocols)
+        self._account.plan_fixed(place)
 
     def _at_rest(self, desk: Desk) -> bool:
         """Whether nothing is to be prepared: the machine was set aside, or its whole part is done."""
@@ -249,7 +247,7 @@ class Campaign:
     def _start(self, desk: Desk, call: Call, *, trial: Trial | None = None) -> None:
         desk.call, desk.trial = call, trial
         # What is prepared may have to be downloaded first: nobody knows how long that takes.
-        longest_s = None if isinstance(call, Prepare) else SLACK_S if trial is None else _longest_s(trial)
+        longest_s = None if isinstance(call, Prepare) else SLACK_S if trial is None else SLACK_S + longest_of(trial)
         desk.due_s = None if longest_s is None else self._monotonic() + longest_s
         self._cluster.start(desk.node, call)
 
@@ -308,8 +306,7 @@ class Campaign:
         if trial is None:
             self._tell(Collected(machine=desk.name, attempt_id=fact.attempt_id))
             return
-        number, total = self._count(trial, ended=True)
-        self._tell(TrialEnded(machine=desk.name, trial=trial, outcome=fact, number=number, total=total))
+        self._account.ended(desk, trial, fact)
 
     def _commit(self, attempt_id: str, data: bytes) -> None:
         """Into the store; where it cannot be written just now, again for a while. Raises StoreError."""
@@ -361,7 +358,7 @@ class Campaign:
 
     def _over(self) -> bool:
         if any(desk.call is not None for desk in self._desks.values()):
-            self._idle_since = None
+            self._waiting.over()
             return False
         if self._stopping:
             return True
@@ -372,7 +369,12 @@ class Campaign:
             return False
         if self._scheduler.finished() and not self._cluster.expecting():
             return True
-        return self._waited_enough(absent=[m for m in members if m not in here], able=bool(able))
+        absent = [self._names[machine_id] for machine_id in members if machine_id not in here]
+        if not self._waiting.enough(anybody=bool(members), absent=absent, expecting=self._cluster.expecting()):
+            return False
+        if not able and not absent:
+            raise self._cannot_go_on()
+        return True
 
     def _waits(self, machine_id: str) -> bool:
         """Whether the machine, which does nothing now, will do something yet."""
@@ -382,32 +384,13 @@ class Campaign:
             return True
         return found.why in ("busy", "pilots")
 
-    def _waited_enough(self, *, absent: list[str], able: bool) -> bool:
-        now = self._monotonic()
-        waited = 0.0 if self._idle_since is None else now - self._idle_since
-        if self._idle_since is None:
-            self._idle_since = now
-            names = ", ".join(self._names[machine_id] for machine_id in absent)
-            if absent:
-                self._tell(Stalled(message=f"waiting for {names} to come back"))
-            elif not self._scheduler.members:
-                self._tell(Stalled(message="waiting for a machine to join"))
-        if not self._scheduler.members:
-            if waited >= self._patience.first_machine_s:
-                raise MachineError(
-                    f"no machine has joined within {waited:.0f} s.",
-                    cure="Start one with `joulefleet node up --join ADDRESS`, and look at what was refused above.",
-                )
-            return False
-        if (absent or self._cluster.expecting()) and waited < self._patience.absent_machines_s:
-            return False
-        if not able and not absent:
-            if len(self._scheduler.members) == len(self._errors) == 1:
-                # With one machine, its error is the run's.
-                raise next(iter(self._errors.values()))
-            reasons = [f"{self._names[m.machine_id]}: {m.set_aside}" for m in self._scheduler.members.values()]
-            raise MachineError(reasons, cure="Nothing is lost: mend this and run again.")
-        return True
+    def _cannot_go_on(self) -> JoulefleetError:
+        """Every machine that takes part is here and was set aside."""
+        if len(self._scheduler.members) == len(self._errors) == 1:
+            # With one machine, its error is the run's.
+            return next(iter(self._errors.values()))
+        reasons = [f"{self._names[m.machine_id]}: {m.set_aside}" for m in self._scheduler.members.values()]
+        return MachineError(reasons, cure="Nothing is lost: mend this and run again.")
 
     def _ended(self) -> Ended:
         tallies = [place.tally() for place in self._scheduler.places.values()]
@@ -417,68 +400,3 @@ class Campaign:
             failed=sum(tally.failed for tally in tallies),
             stopped=self._stopping,
         )
-
-    # what is told
-
-    def _tell_plan(self, desk: Desk) -> None:
-        place = self._scheduler.places[self._scheduler.members[desk.machine_id].place]
-        if place.passes is None or place.name in self._told_plans:
-            return
-        self._told_plans.add(place.name)
-        protocols = [place.digest(cell) for cell in range(len(self._design.cells))]
-        self._store.record_plan(self._pinned.study.name, place.name, protocols)
-        tally = place.tally()
-        self._tell(
-            PlanFixed(
-                place=self._names[place.name],
-                total=place.planned,
-                done=tally.ok + tally.failed,
-                obsolete=place.obsolete,
-                expected_s=place.expected_s(),
-            )
-        )
-
-    def _tell_start(self, desk: Desk, assignment: Assignment, trial: Trial) -> None:
-        block = (assignment.block, assignment.round)
-        if assignment.kind == "trial" and desk.block != block:
-            desk.block = block
-            self._tell(
-                BlockStarted(
-                    machine=desk.name,
-                    number=assignment.block,
-                    total=self._design.repetitions,
-                    round=assignment.round,
-                )
-            )
-        number, total = self._count(trial, ended=False)
-        place = self._scheduler.places[assignment.place]
-        left_s = place.expected_s() if assignment.kind == "trial" else None
-        self._tell(TrialStarted(machine=desk.name, trial=trial, number=number, total=total, left_s=left_s))
-
-    def _count(self, trial: Trial, *, ended: bool) -> tuple[int, int]:
-        """Which trial of how many it is, at its place."""
-        place = self._scheduler.places[trial.place]
-        if trial.kind == "pilot":
-            total = len(self._design.cells)
-            done = total - place.pilots_left
-        else:
-            tally, total = place.tally(), place.planned
-            done = tally.ok + tally.failed
-        # A failed attempt that will be repeated has ended without a trial being done.
-        return min(total, max(1, done if ended else done + 1)), total
-
-    def _all_work(self) -> list[Work]:
-        """Every model with every task it does, once for each set of files that they need."""
-        study = self._pinned.study
-        seen: dict[object, Work] = {}
-        for name, model in study.models.items():
-            for task_name in tasks_of(study, model):
-                resolved, task = self._pinned.models[name], self._pinned.tasks[task_name]
-                key = (resolved.digest, resolved.head, task.labels, task.digest if task.items.hub else "")
-                seen.setdefault(key, (f"{name} for {task_name}", resolved, task))
-        return list(seen.values())
-
-
-def _longest_s(trial: Trial) -> float:
-    """How long the agent may take for `trial`, all told."""
-    return trial.timeout_s + trial.protocol.timing.cool_down_at_most_s + SLACK_S

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from agent.service import AgentHello
 from coordinator.cluster.interface import Call
+from joulefleet.plan import Pinned
+from joulefleet.study_check import tasks_of
 from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
 
 Work = tuple[str, ResolvedModel, ResolvedTask]
@@ -43,3 +45,20 @@ class Desk:
     def name(self) -> str:
         """The machine's name, for people."""
         return self.hello.machine.name
+
+
+def all_work(pinned: Pinned) -> list[Work]:
+    """Every model with every task it does, once for each set of files that they need."""
+    study = pinned.study
+    seen: dict[object, Work] = {}
+    for name, model in study.models.items():
+        for task_name in tasks_of(study, model):
+            resolved, task = pinned.models[name], pinned.tasks[task_name]
+            key = (resolved.digest, resolved.head, task.labels, task.digest if task.items.hub else "")
+            seen.setdefault(key, (f"{name} for {task_name}", resolved, task))
+    return list(seen.values())
+
+
+def longest_of(trial: Trial) -> float:
+    """How long `trial` may take until it has ended and the machine has cooled, seconds."""
+    return trial.timeout_s + trial.protocol.timing.cool_down_at_most_s

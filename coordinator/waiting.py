@@ -1,0 +1,56 @@
+"""How long a run waits for machines when all that are there have nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from coordinator.events import Event, Stalled
+from joulefleet.errors import MachineError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for what may come back, seconds."""
+
+    first_machine_s: float = 60.0
+    absent_machines_s: float = 120.0
+    """When all that is there is done."""
+    store_s: float = 60.0
+
+
+class Waiting:
+    """Counts from the moment at which nobody does anything."""
+
+    def __init__(self, patience: Patience, *, monotonic: Callable[[], float], tell: Callable[[Event], None]) -> None:
+        self._patience = patience
+        self._monotonic = monotonic
+        self._tell = tell
+        self._since: float | None = None
+
+    def over(self) -> None:
+        """Something happens again."""
+        self._since = None
+
+    def enough(self, *, anybody: bool, absent: Sequence[str], expecting: bool) -> bool:
+        """Whether to wait no longer. Raises MachineError where no machine has come at all.
+
+        anybody: whether a machine ever joined. absent: the names of those that have left. expecting:
+        whether one that is on its way could still join.
+        """
+        now = self._monotonic()
+        if self._since is None:
+            self._since = now
+            if absent:
+                self._tell(Stalled(message=f"waiting for {', '.join(absent)} to come back"))
+            elif not anybody:
+                self._tell(Stalled(message="waiting for a machine to join"))
+        waited = now - self._since
+        if not anybody:
+            if waited >= self._patience.first_machine_s:
+                raise MachineError(
+                    f"no machine has joined within {waited:.0f} s.",
+                    cure="Start one with `joulefleet node up --join ADDRESS`, and look at what was refused above.",
+                )
+            return False
+        return not (absent or expecting) or waited >= self._patience.absent_machines_s
