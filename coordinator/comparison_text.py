@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import textwrap
 from collections.abc import Iterator, Sequence
 
-from coordinator.tables import printable, table_lines
+from coordinator.comparison_words import digits, metric_title, sentence
+from coordinator.findings_text import finding_lines, finding_sentences
+from coordinator.tables import table_lines
 from joulefleet.analysis.comparison import Comparison, Line
 from joulefleet.analysis.statistics import Estimate
 
-WIDTH = 100
 _HEADERS = ("task", "metric", "teacher", "student", "ratio", "95 % interval", "blocks")
 _RIGHT = (2, 3, 4, 6)
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
@@ -20,9 +20,10 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     """The whole of `comparison`."""
     failed = [remark for remark in comparison.remarks if remark.level == "alarm"]
     for remark in failed:
-        yield from _sentence("!!! ", remark.text)
+        yield from sentence("!!! ", remark.text)
     if failed:
         yield ""
+    yield from finding_lines(comparison.findings)
     groups = [
         list(lines)
         for part in (comparison.proofs, comparison.lines)
@@ -33,9 +34,10 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield ""
     if not groups:
         yield "Nothing to compare yet: no study of this store has a pair of which anything was measured."
+    yield from finding_sentences(comparison.findings)
     for remark in comparison.remarks:
         if remark.level != "alarm":
-            yield from _sentence("! " if remark.level == "warning" else "- ", remark.text)
+            yield from sentence("! " if remark.level == "warning" else "- ", remark.text)
 
 
 def _group(line: Line) -> tuple[object, ...]:
@@ -51,9 +53,9 @@ def _group_lines(lines: Sequence[Line]) -> Iterator[str]:
     setting = first.setting
     threads = "all threads" if setting.threads_asked == 0 else f"{setting.threads_asked} threads"
     proof = "" if first.kind == "distillation" else "proof "
-    yield from _sentence("", f"{proof}{first.pair}: {first.teacher.model} → {first.student.model}")
+    yield from sentence("", f"{proof}{first.pair}: {first.teacher.model} → {first.student.model}")
     where = (setting.study, first.machine or setting.machine_id, setting.environment, f"batch {setting.batch_size}")
-    yield from _sentence("  ", " · ".join(map(str, (*where, threads, setting.dtype, setting.regime))))
+    yield from sentence("  ", " · ".join(map(str, (*where, threads, setting.dtype, setting.regime))))
     rows: list[Sequence[str]] = []
     match = None
     for line in lines:
@@ -67,26 +69,17 @@ def _group_lines(lines: Sequence[Line]) -> Iterator[str]:
 def _rows(line: Line, *, first_of_task: bool) -> Iterator[Sequence[str]]:
     teacher, student = values(line)
     task = line.setting.task if first_of_task else ""
-    yield (task, _title(line), teacher, student, *_estimate(line, line.ratio))
+    yield (task, metric_title(line.title, line.basis), teacher, student, *_estimate(line, line.ratio))
     if line.marked_blocks and line.without_marked.n_blocks:
         yield ("", "  without marked", "", "", *_estimate(line, line.without_marked))
 
 
-def _title(line: Line) -> str:
-    title = line.title.split(" (")[0]
-    if line.basis is None:
-        return title
-    # Joules mean nothing without what they are joules of.
-    what = (line.basis.scope, None if line.basis.provenance == "measured" else line.basis.provenance)
-    return f"{title}, {' '.join(word for word in what if word)}"
-
-
 def _estimate(line: Line, estimate: Estimate) -> tuple[str, str, str]:
-    ratio = "–" if estimate.ratio is None else _digits(estimate.ratio)
+    ratio = "–" if estimate.ratio is None else digits(estimate.ratio)
     if estimate.low is None or estimate.high is None:
         interval = (estimate.interval_reason or "").split(":")[0]
     else:
-        interval = f"[{_digits(estimate.low)}, {_digits(estimate.high)}]"
+        interval = f"[{digits(estimate.low)}, {digits(estimate.high)}]"
     if line.expected_ratio is not None and estimate.low is not None:
         interval += f" {'holds' if estimate.holds(line.expected_ratio) else 'FAILS'} {line.expected_ratio:.2f}"
     return ratio, interval, str(estimate.n_blocks)
@@ -99,7 +92,7 @@ def values(line: Line) -> tuple[str, str]:
     scale, prefix = _prefix(max(known)) if known and line.unit != "%" else (1.0, "")
     shown = [_no_value(arm.failed) if arm.median is None else "" for arm in (line.teacher, line.student)]
     texts = [
-        text or f"{_digits((value or 0.0) / scale)} {prefix}{line.unit}"
+        text or f"{digits((value or 0.0) / scale)} {prefix}{line.unit}"
         for text, value in zip(shown, medians, strict=True)
     ]
     return texts[0], texts[1]
@@ -111,16 +104,3 @@ def _no_value(failed: int) -> str:
 
 def _prefix(value: float) -> tuple[float, str]:
     return next(((scale, prefix) for scale, prefix in _PREFIXES if value >= scale), _PREFIXES[-1])
-
-
-def _digits(value: float) -> str:
-    """Three significant digits, never in the notation with an exponent where it can be helped."""
-    if value == 0 or not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.3g}"
-    text = f"{value:#.3g}"
-    return f"{value:.0f}" if "e" in text else text.rstrip(".")
-
-
-def _sentence(mark: str, text: str) -> list[str]:
-    indent = " " * len(mark)
-    return textwrap.wrap(printable(text), WIDTH, initial_indent=mark, subsequent_indent=indent) or [mark]

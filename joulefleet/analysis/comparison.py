@@ -8,7 +8,7 @@ from typing import Literal
 
 from joulefleet.analysis.metrics import Basis, MetricName
 from joulefleet.analysis.progress import StudyProgress
-from joulefleet.analysis.statistics import Estimate
+from joulefleet.analysis.statistics import Estimate, Pooled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,8 @@ class Setting:
     """What both arms of a line share. Lines of two settings are never pooled."""
 
     study: str
-    machine_id: str
+    machine_id: str | None
+    """None: over all machines."""
     task: str
     batch_size: int | None
     threads_asked: int | None
@@ -80,6 +81,42 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineResult:
+    """What one machine says of a finding."""
+
+    machine_id: str
+    machine: str | None
+    cpu_model: str | None
+    ratio: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Teacher against student by one metric over all machines, and the sentence that says so."""
+
+    pair: str
+    kind: str
+    """distillation, a_a or twice."""
+    setting: Setting
+    """Without a machine."""
+    metric: MetricName
+    title: str
+    basis: Basis | None
+    """Of energy alone: the one that the machines have in common."""
+    teacher: str
+    student: str
+    machines: tuple[MachineResult, ...]
+    """Those with an interval of their own, by this basis; the others are in `left_out`."""
+    left_out: Mapping[str, str]
+    """Machine, and why it does not count."""
+    pooled: Pooled | None
+    """None for one machine, which speaks for itself alone."""
+    on_every_machine: bool | None
+    """Whether each machine's own interval is below 1, or each above; None where one has no interval."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
     """A sentence that belongs to the numbers. alarm: do not trust them before this is settled."""
 
@@ -94,5 +131,7 @@ class Comparison:
     proofs: tuple[Line, ...]
     """Comparisons whose true ratio is known; they come first."""
     lines: tuple[Line, ...]
+    findings: tuple[Finding, ...]
+    """Each pair's lines of one metric over all machines."""
     remarks: tuple[Remark, ...]
     progress: tuple[StudyProgress, ...]

@@ -20,6 +20,7 @@ class TrialValues:
 
     machine_id: str
     machine: str | None
+    cpu_model: str | None
     model: str
     task: str
     batch_size: int | None
@@ -113,6 +114,11 @@ def _bases(trial: TrialValues) -> dict[Basis, float]:
     if trial.energy_modelled_j is not None:
         found[Basis(provenance="modelled", scope=None, source=trial.modelled_formula)] = trial.energy_modelled_j
     return found
+
+
+def bases_of(trial: TrialValues) -> set[Basis]:
+    """Every basis on which `trial` has joules."""
+    return set(_bases(trial))
 
 
 def _energy(trial: TrialValues, basis: Basis | None) -> float | None:

@@ -181,7 +181,10 @@ def _separate(lines: Sequence[Line]) -> Iterator[Remark]:
     once = _one_a_match(lines)
     machines = {line.setting.machine_id for line in once}
     if len(machines) > 1:
-        yield Remark(level="note", text=f"{len(machines)} machines: each has lines of its own, nothing is pooled.")
+        yield Remark(
+            level="note",
+            text=f"{len(machines)} machines: each has lines of its own, and counts once in what is said of all.",
+        )
     twins = Counter((line.pair, line.setting) for line in once)
     several = sum(1 for count in twins.values() if count > 1)
     if several:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from joulefleet.analysis.statistics.machines import MachineEffect, Pooled, on_every_machine, pool
 from joulefleet.analysis.statistics.paired import Estimate, paired_ratio
 
-__all__ = ["Estimate", "paired_ratio"]
+__all__ = ["Estimate", "MachineEffect", "Pooled", "on_every_machine", "paired_ratio", "pool"]

@@ -38,6 +38,8 @@ class Estimate:
     high: float | None
     interval_reason: str | None
     """Why there is no interval."""
+    error: float | None
+    """Standard error of the log ratio; None without an interval."""
     p_value: float | None
     """Two-sided, of the ratio being `null_ratio`."""
     p_reason: str | None
@@ -86,7 +88,7 @@ def paired_ratio(
             excluded[reason] += 1
     n = len(logs)
     mean = float(np.mean(logs)) if n else None
-    low = high = p_value = None
+    low = high = error = p_value = None
     interval_reason = _no_interval(logs)
     p_reason = interval_reason or _no_test(n, finished=finished)
     if mean is not None and interval_reason is None:
@@ -100,6 +102,7 @@ def paired_ratio(
         low=low,
         high=high,
         interval_reason=interval_reason,
+        error=error,
         p_value=p_value,
         p_reason=p_reason,
         n_blocks=n,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from coordinator.comparison_text import WIDTH, comparison_lines
+from coordinator.comparison_text import comparison_lines
+from coordinator.comparison_words import WIDTH
 from joulefleet.analysis import Store
 from joulefleet.analysis.compare import compare
 from tests.fakes.attempt_rows import TWELVE_CELLS, study_from, twelve_cell_rows, write_store
@@ -25,7 +26,7 @@ def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
     """Two pairs by three tasks, teacher and student, and modelled energy marked in its line."""
     lines = text_of(tmp_path).splitlines()
     assert max(map(len, lines)) <= WIDTH
-    energy = [line for line in lines if "energy an item" in line]
+    energy = [line for line in lines if "energy an item, " in line]
     assert len(energy) == 6
     assert all("energy an item, modelled" in line and line.count(" mJ") == 2 for line in energy)
     assert "bert: bert → distilbert" in lines
@@ -77,3 +78,17 @@ def test_nothing_to_compare_is_said(tmp_path: Path) -> None:
     """In a sentence."""
     with Store.open(write_store(tmp_path / "s", [])) as store:
         assert next(comparison_lines(compare(store))).startswith("Nothing to compare yet")
+
+
+def test_several_machines_come_first_and_as_sentences(tmp_path: Path) -> None:
+    """A table over all of them, where the next machine lies, and what can be quoted."""
+    study = study_from()
+    machines = [(f"id-{number}", f"node{number}") for number in range(6)]
+    rows = twelve_cell_rows(study, machines=machines)
+    with Store.open(write_store(tmp_path / "s", rows, study, machines=machines)) as store:
+        lines = list(comparison_lines(compare(store)))
+    assert lines[0] == "bert: bert → distilbert, over all machines"
+    assert max(map(len, lines)) <= WIDTH
+    assert "next machine" in lines[2]
+    assert any(line.startswith("= On sst2, distilbert needs 0.5") for line in lines)
+    assert not any("over all machines" in line for line in text_of(tmp_path / "one").splitlines())

@@ -1,0 +1,79 @@
+"""What a comparison finds over all machines, as plain text: a table where there are several, and sentences."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from coordinator.comparison_words import digits, metric_title, sentence
+from coordinator.tables import table_lines
+from joulefleet.analysis.comparison import Finding
+
+_HEADERS = ("task", "metric", "ratio", "95 % interval", "next machine", "spread", "machines")
+_SAID = ("energy", "time")
+"""The metrics whose sentences are printed; --json has all."""
+
+
+def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A table for each pair and setting that several machines measured."""
+    for _, group in itertools.groupby(findings, key=_group):
+        shown = [finding for finding in group if finding.pooled is not None]
+        if shown:
+            yield from _table(shown)
+            yield ""
+
+
+def finding_sentences(findings: Sequence[Finding]) -> Iterator[str]:
+    """The sentences to quote."""
+    for finding in findings:
+        if finding.metric in _SAID:
+            yield from sentence("= ", finding.sentence)
+
+
+def _group(finding: Finding) -> tuple[object, ...]:
+    setting = finding.setting
+    return (
+        *(setting.study, finding.pair, setting.batch_size, setting.threads_asked, setting.dtype),
+        *(setting.environment, setting.regime, setting.weights_source),
+    )
+
+
+def _table(findings: Sequence[Finding]) -> Iterator[str]:
+    first = findings[0]
+    setting = first.setting
+    threads = "all threads" if setting.threads_asked == 0 else f"{setting.threads_asked} threads"
+    yield from sentence("", f"{first.pair}: {first.teacher} → {first.student}, over all machines")
+    where = (setting.study, setting.environment, f"batch {setting.batch_size}", threads, setting.dtype, setting.regime)
+    yield from sentence("  ", " · ".join(map(str, where)))
+    tasks = [finding.setting.task for finding in findings]
+    again = [before == task for before, task in zip(["", *tasks], tasks, strict=False)]
+    rows = [_row(finding, again=same) for finding, same in zip(findings, again, strict=True)]
+    yield from table_lines(_HEADERS, rows, right=(2, 5, 6), indent="  ")
+
+
+def _row(finding: Finding, *, again: bool) -> Sequence[str]:
+    task, title = "" if again else finding.setting.task, metric_title(finding.title, finding.basis)
+    machines = str(len(finding.machines)) + (f" of {_all(finding)}" if finding.left_out else "")
+    pooled = finding.pooled
+    if pooled is None or pooled.ratio is None:
+        return (task, title, "–", _reason(finding).split(":")[0], "", "", machines)
+    check = pooled.check
+    following = check and _interval(check.prediction_low, check.prediction_high)
+    return (
+        *(task, title, digits(pooled.ratio), _interval(pooled.low, pooled.high) or "–"),
+        *(following or "–", "–" if check is None else f"×{digits(check.spread)}", machines),
+    )
+
+
+def _reason(finding: Finding) -> str:
+    if not finding.machines and finding.left_out:
+        return next(iter(finding.left_out.values()))
+    return (finding.pooled and finding.pooled.reason) or "no interval"
+
+
+def _all(finding: Finding) -> int:
+    return len(finding.machines) + len(finding.left_out)
+
+
+def _interval(low: float | None, high: float | None) -> str | None:
+    return None if low is None or high is None else f"[{digits(low)}, {digits(high)}]"

@@ -1,0 +1,130 @@
+"""What a comparison says over several machines whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulefleet.analysis import Store
+from joulefleet.analysis.compare import compare
+from joulefleet.analysis.comparison import Comparison, Finding
+from tests.fakes.attempt_rows import twelve_cell_rows, write_store
+from tests.fakes.one_pair import Change, one_pair, timed, unchanged
+
+
+def over(path: Path, count: int, change: Change = unchanged, repetitions: int = 5) -> Comparison:
+    """The comparison of `count` machines of six CPU models, where the student takes half of the teacher."""
+    study = one_pair(repetitions)
+    machines = [(f"id-{number}", f"node{number}") for number in range(count)]
+    rows = [change(timed(row) | {"cpu_model": f"CPU {_number(row) % 6}"}) for row in _rows(study, machines)]
+    with Store.open(write_store(path / "store", rows, study, machines=machines)) as store:
+        return compare(store)
+
+
+def _rows(study: Any, machines: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    return twelve_cell_rows(study, machines=machines)
+
+
+def _number(row: dict[str, Any]) -> int:
+    return int(row["machine_id"].split("-")[1])
+
+
+def finding(comparison: Comparison, metric: str) -> Finding:
+    """The only one by `metric`."""
+    (found,) = [found for found in comparison.findings if found.metric == metric]
+    return found
+
+
+def noisy(row: dict[str, Any]) -> dict[str, Any]:
+    """Machines differ a little, each for itself."""
+    factor = 1 + 0.01 * ((_number(row) * 7) % 5) if row["model"] == "small" else 1.0
+    return row | {"window_s": row["window_s"] * factor, "energy_j": row["energy_j"] * factor}
+
+
+def test_thirty_machines_on_one_of_which_the_effect_is_absent(tmp_path: Path) -> None:
+    """The sentence names it, the spread shows it, and the next machine may be like it or not."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        absent = 1.96 if _number(row) == 7 and row["model"] == "small" else 1.0
+        row = noisy(row)
+        return row | {"energy_j": row["energy_j"] * absent}
+
+    found = finding(over(tmp_path, 30, change), "energy")
+    without = finding(over(tmp_path / "all", 30, noisy), "energy")
+    assert found.on_every_machine is False
+    assert without.on_every_machine is True
+    assert found.pooled is not None
+    assert without.pooled is not None
+    assert (found.pooled.unit, found.pooled.units, found.pooled.machines) == ("cpu_model", 6, 30)
+    assert found.pooled.check is not None
+    assert without.pooled.check is not None
+    assert found.pooled.check.spread > 2 * without.pooled.check.spread - 1
+    assert found.pooled.check.prediction_high is not None
+    assert without.pooled.check.prediction_high is not None
+    assert found.pooled.check.prediction_high > without.pooled.check.prediction_high
+    assert "but not on each of them (node7: " in found.sentence
+    assert "on every one of 30 machines of 6 CPU models, each counted once." in without.sentence
+    assert without.sentence.startswith("On sst2, small needs 0.5")
+    assert "of big's package energy an item" in without.sentence
+
+
+def test_one_machine_speaks_for_itself_and_two_have_no_mean(tmp_path: Path) -> None:
+    """Neither is pooled."""
+    one = finding(over(tmp_path / "one", 1), "time")
+    assert one.pooled is None
+    assert one.sentence.endswith("of big's time an item, on node0 alone.")
+    two = finding(over(tmp_path / "two", 2, noisy), "time")
+    assert two.pooled is not None
+    assert two.pooled.ratio is None
+    assert " on node0 and " in two.sentence
+    assert two.on_every_machine is True
+
+
+def test_the_scope_is_the_one_that_all_machines_have(tmp_path: Path) -> None:
+    """Some count dram too: over all of them it is the package that is compared."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        package = {"energy_package_j": row["energy_j"]}
+        dram = {"energy_scope": "package+dram", "energy_j": 1.5 * row["energy_j"]} if _number(row) < 3 else {}
+        return noisy(row) | package | dram
+
+    comparison = over(tmp_path, 4, change)
+    found = finding(comparison, "energy")
+    assert found.basis is not None
+    assert found.basis.scope == "package"
+    assert len(found.machines) == 4
+    bases = {line.machine: line.basis for line in comparison.lines if line.metric == "energy"}
+    assert {name: basis and basis.scope for name, basis in bases.items()}["node0"] == "package+dram"
+
+
+def test_a_machine_without_counters_is_left_out_and_named(tmp_path: Path) -> None:
+    """Measured on three of four; the fourth is not filled in by a model."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        lost = {"energy_j": None, "energy_scope": None, "energy_provenance": None, "energy_reason": "masked"}
+        return noisy(row) | {"energy_modelled_j": 7.0} | (lost if _number(row) == 2 else {})
+
+    found = finding(over(tmp_path, 4, change), "energy")
+    assert found.basis is not None
+    assert found.basis.provenance == "measured"
+    assert list(found.left_out) == ["node2"]
+    assert found.on_every_machine is None
+    assert "in the mean of 3 machines" in found.sentence
+
+
+def test_an_unfinished_study_has_no_p_value_over_machines(tmp_path: Path) -> None:
+    """As none has within a machine."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return noisy(row) | ({"kind": "pilot"} if row["block"] == 5 else {})
+
+    found = finding(over(tmp_path, 4, change), "time")
+    assert found.pooled is not None
+    assert found.pooled.low is not None
+    assert found.pooled.p_value is None
+    whole = finding(over(tmp_path / "whole", 4, noisy), "time").pooled
+    assert whole is not None
+    assert whole.p_value == pytest.approx(0, abs=1e-4)
