@@ -26,6 +26,7 @@ class Epochs:
             raise SupersededError(
                 f"a newer coordinator (epoch {highest}) commands the agents of this store; this one has epoch {epoch}.",
                 cure="Let the newer one finish, or stop it and run again.",
+                highest=highest,
             )
         if epoch > highest:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from joulefleet.errors import BusyError, MachineError
 
 LOCK_VARIABLE = "JOULEFLEET_LOCK_FOLDER"
+_NAME = "joulefleet.lock"
 
 
-def lock_folder() -> Path:
-    """`$JOULEFLEET_LOCK_FOLDER`, else /run/lock where it can be written, else /tmp."""
+def lock_folders() -> tuple[Path, ...]:
+    """`$JOULEFLEET_LOCK_FOLDER`, else /tmp, which every user has, and /run/lock where it can be used too.
+
+    Both, as those who can write to the one need not be able to write to the other.
+    """
     named = os.environ.get(LOCK_VARIABLE)
     if named:
-        return Path(named)
-    shared = Path("/run/lock")
-    usable = os.access(shared, os.W_OK) or (shared / "joulefleet.lock").exists()
-    return shared if usable else Path("/tmp")  # noqa: S108  # a lock of the whole host, by design
+        return (Path(named),)
+    everyones, usual = Path("/tmp"), Path("/run/lock")  # noqa: S108  # a lock of the whole host, by design
+    usable = os.access(usual, os.W_OK) or (usual / _NAME).exists()
+    return (everyones, usual) if usable else (everyones,)
 
 
 @contextmanager
-def host_lock(folder: Path, *, holder: str) -> Iterator[None]:
-    """Hold the host's lock. Raises BusyError at once where another agent holds it, and says which."""
-    path = folder / "joulefleet.lock"
-    descriptor = _open(path)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(
-                f"this machine is busy: {_holder(descriptor)} holds {path}.",
-                cure="Wait for it to end, or stop it; two trials on one machine would measure each other.",
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "holder": holder}).encode(), 0)
+def host_lock(folders: Sequence[Path], *, holder: str) -> Iterator[None]:
+    """Hold the host's lock in each of `folders`. Raises BusyError at once, with the name of another who holds it."""
+    with ExitStack() as held:
+        for folder in folders:
+            held.enter_context(_held(folder / _NAME, holder))
         yield
-        os.ftruncate(descriptor, 0)
+
+
+@contextmanager
+def _held(path: Path, holder: str) -> Iterator[None]:
+    descriptor = _open_and_lock(path)
+    try:
+        # Who it is, for people: on a full disk it is not said.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "holder": holder}).encode(), 0)
+        yield
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _open_and_lock(path: Path) -> int:
+    while True:
+        descriptor = _open(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            said = _holder(descriptor)
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise _unusable(path, error) from error
+            raise BusyError(
+                f"this machine is busy: {said} holds {path}.",
+                cure="Wait for it to end, or stop it; two trials on one machine would measure each other.",
+            ) from error
+        if _is_still_there(path, descriptor):
+            return descriptor
+        # Somebody tidied up the folder between the two: the next agent would lock another file.
+        os.close(descriptor)
+
+
+def _is_still_there(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _open(path: Path) -> int:

@@ -43,7 +43,7 @@ def measure(
     `epoch` is that of the coordinator who ordered it. `on_start` is called once the work's process has
     begun. Raises MachineError where another agent measures on this host; then nothing was started.
     """
-    with host_lock(setup.lock_folder, holder=f"study {trial.study}, trial {trial.attempt_id}"):
+    with host_lock(setup.lock_folders, holder=f"study {trial.study}, trial {trial.attempt_id}"):
         clock = _Clock(begun=time.monotonic(), started_at_ns=time.time_ns())
         journal = Journal(setup.state, epoch=epoch)
         journal.sweep()
@@ -91,7 +91,7 @@ def prepare(model: ResolvedModel, task: ResolvedTask, setup: AgentSetup, pool: R
             cure="Name a folder that can be written in $JOULEFLEET_CACHE.",
         ) from error
     # Building weights keeps every core busy: never beside somebody's window.
-    with host_lock(setup.lock_folder, holder="preparing weights"):
+    with host_lock(setup.lock_folders, holder="preparing weights"):
         _prepare(request, pool)
 
 

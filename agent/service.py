@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,7 @@ from agent.measure import measure, prepare
 from agent.outbox import Outbox, arrow_table
 from agent.runner.client import RunnerPool
 from agent.setup import AgentSetup
-from joulefleet.errors import MachineError
+from joulefleet.errors import BusyError, MachineError
 from joulefleet.machine import Machine
 from joulefleet.store_layout import SCHEMA_VERSION
 from joulefleet.trial import PROTOCOL_VERSION, ResolvedModel, ResolvedTask, Trial
@@ -43,24 +45,36 @@ def versions() -> dict[str, str]:
     return own | dict(read_libraries())
 
 
+LEASE_S = 60.0
+"""For so long after its last call a coordinator has the agent for itself: another one's trials wait."""
+
+
 class AgentService:
     """One machine's agent. Its methods are called one at a time, from one thread."""
 
-    def __init__(self, setup: AgentSetup | None = None) -> None:
+    def __init__(self, setup: AgentSetup | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._setup = setup or AgentSetup()
+        self._monotonic = monotonic
+        self._commander: tuple[str, float] | None = None
+        """The store whose coordinator called last, and when."""
         self._pool = RunnerPool()
         self._epochs = Epochs(self._setup.state)
 
     def hello(self, store_id: str, epoch: int) -> AgentHello:
-        """Who this is, and what it holds of a store. Raises MachineError without an identity, SupersededError."""
-        self._obey(store_id, epoch)
+        """Who this is, and what it holds of a store.
+
+        Raises MachineError without an identity, BusyError while the coordinator of another store
+        commands it, SupersededError.
+        """
+        with self.commanded(store_id, epoch), self._keeping():
+            waiting = tuple(self._outbox(store_id).waiting())
         return AgentHello(
             machine=self.machine(),
             boot_id=boot_id(self._setup.proc_root),
             host=platform.node(),
             pid=os.getpid(),
             versions=versions(),
-            waiting=tuple(self._outbox(store_id).waiting()),
+            waiting=waiting,
         )
 
     def machine(self) -> Machine:
@@ -94,43 +108,64 @@ class AgentService:
         An attempt that is in the outbox already is not measured again. Raises BusyError, MachineError,
         SupersededError.
         """
-        self._obey(trial.store_id, epoch)
         outbox = self._outbox(trial.store_id)
-        if trial.attempt_id in outbox.waiting():
-            return outbox.get(trial.attempt_id)
-        # A long window's row has megabytes: it is let go before its table is written.
-        table = arrow_table(self.measured_row(trial, epoch=epoch))
-        try:
-            return outbox.put(trial.attempt_id, table)
-        except OSError as error:
-            raise self._full(error) from error
+        with self.commanded(trial.store_id, epoch):
+            with self._keeping():
+                if trial.attempt_id in outbox.waiting():
+                    return outbox.get(trial.attempt_id)
+            # A long window's row has megabytes: it is let go before its table is written.
+            table = arrow_table(self.measured_row(trial, epoch=epoch))
+            with self._keeping():
+                return outbox.put(trial.attempt_id, table)
 
     def fetch(self, store_id: str, attempt_id: str, epoch: int) -> bytes:
-        """A finished attempt, as a Parquet file. Raises SupersededError."""
-        self._obey(store_id, epoch)
-        return self._outbox(store_id).get(attempt_id)
+        """A finished attempt, as a Parquet file. Raises BusyError, MachineError, SupersededError."""
+        with self.commanded(store_id, epoch), self._keeping():
+            return self._outbox(store_id).get(attempt_id)
 
     def acknowledge(self, store_id: str, attempt_ids: Sequence[str], epoch: int) -> None:
-        """The store has them durably: the outbox lets them go. Raises SupersededError."""
-        self._obey(store_id, epoch)
-        for attempt_id in attempt_ids:
-            self._outbox(store_id).acknowledge(attempt_id)
+        """The store has them durably: the outbox lets them go. Raises as `fetch`."""
+        with self.commanded(store_id, epoch), self._keeping():
+            for attempt_id in attempt_ids:
+                self._outbox(store_id).acknowledge(attempt_id)
+
+    def commanded_by(self, store_id: str) -> bool:
+        """Whether no coordinator of another store has called since one of `store_id` did."""
+        return self._commander is None or self._commander[0] == store_id
 
     def close(self) -> None:
         """End what the agent keeps running."""
         self._pool.discard()
 
-    def _obey(self, store_id: str, epoch: int) -> None:
-        try:
-            self._epochs.obey(store_id, epoch)
-        except OSError as error:
-            raise self._full(error) from error
+    @contextmanager
+    def commanded(self, store_id: str, epoch: int) -> Iterator[None]:
+        """During a call: the coordinator of `store_id` commands. Raises BusyError where that of another store does.
 
-    def _full(self, error: OSError) -> MachineError:
-        return MachineError(
-            f"{self._setup.state}: nothing can be kept there ({error.strerror}).",
-            cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE, and run again.",
-        )
+        Raises SupersededError, and MachineError where the epoch cannot be kept.
+        """
+        store, last_s = self._commander or (store_id, 0.0)
+        if store != store_id and self._monotonic() - last_s < LEASE_S:
+            raise BusyError(
+                f"this machine is busy: the coordinator of another store ({store}) commands its agent.",
+                cure="Wait until that run has ended, or run both studies into one store, one after the other.",
+            )
+        with self._keeping():
+            self._epochs.obey(store_id, epoch)
+        try:
+            yield
+        finally:
+            self._commander = (store_id, self._monotonic())
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Whatever the disk of the state folder refuses has a cure, and is this machine's matter alone."""
+        try:
+            yield
+        except OSError as error:
+            raise MachineError(
+                f"{self._setup.state}: nothing can be kept there ({error.strerror}).",
+                cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE, and run again.",
+            ) from error
 
     def _outbox(self, store_id: str) -> Outbox:
         return Outbox(self._setup.state / "outbox", store_id)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.host_lock import lock_folder
+from agent.host_lock import lock_folders
 
 STATE_VARIABLE = "JOULEFLEET_STATE"
 CACHE_VARIABLE = "JOULEFLEET_CACHE"
@@ -38,5 +38,5 @@ class AgentSetup:
     proc_root: Path = Path("/proc")
     state: Path = field(default_factory=state_folder)
     cache: Path = field(default_factory=cache_folder)
-    lock_folder: Path = field(default_factory=lock_folder)
+    lock_folders: tuple[Path, ...] = field(default_factory=lock_folders)
     observers: Callable[[], Sequence[int]] = _nobody_else

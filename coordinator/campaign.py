@@ -20,6 +20,7 @@ from coordinator.cluster.interface import (
     Call,
     Change,
     Cluster,
+    Deferred,
     Fetch,
     Joined,
     Left,
@@ -28,7 +29,7 @@ from coordinator.cluster.interface import (
     Run,
 )
 from coordinator.desk import Desk, Work, all_work, longest_of
-from coordinator.door import machine_class, refusal
+from coordinator.door import Refusal, machine_class, refusal
 from coordinator.events import (
     Collected,
     Event,
@@ -42,11 +43,11 @@ from coordinator.events import (
     Stalled,
     TrialLost,
 )
-from coordinator.finished import fact_of
+from coordinator.finished import fact_of, study_and_fact
 from coordinator.lost_row import row_of_lost
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AttemptFact
-from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
+from coordinator.scheduling.scheduler import Assignment, Member, Rest, Scheduler
 from coordinator.store import Store
 from coordinator.study_record import study_record
 from coordinator.waiting import Patience, Waiting
@@ -56,6 +57,9 @@ from joulefleet.trial import Trial
 
 SLACK_S = 120.0
 """A trial that is not answered so long after its own time-out is given up: the agent hangs."""
+
+SECOND_LOOKS = 2
+"""So often an agent is asked again that is refused only until Ray has noticed that its machine was restarted."""
 
 LOOK_S = 1.0
 """The loop looks at least so often for machines and for Ctrl-C."""
@@ -69,6 +73,10 @@ class Ended:
     ok: int
     failed: int
     stopped: bool
+    absent: tuple[str, ...] = ()
+    """Names of machines that took part and have gone."""
+    set_aside: tuple[str, ...] = ()
+    """Names of machines that are there and take no further part."""
 
     @property
     def missing(self) -> int:
@@ -106,13 +114,19 @@ class Campaign:
         self._desks: dict[str, Desk] = {}
         self._names: dict[str, str] = {}
         self._fixed: set[str] = set()
+        self._turned_away: dict[str, int] = {}
         self._in_doubt: dict[str, tuple[Trial, float]] = {}
         """Trials whose agent was lost, and when: it may have finished them, and says so when it is back."""
         self._errors: dict[str, JoulefleetError] = {}
         self._stopping = False
         self._recorded = 0
         self._account = Account(self._scheduler, self._design, self._names, tell)
-        self._waiting = Waiting(self._patience, monotonic=monotonic, tell=tell)
+        self._waiting = Waiting(
+            self._patience,
+            longest_s=pinned.study.measure.timeout_s + SLACK_S,
+            monotonic=monotonic,
+            tell=tell,
+        )
         self._work = all_work(pinned)
 
     def run(self) -> Ended:
@@ -141,14 +155,23 @@ class Campaign:
                 present = {desk.machine_id: (desk.node, desk.hello) for desk in self._desks.values()}
                 refused = refusal(hello, own=self._own_versions, present=present)
                 if refused is not None:
-                    self._cluster.dismiss(node)
-                    self._tell(MachineRefused(node=node, why=refused.why, cure=refused.cure))
+                    self._turn_away(node, refused)
                     return
                 self._seat(node, Desk(node=node, hello=hello, to_fetch=deque(hello.waiting), to_prepare=self._todo()))
             case Refused(node=node, why=why, cure=cure):
                 self._tell(MachineRefused(node=node, why=why, cure=cure))
             case Left(node=node, why=why):
                 self._away(node, why)
+            case Deferred(node=node, why=why):
+                self._tell(Stalled(message=f"{node}: {why} It is asked again."))
+
+    def _turn_away(self, node: str, refused: Refusal) -> None:
+        self._turned_away[node] = self._turned_away.get(node, 0) + 1
+        if refused.perhaps_not and self._turned_away[node] <= SECOND_LOOKS:
+            self._cluster.defer(node)
+        else:
+            self._cluster.dismiss(node)
+            self._tell(MachineRefused(node=node, why=refused.why, cure=refused.cure))
 
     def _seat(self, node: str, desk: Desk) -> None:
         machine = desk.hello.machine
@@ -234,7 +257,12 @@ class Campaign:
         self._account.plan_fixed(place)
 
     def _at_rest(self, desk: Desk) -> bool:
-        """Whether nothing is to be prepared: the machine was set aside, or its whole part is done."""
+        """Whether nothing is to be prepared: the machine was set aside, its whole part is done, or it is busy.
+
+        To ask again and again would disturb the window of whoever measures there.
+        """
+        if self._scheduler.is_busy(desk.machine_id, self._clock()):
+            return True
         member = self._scheduler.members[desk.machine_id]
         return member.set_aside is not None or self._scheduler.places[member.place].finished()
 
@@ -289,9 +317,13 @@ class Campaign:
         self._tell(MachineSetAside(machine=desk.name, why=str(error)))
 
     def _keep(self, desk: Desk, attempt_id: str, data: bytes, trial: Trial | None) -> None:
-        fact = fact_of(data)
+        study, fact = study_and_fact(data)
         self._commit(attempt_id, data)
         desk.unacknowledged.append(attempt_id)
+        if study != self._pinned.study.name:
+            # An earlier run's, of another study of this store: kept, and none of this one's business.
+            self._tell(Collected(machine=desk.name, attempt_id=attempt_id))
+            return
         # By this clock, as the machine's own may be hours off; of an earlier run there is no other than the machine's.
         ended_s = self._clock() if trial is not None else min(fact.ended_s, self._clock())
         doubted, since_s = self._in_doubt.get(desk.machine_id, (None, 0.0))
@@ -399,4 +431,13 @@ class Campaign:
             ok=sum(tally.ok for tally in tallies),
             failed=sum(tally.failed for tally in tallies),
             stopped=self._stopping,
+            absent=self._named(lambda member: not member.present),
+            set_aside=self._named(lambda member: member.present and member.set_aside is not None),
         )
+
+    def _named(self, which: Callable[[Member], bool]) -> tuple[str, ...]:
+        return tuple(self._names[member.machine_id] for member in self._scheduler.members.values() if which(member))
+
+    def measures_here(self, boot_id: str | None) -> bool:
+        """Whether a trial is under way on the machine of this boot."""
+        return any(desk.trial is not None and desk.hello.boot_id == boot_id for desk in self._desks.values())

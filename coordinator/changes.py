@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _HARMLESS = ("description", "labels", "thresholds", "seed")
+_HARMLESS_MEASURES = ("sampling_hz", "modelled", "timeout_s")
+"""Of `measure`: what is no part of a protocol."""
 _PARTS = ("models", "tasks", "pairs")
 
 
@@ -20,7 +22,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     lines = [*_repetitions(old, new)]
     for part in _PARTS:
         lines += _part(part, old.get(part) or {}, new.get(part) or {}, _digests(part, before), _digests(part, now))
-    for key in sorted({*old, *new} - {*_PARTS, "name", "repetitions"}):
+    lines += _measure(old.get("measure") or {}, new.get("measure") or {})
+    lines += _factors(old.get("factors") or {}, new.get("factors") or {})
+    for key in sorted({*old, *new} - {*_PARTS, "name", "repetitions", "measure", "factors"}):
         if old.get(key) != new.get(key):
             lines.append(_other(key, old.get(key), new.get(key)))
     return lines
@@ -59,6 +63,32 @@ def _part(
 def _digests(part: str, record: Mapping[str, Any]) -> Mapping[str, str]:
     found: Mapping[str, str] = record.get(part, {}) if part != "pairs" else {}
     return found
+
+
+def _measure(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key in sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
+        if key == "timeout_s":
+            what = "what ran into it stays failed without --retry-quarantined"
+        elif key in _HARMLESS_MEASURES:
+            what = "new trials have it, and nothing is measured again for it"
+        else:
+            what = "every trial is measured in another way, so again"
+        lines.append(f"measure.{key} has changed: {what}")
+    return lines
+
+
+def _factors(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for key in sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
+        was, now = old.get(key) or [], new.get(key) or []
+        more = ", ".join(str(level) for level in now if level not in was)
+        gone = ", ".join(str(level) for level in was if level not in now)
+        if more:
+            lines.append(f"factors.{key}: {more} new: its cells are measured in every block, others are reused")
+        if gone:
+            lines.append(f"factors.{key}: {gone} gone: their trials stay in the store")
+    return lines
 
 
 def _other(key: str, old: Any, new: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ class Refusal:
 
     why: str
     cure: str
+    perhaps_not: bool = False
+    """It may be otherwise in a moment, when Ray has noticed that a node is gone."""
 
 
 def refusal(
@@ -52,6 +55,14 @@ def refusal(
             why=f"{hello.host} has an agent already, on node {node}",
             cure="One node a machine: take the other one down.",
         )
+    if known.host == hello.host:
+        return Refusal(
+            why=f"{hello.host} is there already, on node {node}, from another start of the machine",
+            cure="If it was restarted, the other node will go by itself. If two machines made from one image have the "
+            "same name and /etc/machine-id, give one of them its own: delete its /etc/machine-id, run "
+            "`sudo systemd-machine-id-setup`, restart its node.",
+            perhaps_not=True,
+        )
     return Refusal(
         why=f"{hello.host} has the machine id of {known.host} ({hello.machine.machine_id})",
         cure="They were made from one image. Give one of them an id of its own: delete its /etc/machine-id and run "
@@ -60,13 +71,22 @@ def refusal(
 
 
 def machine_class(machine: Machine) -> str:
-    """The id of the class of machines that measure alike: CPU model, topology, and memory in whole GiB."""
+    """The id of the class of machines that measure alike: CPU model, topology, and memory as it is sold."""
     return "class-" + digest(
         [
             machine.cpu_model,
             machine.sockets,
             machine.physical_cores,
             machine.logical_cpus,
-            round(machine.memory_bytes / _GIB),
+            _installed_gib(machine.memory_bytes),
         ]
     )
+
+
+def _installed_gib(visible_bytes: int) -> float:
+    """The next 2^n or 3 x 2^n GiB above what the kernel sees, which firmware, kernel and graphics have lessened.
+
+    Rounded to whole GiB, two equal machines with 15.49 and 15.51 would be of two classes.
+    """
+    exponent = math.ceil(math.log2(max(visible_bytes, 1) / _GIB))
+    return 0.75 * 2.0**exponent if visible_bytes <= 0.75 * 2.0**exponent * _GIB else 2.0**exponent

@@ -50,7 +50,7 @@ def event_line(event: Event) -> str | None:  # noqa: C901, PLR0912 - one case an
         case MachineJoined():
             return f"{event.machine}: joined"
         case MachineRefused():
-            return f"{event.node} takes no part: {event.why}. {event.cure}"
+            return f"{event.node} takes no part: {event.why.rstrip('.')}. {event.cure}"
         case MachineLeft():
             return f"{event.machine}: gone ({event.why})"
         case MachineBusy():

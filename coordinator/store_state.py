@@ -82,6 +82,9 @@ def coordinator_of(layout: StoreLayout) -> Coordinator | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _said(os.pread(descriptor, 4096, 0))
+    except OSError:
+        # A file system without locks, where no coordinator can hold one.
+        return None
     else:
         return None
     finally:

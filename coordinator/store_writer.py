@@ -11,14 +11,14 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from coordinator.finished import facts_in
 from coordinator.scheduling.facts import AttemptFact
 from joulefleet.durable import sync_folder, write_durably
-from joulefleet.errors import StoreError
+from joulefleet.errors import StoreError, SupersededError
 from joulefleet.identity import digest
 from joulefleet.schema import SCHEMA_VERSION
 from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout, read_format
@@ -52,10 +52,12 @@ class StoreWriter:
     def commit(self, attempt_id: str, parquet: bytes) -> None:
         """Put an attempt's file into the store durably. Doing it again changes nothing. Raises StoreError."""
         path = self.layout.attempts / f"{attempt_id}.parquet"
-        if path.exists():
-            return
         try:
-            write_durably(path, parquet)
+            if path.exists():
+                # A name may be there and not be durable: whoever gave it could have died before it was.
+                sync_folder(path.parent)
+            else:
+                write_durably(path, parquet)
         except OSError as error:
             raise _refused(self.layout.root, error) from error
 
@@ -63,9 +65,13 @@ class StoreWriter:
         """Keep a study as it was asked and resolved, unless it is what was asked last. Raises StoreError."""
         name = str(record["study"]["name"])
         identity = digest(record)
-        if self.last_record(name).get("digest") == identity:
+        last = self.last_record(name)
+        if last.get("digest") == identity:
             return
         now = datetime.now(tz=UTC)
+        if last:
+            # The newest is the one that was asked last, also where the clock was set back meanwhile.
+            now = max(now, datetime.fromisoformat(str(last["asked_at"])) + timedelta(microseconds=1))
         path = self.layout.studies / f"{name}-{now:%Y%m%dT%H%M%S%f}.json"
         stamped = record | {"asked_at": now.isoformat(), "digest": identity}
         try:
@@ -91,12 +97,30 @@ class StoreWriter:
         return self._newest().get(study, {})
 
     def _newest(self) -> dict[str, dict[str, Any]]:
-        """The newest record of each study: read once, as nobody else writes."""
+        """The newest record of each study: read once, as nobody else writes. Raises StoreError."""
         if self._records is None:
-            records = [json.loads(path.read_bytes()) for path in self.layout.studies.glob("*.json")]
-            records.sort(key=lambda record: str(record["asked_at"]))
+            records = [_record(path) for path in self.layout.studies.glob("*.json")]
+            records.sort(key=lambda record: datetime.fromisoformat(record["asked_at"]))
             self._records = {record["study"]["name"]: record for record in records}
         return self._records
+
+    def above(self, highest: int) -> SupersededError | None:
+        """The error where agents obey `highest`, of which this store knows nothing; the next run goes above it.
+
+        None where this store knows of a later coordinator: that one commands. Raises StoreError.
+        """
+        try:
+            if _last_epoch(self.layout.epochs) > self.epoch:
+                return None
+            write_durably(self.layout.epochs / str(highest), b'{"heard of": "from an agent"}')
+        except OSError as error:
+            raise _refused(self.layout.root, error) from error
+        return SupersededError(
+            f"{self.layout.root}: the agents have obeyed a coordinator of this store with epoch {highest}, and it "
+            f"knows of none above {self.epoch}: it was restored from a backup, or is a copy.",
+            cure="If no other run of this store or its copies is alive, run again: it will command the agents then.",
+            highest=highest,
+        )
 
 
 @contextmanager
@@ -112,7 +136,7 @@ def open_store(root: Path, *, study: str) -> Iterator[StoreWriter]:
     except OSError as error:
         raise _refused(root, error) from error
     try:
-        if not _locked(descriptor):
+        if not _locked_or_refused(descriptor, root):
             raise StoreError(
                 f"{root}: {_holder(descriptor)} writes to this store.",
                 cure="Wait for it (`joulefleet status --watch`), or name another --store.",
@@ -136,7 +160,7 @@ def open_store(root: Path, *, study: str) -> Iterator[StoreWriter]:
 def _new_epoch(folder: Path, holder: Mapping[str, object]) -> int:
     """The next number of `folder`, made exclusively: also where the lock does not hold, no two have the same."""
     folder.mkdir(exist_ok=True)
-    epoch = 1 + max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
+    epoch = 1 + _last_epoch(folder)
     while True:
         try:
             descriptor = os.open(folder / str(epoch), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -151,8 +175,29 @@ def _new_epoch(folder: Path, holder: Mapping[str, object]) -> int:
         return epoch
 
 
+def _last_epoch(folder: Path) -> int:
+    return max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        datetime.fromisoformat(record["asked_at"])
+        str(record["study"]["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}: no record of a study, or a damaged one.", cure="Remove it, or restore it."
+        ) from error
+    except OSError as error:
+        raise _refused(path, error) from error
+    return record
+
+
 def _locked(descriptor: int) -> bool:
-    """Take the lock. `joulefleet status` holds it for microseconds to see whether it is free: that is waited out."""
+    """Take the lock. Raises OSError where the file system has none.
+
+    `joulefleet status` holds it for microseconds to see whether it is free: that is waited out.
+    """
     for _ in range(20):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,6 +206,16 @@ def _locked(descriptor: int) -> bool:
         else:
             return True
     return False
+
+
+def _locked_or_refused(descriptor: int, root: Path) -> bool:
+    try:
+        return _locked(descriptor)
+    except OSError as error:
+        raise StoreError(
+            f"{root}: its file system has no locks ({error.strerror}).",
+            cure="Put the store on a local disk; `joulefleet publish` takes it elsewhere.",
+        ) from error
 
 
 def _make_or_find(layout: StoreLayout) -> None:

@@ -11,7 +11,8 @@
     └── QueryError     6   a question to a store cannot be answered
 
 A command also ends with 0 (done), 1 (a bug in Joulefleet, with a traceback), 2 (wrong usage of
-the command line), 7 (the study is done, but trials failed) and 130 (interrupted by Ctrl-C).
+the command line), 7 (trials failed, or are missing as machines have gone or were set aside) and 130
+(interrupted by Ctrl-C).
 Each message is one line, or one line a mistake, and ends in a cure.
 """
 
@@ -65,7 +66,18 @@ class StoreError(JoulefleetError):
 
 
 class SupersededError(StoreError):
-    """A newer coordinator commands the agents of this store."""
+    """A newer coordinator commands the agents of this store; its epoch is `highest`."""
+
+    def __init__(self, problems: str | Sequence[str], *, cure: str, highest: int) -> None:
+        super().__init__(problems, cure=cure)
+        self.highest = highest
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_superseded, (self.problems, self.cure, self.highest))
+
+
+def _rebuild_superseded(problems: tuple[str, ...], cure: str, highest: int) -> SupersededError:
+    return SupersededError(problems, cure=cure, highest=highest)
 
 
 class MachineError(JoulefleetError):

@@ -80,7 +80,15 @@ class Left:
     why: str
 
 
-Change = Joined | Refused | Left
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """A node whose agent cannot take part just now, and why; it is asked again by and by."""
+
+    node: str
+    why: str
+
+
+Change = Joined | Refused | Left | Deferred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +132,17 @@ class Cluster(Protocol):
         """End the agent of `node`, and start none there again."""
         ...
 
+    def defer(self, node: str) -> None:
+        """Let go of the agent of `node`, which is idle, and ask it again later who it is."""
+        ...
+
     def abandon(self) -> None:
         """Let go of every agent without ending it: a newer coordinator commands them."""
         ...
 
     def close(self) -> None:
-        """End every agent that this cluster started, and what it runs, at once."""
+        """End what was started here, at once, and every agent that nobody else has commanded since.
+
+        An agent that is still in a trial of an earlier run finishes it.
+        """
         ...

@@ -56,6 +56,9 @@ class LocalCluster:
         """See `Cluster`."""
         self._agent.close()
 
+    def defer(self, node: str) -> None:
+        """See `Cluster`."""
+
     def abandon(self) -> None:
         """See `Cluster`."""
 
@@ -69,7 +72,8 @@ def obeyed(agent: AgentService, call: Call, command: Command) -> bytes | None:
     store_id, epoch = command.store_id, command.epoch
     match call:
         case Prepare(work=work):
-            agent.prepare(work)
+            with agent.commanded(store_id, epoch):
+                agent.prepare(work)
         case Run(trial=trial, acknowledged=acknowledged):
             if acknowledged:
                 agent.acknowledge(store_id, acknowledged, epoch)

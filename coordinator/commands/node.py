@@ -69,14 +69,18 @@ def up(
       joulefleet node up --join 192.0.2.7:6379 --listen 192.0.2.8
       joulefleet node up --head --measure-here
     """
+    import os
     import sys
 
     from agent.setup import state_folder
     from coordinator.cluster.ray import node as nodes
     from coordinator.cluster.ray.node_plan import NodePlan, Ports, Tls
+    from coordinator.cluster.ray.token import VALUE_VARIABLE
     from coordinator.cluster.ray.token import token_file as default_token_file
     from joulefleet.errors import MachineError
 
+    if token_file is not None and VALUE_VARIABLE in os.environ:
+        raise typer.BadParameter(f"${VALUE_VARIABLE} is set, and would be used instead.", param_hint="--token-file")
     if head == (join is not None):
         raise typer.BadParameter("give --head, or --join and the head's HOST:PORT.", param_hint="--head / --join")
     plan = NodePlan(
@@ -90,8 +94,7 @@ def up(
     record = nodes.up(plan, state=state, token=token_file, tls=certificates)
     print(f"{'The head' if head else 'A node'} of the cluster at {record.head} is up.", file=sys.stderr)
     if head:
-        token = (token_file or default_token_file(state)).absolute()
-        print(f"Its token is in {token}: copy it to the same place on each node, chmod 600.", file=sys.stderr)
+        print(_token_text((token_file or default_token_file(state)).absolute()), file=sys.stderr)
         print(f"Next, on each machine: joulefleet node up --join {record.head} --listen ADDRESS", file=sys.stderr)
         print(f"Then, here: joulefleet run STUDY --address {record.head}", file=sys.stderr)
     else:
@@ -103,6 +106,16 @@ def up(
             raise MachineError(
                 "the node has ended by itself.", cure="See `journalctl -k` for want of memory; start it again."
             )
+
+
+def _token_text(file: Path) -> str:
+    import os
+
+    from coordinator.cluster.ray.token import VALUE_VARIABLE
+
+    if VALUE_VARIABLE in os.environ:
+        return f"Its token is that of ${VALUE_VARIABLE}: set it on each node too."
+    return f"Its token is in {file}: copy it to the same place on each node, chmod 600."
 
 
 @node.command()

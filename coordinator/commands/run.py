@@ -51,6 +51,7 @@ def run(
       joulefleet run cain2024 --store results --address 192.0.2.7:6379
       joulefleet run my-study.yaml --store results 2> progress.log
     """
+    import shlex
     import sys
 
     from coordinator.interrupts import Interrupts
@@ -63,6 +64,9 @@ def run(
 
     if local and address is not None:
         raise typer.BadParameter("either this process or a cluster.", param_hint="--local")
+    where = "" if store is None else f" --store {shlex.quote(str(store))}"
+    how = " --local" if local else "" if address is None else f" --address {address}"
+    again = f"joulefleet run {shlex.quote(study)}{where}{how}"
     wanted = {"failed": retry_failed, "quarantined": retry_quarantined}
     asked, base = load_study(study)
     pinned = resolve(asked, base)
@@ -80,18 +84,20 @@ def run(
                 retry=frozenset(name for name, again in wanted.items() if again),
             )
     except KeyboardInterrupt:
-        print("Stopped. What was finished is in the store; run again to go on.", file=sys.stderr)
+        print(f"Stopped. What was finished is in the store; `{again}` goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if ended.stopped:
-        print(f"Stopped after a finished trial. `joulefleet run {study}` goes on from here.", file=sys.stderr)
+        print(f"Stopped after a finished trial. `{again}` goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED)
-    where = "" if store is None else f" --store {root}"
     print(
         f"{ended.ok} of {ended.total} trials ok, {ended.failed} failed. Next: joulefleet compare{where}",
         file=sys.stderr,
     )
     if ended.missing:
-        print(f"{ended.missing} are missing, as machines have gone: run again when they are back.", file=sys.stderr)
+        gone = [f"{name} has gone" for name in ended.absent]
+        aside = [f"{name} was set aside (see above)" for name in ended.set_aside]
+        why = f", as {', '.join(gone + aside)}" if gone or aside else ""
+        print(f"{ended.missing} are missing{why}: when that is mended, `{again}`.", file=sys.stderr)
     if ended.failed or ended.missing:
         raise typer.Exit(EXIT_FAILED_TRIALS)
 
@@ -111,9 +117,10 @@ def _run(
     from coordinator.live import LiveFile
     from coordinator.study_record import study_record
     from joulefleet.analysis.compaction import compact
-    from joulefleet.errors import MachineError, StoreError
+    from joulefleet.errors import MachineError, StoreError, SupersededError
 
     try:
+        from agent.machine_record import boot_id
         from coordinator.campaign import Campaign
         from coordinator.cluster.interface import Command
         from coordinator.cluster.open import open_cluster
@@ -129,12 +136,13 @@ def _run(
     cluster = open_cluster(command, local=local, address=address)
     interrupts.take()
     live = LiveFile(writer.layout)
+    here = boot_id(Path("/proc"))
 
     def tell(event: Event) -> None:
         progress(event)
         live(event)
-        if isinstance(event, BlockStarted):
-            # Between two trials: while a window is open on this machine, nothing else is done here.
+        if isinstance(event, BlockStarted) and not campaign.measures_here(here):
+            # While a window is open on this machine, nothing else is done here.
             tidy()
 
     def tidy() -> None:
@@ -144,8 +152,11 @@ def _run(
             progress.note(f"{error} The study goes on.")
 
     try:
+        campaign = Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.asked, retry=retry)
         with progress.shown():
-            return Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.asked, retry=retry).run()
+            return campaign.run()
+    except SupersededError as error:
+        raise writer.above(error.highest) or error from error
     finally:
         cluster.close()
         live.close()

@@ -51,7 +51,6 @@ class Place:
     _next: int = 1
     _poor: set[int] = field(default_factory=set)
     """Cells that were in quarantine in a block: they get one chance in each other."""
-    _held: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._orders = self.design.orders(self.name)
@@ -154,9 +153,6 @@ class Place:
 
     def take(self, machine_id: str, present: AbstractSet[str]) -> Block | None:
         """The block that `machine_id` works on next: its own, one that nobody holds, a fresh one, an absent one's."""
-        mine = self.open.get(self._held.get(machine_id, 0))
-        if mine is not None and mine.holder == machine_id:
-            return mine
         own, orphans, absent = [], [], []
         for number, block in self.open.items():
             if block.holder == machine_id:
@@ -166,12 +162,8 @@ class Place:
             elif block.holder not in present:
                 absent.append(number)
         if own or orphans:
-            found: Block | None = self.open[min(own or orphans)]
-        else:
-            found = self._fresh(machine_id) or (self.open[min(absent)] if absent else None)
-        if found is not None:
-            self._held[machine_id] = found.number
-        return found
+            return self.open[min(own or orphans)]
+        return self._fresh(machine_id) or (self.open[min(absent)] if absent else None)
 
     def begin_again(self, block: Block, why: str) -> None:
         """The next round of `block`."""
@@ -179,21 +171,17 @@ class Place:
         for cell in block.begin_again(why):
             self._settled(cell, before[cell], -1)
 
-    def note(self, fact: AttemptFact, cell: int | None) -> None:
-        """A trial of `cell` has ended; None: of one that the design does not have."""
+    def note(self, fact: AttemptFact, cell: int | None, block: Block | None = None) -> None:
+        """A trial of `cell` has ended; None: of one that the design does not have. `block` may be its block."""
         if self.passes is None:
             self.facts.append(fact)
             return
-        if cell is None or fact.protocol != self._digests[cell] or fact.block in self._complete:
+        if cell is None or fact.protocol != self._digests[cell]:
             return
-        block = self.open.get(fact.block)
+        if block is None or block.number != fact.block or block.complete:
+            block = self._open(fact.block)
         if block is None:
-            if not 1 <= fact.block <= self.design.repetitions:
-                return
-            # An outbox held it since an earlier run.
-            block = self.open[fact.block] = Block(
-                number=fact.block, order=self.order(fact.block), groups=self.design.groups
-            )
+            return
         while block.round < fact.round:
             self.begin_again(block, "an earlier run had begun it")
         good, bad = block.good, block.bad
@@ -235,6 +223,15 @@ class Place:
         else:
             self._done.failed += by
         self._left_s -= by * self._each_s[cell]
+
+    def _open(self, number: int) -> Block | None:
+        """The block of that number; None where it is complete, or none of the plan."""
+        if number in self._complete or not 1 <= number <= self.design.repetitions:
+            return None
+        if number not in self.open:
+            # An outbox held a row of it since an earlier run.
+            self.open[number] = Block(number=number, order=self.order(number), groups=self.design.groups)
+        return self.open[number]
 
     def _fresh(self, machine_id: str) -> Block | None:
         while self._next <= self.design.repetitions and (self._next in self.open or self._next in self._complete):

@@ -72,6 +72,9 @@ class Member:
     place: str
     boot_id: str | None
     present: bool = True
+    home: Place | None = None
+    """Its place itself, and the block that it works on: a fleet would look them up at every trial."""
+    block: Block | None = None
     assignment: Assignment | None = None
     last_cell: int | None = None
     losses: int = 0
@@ -104,6 +107,9 @@ class Scheduler:
         member = self.members.get(machine_id)
         if member is None:
             member = self.members[machine_id] = Member(machine_id=machine_id, place=place, boot_id=boot_id)
+        if member.place != place:
+            # A machine of another class now: what it was about is the old one's.
+            member.place, member.block, member.assignment = place, None, None
         if member.boot_id != boot_id:
             member.last_cell = None
         member.boot_id, member.present = boot_id, True
@@ -113,7 +119,8 @@ class Scheduler:
             self.places[place] = Place(
                 name=place, design=self.design, facts=self._facts.pop(place, []), retry=self._retry
             )
-        return self.places[place]
+        member.home = self.places[place]
+        return member.home
 
     def leave(self, machine_id: str) -> None:
         """It has gone; what it was about is lost until it comes back and says otherwise."""
@@ -125,13 +132,12 @@ class Scheduler:
     def next(self, machine_id: str, now_s: float) -> Assignment | Rest:
         """What the machine, which is idle, does now; `now_s` in seconds since 1970."""
         member = self.members[machine_id]
-        place = self.places[member.place]
-        if not member.present:
+        place = member.home
+        if place is None or not member.present:
             return Rest(why="absent")
         if member.set_aside is not None:
             return Rest(why="set aside", message=member.set_aside)
-        # Not if the clock was set back by hours meanwhile.
-        if member.busy_until_s - BUSY_S <= now_s < member.busy_until_s:
+        if member.busy_until_s and self.is_busy(machine_id, now_s):
             return Rest(why="busy", until_s=member.busy_until_s)
         if place.passes is None:
             pilot = place.next_pilot(machine_id)
@@ -140,9 +146,11 @@ class Scheduler:
                 return member.assignment
             if place.passes is None:
                 return Rest(why="pilots", message=f"the pilots of {place.name} are not done")
-        block = place.take(machine_id, self._present)
-        if block is None:
-            return Rest(why="finished")
+        block = member.block
+        if block is None or block.holder != machine_id or block.complete:
+            block = member.block = place.take(machine_id, self._present)
+            if block is None:
+                return Rest(why="finished")
         incoherent = block.incoherent(machine_id=machine_id, boot_id=member.boot_id, now_s=now_s)
         if incoherent is not None:
             place.begin_again(block, incoherent)
@@ -157,28 +165,32 @@ class Scheduler:
         `fact.ended_s` must be by the coordinator's clock: the machine's own may be hours off.
         """
         member = self.members.get(machine_id)
-        place = self.places.get(fact.place)
+        if member is not None and fact.reason != AGENT_LOST:
+            member.losses = 0
         assignment = None if member is None else member.assignment
-        if assignment is not None and not _is(assignment, fact, self.design):
-            assignment = None
-        # The usual case spares the search for the cell.
-        cell = self.design.number.get(fact.cell) if assignment is None else assignment.cell
+        if member is None or assignment is None or member.home is None or not _is(assignment, fact, self.design):
+            self._note(fact)
+            return
+        # What it was to do, as nearly always: nothing has to be looked up.
+        place, cell = member.home, assignment.cell
+        if assignment.kind == "pilot":
+            place.note_pilot(fact)
+        else:
+            place.note(fact, cell, member.block)
+        member.assignment = None
+        if not assignment.hopeless:
+            member.last_cell = cell
+            if place.losses:
+                place.losses.pop((assignment.kind, cell, assignment.block), None)
+
+    def _note(self, fact: AttemptFact) -> None:
+        place = self.places.get(fact.place)
         if place is None:
             self._facts.setdefault(fact.place, []).append(fact)
         elif fact.kind == "pilot":
             place.note_pilot(fact)
         else:
-            place.note(fact, cell)
-        if member is None:
-            return
-        if fact.reason != AGENT_LOST:
-            member.losses = 0
-        if assignment is not None:
-            member.assignment = None
-            if not assignment.hopeless:
-                member.last_cell = assignment.cell
-                if place is not None and place.losses:
-                    place.losses.pop((assignment.kind, assignment.cell, assignment.block), None)
+            place.note(fact, self.design.number.get(fact.cell))
 
     def lost(self, machine_id: str) -> Assignment | None:
         """The agent was lost, and does not have the row. The assignment that has failed for good by it, if any."""
@@ -203,6 +215,12 @@ class Scheduler:
         gone, member.assignment = member.assignment, None
         if gone is not None and gone.kind == "pilot":
             self.places[gone.place].drop_pilot(gone.cell, machine_id)
+
+    def is_busy(self, machine_id: str, now_s: float) -> bool:
+        """Whether somebody else was found measuring there a moment ago."""
+        until_s = self.members[machine_id].busy_until_s
+        # Not if the clock was set back by hours meanwhile.
+        return until_s - BUSY_S <= now_s < until_s
 
     def busy(self, machine_id: str, now_s: float) -> None:
         """Somebody else measures on the machine."""

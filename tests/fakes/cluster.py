@@ -65,6 +65,7 @@ class FakeCluster:
         self.started: list[str] = []
         self.prepared = 0
         self.abandoned = False
+        self.deferred: list[FakeAgent] = []
         self.agents = {
             f"node of {name}": FakeAgent(node=f"node of {name}", machine=replace(MACHINE, machine_id=name))
             for name in machines
@@ -122,6 +123,16 @@ class FakeCluster:
         """See `Cluster`."""
         del self.agents[node]
 
+    def defer(self, node: str) -> None:
+        """Asked again by `ask_again`."""
+        self.deferred.append(self.agents.pop(node))
+
+    def ask_again(self) -> None:
+        """Every agent that was deferred says hello again."""
+        deferred, self.deferred = self.deferred, []
+        for agent in deferred:
+            self.join(agent)
+
     def abandon(self) -> None:
         """See `Cluster`."""
         self.abandoned = True
@@ -148,7 +159,9 @@ class FakeCluster:
         if isinstance(said, JoulefleetError):
             return Answer(node=agent.node, call=call, error=said)
         if said != "lost":
-            agent.outbox[trial.attempt_id] = parquet_of(trial, agent.machine, failed=said == "failed")
+            agent.outbox[trial.attempt_id] = parquet_of(
+                trial, agent.machine, failed=said == "failed", boot_id=agent.boot_id
+            )
         if said in ("lost", "lost after"):
             self._changes += [Left(node=agent.node, why="died"), Joined(node=agent.node, hello=agent.hello())]
             return Answer(node=agent.node, call=call, lost="died")
@@ -159,7 +172,7 @@ class FakeCluster:
             del agent.outbox[attempt_id]
 
 
-def parquet_of(trial: Trial, machine: Machine = MACHINE, *, failed: bool = False) -> bytes:
+def parquet_of(trial: Trial, machine: Machine = MACHINE, *, failed: bool = False, boot_id: str = "boot") -> bytes:
     """The row of a trial of half a second a pass, as a file."""
     row = attempt_row(
         study=trial.study,
@@ -175,6 +188,7 @@ def parquet_of(trial: Trial, machine: Machine = MACHINE, *, failed: bool = False
         place=trial.place,
         machine_id=machine.machine_id,
         machine=machine.name,
+        boot_id=boot_id,
         protocol=trial.protocol.digest,
         comparison_group=trial.comparison_group,
         comparison_group_size=trial.comparison_group_size,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.fakes.fleet import Host, World
-from tests.fakes.shelf import MemoryShelf
+from tests.fakes.shelf import Shelf
 
 MINUTE, HOUR = 60.0, 3600.0
 AWAY_S = (20.0, 90.0, 10 * MINUTE, 50 * MINUTE, 2 * HOUR)
@@ -62,8 +62,10 @@ class Fault:
 class Fate:
     """Applies faults to a world as its moments go by."""
 
-    def __init__(self, world: World, faults: Sequence[Fault]) -> None:
+    def __init__(self, world: World, faults: Sequence[Fault], *, shelf: Callable[[str], Shelf]) -> None:
+        """`shelf` makes an empty one for a host of that name."""
         self.world = world
+        self._shelf = shelf
         self.left = deque(faults)
         self.stopping = False
         self.usurping = 0
@@ -208,6 +210,7 @@ class Fate:
 
     def _add_twin(self, host: Host, _: Fault) -> None:
         """Another host with the same machine id, as two copies of one image have it."""
-        twin = Host(host.machine_id, f"twin {len(self.world.hosts)}", MemoryShelf())
+        name = f"twin {len(self.world.hosts)}"
+        twin = Host(host.machine_id, name, self._shelf(name))
         self.world.hosts.append(twin)
         self.world.join(twin)

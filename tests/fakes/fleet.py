@@ -15,7 +15,8 @@ from typing import Protocol
 from coordinator.cluster.interface import Acknowledge, Answer, Call, Command, Fetch, Prepare, Run
 from joulefleet.errors import BusyError, JoulefleetError, MachineError
 from joulefleet.trial import Trial
-from tests.fakes.shelf import Shelf, row_of
+from tests.fakes.made import Made
+from tests.fakes.shelf import Shelf
 
 TRIAL_S = 10.0
 STEP_S = 0.1
@@ -160,6 +161,15 @@ class World:
         if power and host.lock is not None:
             host.lock.kill()
 
+    def restart(self, host: Host) -> None:
+        """The host goes down and is back at once, in another boot: no process outlives it."""
+        host.boot += 1
+        for node in self.nodes.values():
+            if node.host is host and node.agent is not None:
+                node.agent.kill()
+        if host.lock is not None:
+            host.lock.kill()
+
     def agent_of(self, node: Node) -> Agent:
         """The agent of a node, started where there is none."""
         if node.agent is None or not node.agent.alive or node.agent.cut:
@@ -253,8 +263,7 @@ class Agent:
             return
         assert host.lock is self, "two trials ran on one machine"
         if str(trial.cell) == self.world.deadly:
-            host.boot += 1
-            self.kill()
+            self.world.restart(host)
             return
         ail = host.ails.popleft() if host.ails else ""
         self.world.moment()
@@ -272,15 +281,14 @@ class Agent:
             reason = "exception"
         host.ended_s[trial.attempt_id] = self.world.now
         host.durable[trial.attempt_id] = data = host.shelf.put(
-            trial.attempt_id,
-            row_of(
-                trial,
+            Made(
+                trial=trial,
                 machine_id=host.machine_id,
                 boot_id=host.boot_id,
                 started_s=self.world.now + host.clock_off_s - TRIAL_S,
                 wall_s=TRIAL_S,
                 reason=reason,
-            ),
+            )
         )
         self.world.moment()
         if ail == "kill after":

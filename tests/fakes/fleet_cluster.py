@@ -9,12 +9,15 @@ from typing import Any
 
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
-from coordinator.finished import fact_of
 from coordinator.scheduling.facts import AttemptFact
 from coordinator.store_writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
 from tests.fakes.cluster import MACHINE
 from tests.fakes.fleet import Agent, Node, World
+from tests.fakes.made import fact_in
+
+AGAIN_S = 30.0
+"""So long after it was deferred, an agent is asked again."""
 
 own_versions = cache(versions)
 
@@ -27,6 +30,7 @@ class _View:
     agent: Agent | None = None
     joined: bool = False
     barred: bool = False
+    not_before_s: float = 0.0
     call: Call | None = None
 
 
@@ -49,7 +53,11 @@ class FleetCluster:
 
     def expecting(self) -> bool:
         """See `Cluster`."""
-        return any(view.agent is not None and not view.joined for view in self._views.values())
+        return any(
+            view.agent is not None or (view.not_before_s and not view.barred)
+            for view in self._views.values()
+            if not view.joined
+        )
 
     def start(self, node: str, call: Call) -> None:
         """See `Cluster`."""
@@ -88,6 +96,13 @@ class FleetCluster:
             view.joined, view.barred = False, True
             self._lose(view, "dismissed")
 
+    def defer(self, node: str) -> None:
+        """See `Cluster`."""
+        view = self._views.get(node)
+        if view is not None:
+            # Its agent goes on: only nobody speaks with it.
+            view.agent, view.joined, view.not_before_s = None, False, self.world.now + AGAIN_S
+
     def abandon(self) -> None:
         """See `Cluster`."""
         self.dead = True
@@ -96,7 +111,8 @@ class FleetCluster:
         """See `Cluster`."""
         if not self.dead:
             for view in self._views.values():
-                self._lose(view, "the coordinator has ended")
+                if view.joined:
+                    self._lose(view, "the coordinator has ended")
         self.dead = True
 
     def heard(self, agent: Agent, call: Call | None, said: Answer | JoulefleetError | None) -> None:
@@ -115,7 +131,7 @@ class FleetCluster:
             self._changes.append(Refused(node=view.node.name, why=str(said), cure=said.cure))
         else:
             view.joined = True
-            self._changes.append(Joined(node=view.node.name, hello=_hello(agent)))
+            self._changes.append(Joined(node=view.node.name, hello=hello_of(agent)))
 
     def _look(self) -> None:
         if self._superseded is not None:
@@ -127,7 +143,7 @@ class FleetCluster:
             view = self._views.setdefault(name, _View(node))
             if view.agent is not None and (not view.agent.alive or view.agent.cut):
                 self._lose(view, "its agent died")
-            if view.agent is None and not view.barred:
+            if view.agent is None and not view.barred and self.world.now >= view.not_before_s:
                 view.agent = self.world.agent_of(node)
                 view.agent.submit(self, None)
 
@@ -141,7 +157,8 @@ class FleetCluster:
         view.agent, view.joined, view.call = None, False, None
 
 
-def _hello(agent: Agent) -> AgentHello:
+def hello_of(agent: Agent) -> AgentHello:
+    """What it says of itself when it joins."""
     host = agent.host
     return AgentHello(
         machine=replace(MACHINE, machine_id=host.machine_id, name=host.name),
@@ -151,12 +168,6 @@ def _hello(agent: Agent) -> AgentHello:
         versions=own_versions(),
         waiting=agent.waiting(),
     )
-
-
-@cache
-def fact_in(data: bytes) -> AttemptFact:
-    """The attempt in a file."""
-    return fact_of(data)
 
 
 class DangerousStore:

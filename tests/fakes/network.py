@@ -58,6 +58,13 @@ class Network:
         _ip("-n", plug.space, "address", "flush", "dev", "eth0")
         _ip("-n", plug.space, "address", "add", f"{plug.address}/24", "dev", "eth0")
 
+    def nowhere(self, plug: Plug) -> str:
+        """An address that nobody has, though `plug` has a way there: what is sent to it is lost without a word."""
+        self._given += 1
+        address = f"192.0.2.{self._given}"
+        _ip("-n", plug.space, "neighbor", "add", address, "lladdr", "02:00:00:00:00:00", "dev", "eth0")
+        return address
+
     def cut(self, plug: Plug) -> None:
         """Pull its cable: nothing is refused, nothing arrives."""
         _ip("-n", self.name, "link", "set", plug.cable, "nomaster")

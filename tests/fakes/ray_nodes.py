@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coordinator.cluster.ray.node_plan import Ports
 from coordinator.cluster.ray.node_record import NodeRecord, read_record
+from coordinator.cluster.ray.processes import end, session
 from tests.fakes.network import Plug
 
 COMMAND = [sys.executable, "-m", "coordinator"]
@@ -24,6 +25,8 @@ FAST_HEALTH = {
     "RAY_health_check_failure_threshold": "3",
 }
 """Of a head: a node that died is noticed after a second, not after fourteen."""
+
+_AS_HOST = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
 
 
 def free_base(first: int = 20000) -> int:
@@ -83,24 +86,35 @@ class FakeMachine:
 
     @property
     def program(self) -> list[str]:
-        """What runs `joulefleet` on it."""
-        return COMMAND if self.plug is None else [*self.plug.inside, *COMMAND]
+        """What runs `joulefleet` on it; with a plug under a host name of its own."""
+        if self.plug is None:
+            return COMMAND
+        return [*self.plug.inside, "unshare", "--uts", "sh", "-c", _AS_HOST, self.name, *COMMAND]
 
     def up(self, *arguments: str, token: Path | None = None) -> NodeRecord:
         """Start its node, with a copy of the head's token."""
-        self.state.mkdir(parents=True, exist_ok=True)
         if token is not None:
-            shutil.copy(token, self.state / "ray-token")
+            self.take(token)
         listen = () if self.plug is None else ("--listen", self.plug.address)
         done = self.command("node", "up", *arguments, "--port-base", str(self.base), *listen)
         assert done.returncode == 0, done.stderr
         return self.up_record()
+
+    def take(self, token: Path) -> None:
+        """Keep a copy of the head's token."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        shutil.copy(token, self.state / "ray-token")
 
     def up_record(self) -> NodeRecord:
         """What `up` has written."""
         record = read_record(self.state)
         assert record is not None
         return record
+
+    def die(self) -> None:
+        """End all processes of its node at once, as when its power fails; what `up` has written stays."""
+        number = self.up_record().session
+        end(lambda: session(number), grace_s=0)
 
     def down(self) -> None:
         """End its node."""
@@ -117,3 +131,16 @@ class FakeMachine:
             timeout=120,
             check=False,
         )
+
+    def begin(self, *arguments: str, folder: Path, said: Path) -> subprocess.Popen[str]:
+        """Begin `joulefleet ARGUMENTS` on it, in `folder`; its words go to the file `said`."""
+        with said.open("w") as output:
+            return subprocess.Popen(
+                [*self.program, *arguments],
+                env=self.environment(),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )

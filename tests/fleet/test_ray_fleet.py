@@ -9,25 +9,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 import agent
-from coordinator.cluster.interface import Answer, Call, Change, Command, Fetch, Joined, Left, Prepare, Refused, Run
+from coordinator.cluster.interface import Answer, Command, Fetch, Joined, Left, Prepare, Refused, Run
 from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.processes import alive
 from joulefleet.errors import MachineError
-from joulefleet.trial import Trial
 from tests.fakes.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
-from tests.fakes.trials import tiny_trial
+from tests.fleet.coordinating import (
+    LOSES_AN_ANSWER,
+    NEW_COORDINATOR,
+    OLD_COORDINATOR,
+    STORE,
+    answer_of,
+    asked,
+    changes_until,
+    coordinating,
+    joined,
+    prepared,
+    warm_for,
+)
+from tests.fleet.fleet_run import until
 
 NOTHING = Prepare(work=())
-STORE = "store"
 
 
 @pytest.fixture(scope="module")
@@ -58,74 +67,6 @@ def machine(tmp_path: Path, cache: Path, head: FakeMachine) -> Iterator[Callable
     yield make
     for one in made:
         one.down()
-
-
-@contextmanager
-def coordinating(head: FakeMachine, *, epoch: int = 1, patience_s: float = 20) -> Iterator[RayCluster]:
-    """A coordinator on the head."""
-    cluster = RayCluster(Command(store_id=STORE, epoch=epoch), head.address, head_patience_s=patience_s)
-    try:
-        yield cluster
-    finally:
-        cluster.close()
-
-
-def changes_until(cluster: RayCluster, enough: Callable[[Sequence[Change]], bool], seconds: float = 60) -> list[Change]:
-    """All changes from now on, until they are enough."""
-    seen: list[Change] = []
-    ends = time.monotonic() + seconds
-    while not enough(seen):
-        assert time.monotonic() < ends, seen
-        seen += cluster.changes()
-        if not enough(seen):
-            assert cluster.answers(1.0) == []
-    return seen
-
-
-def joined(cluster: RayCluster, *names: str) -> dict[str, Joined]:
-    """The machines of these names, by name, once all have joined."""
-
-    def by_name(seen: Sequence[Change]) -> dict[str, Joined]:
-        return {change.hello.machine.name: change for change in seen if isinstance(change, Joined)}
-
-    return by_name(changes_until(cluster, lambda seen: set(names) <= set(by_name(seen))))
-
-
-def answer_of(cluster: RayCluster, seconds: float = 60) -> Answer:
-    """The one answer that is due."""
-    ends = time.monotonic() + seconds
-    while True:
-        answers = cluster.answers(1.0)
-        if answers:
-            (answer,) = answers
-            return answer
-        assert time.monotonic() < ends, "no answer"
-
-
-def asked(cluster: RayCluster, node: str, call: Call) -> Answer:
-    """The answer to `call`."""
-    cluster.start(node, call)
-    return answer_of(cluster)
-
-
-def warm_for(seconds: float) -> Trial:
-    """A trial whose warm-up takes so long."""
-    trial = tiny_trial(store_id=STORE)
-    timing = replace(trial.protocol.timing, warm_up_at_least_s=seconds, warm_up_at_most_s=seconds)
-    return replace(trial, timeout_s=600.0, protocol=replace(trial.protocol, timing=timing))
-
-
-def prepared(trial: Trial) -> Prepare:
-    """What makes it ready."""
-    return Prepare(work=((trial.protocol.model, trial.protocol.task),))
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for `condition`."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        time.sleep(0.02)
 
 
 def blocking(machine: FakeMachine) -> Fetch:
@@ -214,29 +155,14 @@ def test_restart_ends_what_runs_and_dismiss_ends_it_for_good(
         assert answer_of(cluster).lost
 
 
-OLD_COORDINATOR = """
-import pickle, sys
-from coordinator.cluster.interface import Command, Joined, Run
-from coordinator.cluster.ray import RayCluster
-
-cluster = RayCluster(Command(store_id="store", epoch=1), sys.argv[1])
-trial = pickle.load(open(sys.argv[2], "rb"))
-while not (found := [change for change in cluster.changes() if isinstance(change, Joined)]):
-    cluster.answers(1.0)
-cluster.start(found[0].node, Run(trial=trial))
-print(found[0].hello.pid, flush=True)
-cluster.answers(1000.0)
-"""
-
-
 def test_a_new_coordinator_finds_the_agent_of_one_that_died(
     head: FakeMachine, machine: Callable[[str], FakeMachine], tmp_path: Path
 ) -> None:
-    """The agent finishes its trial though nobody listens; the next coordinator is handed the row."""
+    """It finishes its trial though nobody listens, and though the next coordinator does not hear it at first."""
     import pickle
 
     one = machine("one")
-    trial = warm_for(3)
+    trial = warm_for(6)
     with coordinating(head) as cluster:
         assert asked(cluster, joined(cluster, "one")["one"].node, prepared(trial)).error is None
     (tmp_path / "trial").write_bytes(pickle.dumps(trial))
@@ -250,9 +176,16 @@ def test_a_new_coordinator_finds_the_agent_of_one_that_died(
     until(lambda: begun(one))
     old.kill()
     old.communicate()
-    with coordinating(head, epoch=2) as cluster:
-        hello = joined(cluster, "one")["one"].hello
-        assert (hello.pid, hello.waiting) == (agent_pid, (trial.attempt_id,))
+    new = subprocess.run(
+        [sys.executable, "-c", NEW_COORDINATOR, head.address],
+        env=os.environ | {"RAY_testing_rpc_failure": LOSES_AN_ANSWER},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert new.returncode == 0, new.stderr
+    assert json.loads(new.stdout) == [agent_pid, trial.attempt_id]
     until(lambda: not psutil.pid_exists(agent_pid))
 
 

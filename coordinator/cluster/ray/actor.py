@@ -34,6 +34,14 @@ class AgentActor:
         self._observers.coordinator = coordinator
         return hello
 
+    def end(self, command: Command) -> None:
+        """End this process, unless the coordinator of another store has taken over meanwhile."""
+        if self._service.commanded_by(command.store_id):
+            import ray
+
+            self._service.close()
+            ray.actor.exit_actor()  # type: ignore[no-untyped-call]  # Ray has no types there
+
     def obey(self, call: Call, command: Command) -> bytes | JoulefleetError | None:
         """Do what `call` says."""
         try:

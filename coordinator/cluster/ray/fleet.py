@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.service import AgentHello
-from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
+from coordinator.cluster.interface import Answer, Call, Change, Command, Deferred, Joined, Left, Refused
 from coordinator.cluster.ray.observers import Coordinator
 from coordinator.cluster.ray.session import AGENT_RESOURCE, NAMESPACE, Head, connect, leave_without_head, start_embedded
-from joulefleet.errors import JoulefleetError, MachineError, SupersededError
+from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 
 LOOK_EVERY_S = 2.0
 """How often Ray is asked which nodes there are: a look costs a millisecond."""
@@ -19,8 +19,22 @@ LOOK_EVERY_S = 2.0
 HEAD_PATIENCE_S = 20.0
 """A head that is away for so long does not come back in time: after a minute Ray ends this process."""
 
+AGAIN_S = 30.0
+"""After so long an agent that could not take part is asked again."""
+
+END_S = 5.0
+"""So long an agent has to end by itself."""
+
 MOST_EARLY_DEATHS = 3
 """An agent that dies so often before it has said who it is will not say it the next time either."""
+
+MOST_UNHEARD = 10
+"""An agent that cannot be reached so often in succession, a look apart, is behind something that stays."""
+
+_OPEN = (
+    "Let agents and coordinators reach each other in both directions: ports B+10 to B+29, 6389 to 6408 by default, "
+    "of both machines. Then restart its node: joulefleet node down, joulefleet node up."
+)
 
 _INSTALL = (
     "Install Joulefleet there in the versions of this machine, then restart its node: "
@@ -40,7 +54,12 @@ class _Node:
     joined: bool = False
     barred: bool = False
     """It was refused or dismissed: no agent is started there."""
+    not_before_s: float = 0.0
+    """When it is asked again, by the monotonic clock; 0 where it was not deferred."""
+    why_deferred: str | None = None
     early_deaths: int = 0
+    unheard: int = 0
+    """How often in succession a call did not reach its agent, or the answer did not come back."""
 
 
 class RayCluster:
@@ -74,7 +93,11 @@ class RayCluster:
 
     def expecting(self) -> bool:
         """See `Cluster`."""
-        return any(node.reference is not None and not node.joined for node in self._nodes.values())
+        return any(
+            node.reference is not None or (node.not_before_s and not node.barred)
+            for node in self._nodes.values()
+            if not node.joined
+        )
 
     def start(self, node: str, call: Call) -> None:
         """See `Cluster`."""
@@ -112,6 +135,12 @@ class RayCluster:
             found.joined, found.barred = False, True
             self._lose(found, "its agent was dismissed")
 
+    def defer(self, node: str) -> None:
+        """See `Cluster`."""
+        found = self._nodes.get(node)
+        if found is not None:
+            self._postpone(found)
+
     def abandon(self) -> None:
         """See `Cluster`."""
         self._nodes.clear()
@@ -124,8 +153,16 @@ class RayCluster:
         if self._headless or not self._head.there():
             leave_without_head()
             return
+        ending = []
         for node in nodes.values():
-            self._kill(node)
+            if node.joined and node.call is not None:
+                self._kill(node)
+            elif node.agent is not None:
+                # Not killed: it may be in a trial of an earlier run, or another coordinator may have taken it over.
+                ending.append(node.agent.end.remote(self._command))
+        idle = sum(node.joined and node.call is None for node in nodes.values())
+        if idle:
+            self._ray.wait(ending, num_returns=idle, timeout=END_S)
         self._ray.shutdown()
 
     # who is there
@@ -153,7 +190,7 @@ class RayCluster:
             self._lose(self._nodes.pop(name), "the node left the cluster")
         for name, found in alive.items():
             node = self._nodes.setdefault(name, _Node(name=name, node_id=found["NodeID"]))
-            if node.agent is None and not node.barred:
+            if not (node.barred or node.joined) and node.reference is None and now >= node.not_before_s:
                 self._greet(node)
 
     def agent_class(self) -> type[Any]:
@@ -204,6 +241,9 @@ class RayCluster:
                 raise
             self._refuse(node, why=f"its agent could not say who it is ({_last_line(error)})", cure=_INSTALL)
             return
+        except exceptions.ActorUnavailableError as error:
+            self._unheard(node, error)
+            return
         except exceptions.RayError as error:
             self._died(node, error)
             return
@@ -219,14 +259,31 @@ class RayCluster:
         if isinstance(said, SupersededError):
             self.abandon()
             raise said
+        if isinstance(said, BusyError):
+            why = " ".join(said.problems)
+            if node.why_deferred != why:
+                node.why_deferred = why
+                self._changes.append(Deferred(node=node.name, why=why))
+            self._postpone(node)
+            return
         if isinstance(said, JoulefleetError):
             self._refuse(node, why=" ".join(said.problems), cure=said.cure)
             return
-        node.joined, node.early_deaths = True, 0
+        node.joined, node.early_deaths, node.unheard = True, 0, 0
+        node.not_before_s, node.why_deferred = 0.0, None
         self._changes.append(Joined(node=node.name, hello=said))
 
+    def _unheard(self, node: _Node, error: Exception) -> None:
+        """The way to the agent failed, or back. It may be in a trial, whose row it will have: it is asked again."""
+        why = _last_line(error)
+        node.unheard += 1
+        if node.unheard >= MOST_UNHEARD:
+            self._refuse(node, why=f"its agent cannot be reached ({why})", cure=_OPEN)
+            return
+        self._give_up(node, why)
+
     def _died(self, node: _Node, error: Exception) -> None:
-        """The infrastructure failed: the process, the node, or the way to it."""
+        """The infrastructure failed: the process, or the node."""
         why = _last_line(error)
         if getattr(error, "actor_init_failed", False):
             self._refuse(node, why=f"its agent cannot start ({why})", cure=_INSTALL)
@@ -244,12 +301,20 @@ class RayCluster:
 
     def _lose(self, node: _Node, why: str) -> None:
         """End its agent, if there still is one, and say what is lost with it."""
+        self._give_up(node, why)
+        self._kill(node)
+
+    def _give_up(self, node: _Node, why: str) -> None:
+        """No answer of its agent is waited for any more."""
         if node.joined:
             self._changes.append(Left(node=node.name, why=why))
         if node.call is not None:
             self._answers.append(Answer(node=node.name, call=node.call, lost=why))
-        self._kill(node)
         node.joined, node.reference, node.call = False, None, None
+
+    def _postpone(self, node: _Node) -> None:
+        """Let go of its agent without ending it, and ask it again later."""
+        node.joined, node.not_before_s = False, time.monotonic() + AGAIN_S
 
     def _kill(self, node: _Node) -> None:
         if node.agent is not None:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_
 from coordinator.cluster.ray.observers import NODE_VARIABLE
 from coordinator.cluster.ray.probe import probe
 from coordinator.cluster.ray.processes import ProcessKey, alive, end, members, session
+from coordinator.cluster.ray.processes import process as process_of
 from coordinator.cluster.ray.token import MODE_VARIABLE, PATH_VARIABLE, ensure_token, need_token, token_file
 from joulefleet.errors import MachineError
 
@@ -111,20 +112,26 @@ def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeR
             start_new_session=True,
         )
     try:
-        code = process.wait(START_S)
-        started = session(process.pid)
-        raylet = next((key for key in started if key.name == "raylet"), None)
-        if code or raylet is None:
+        # Kept before there is anything to end: whatever becomes of this process, `down` finds the session.
+        launcher = process_of(process.pid)
+        if launcher is None:
             raise _not_started(log)  # noqa: TRY301 - what was started is ended below, as for any other error
         record = NodeRecord(
             boot_id=_boot_id(),
             head=plan.head,
             folder=str(folder),
             session=process.pid,
-            raylet=raylet,
-            processes=tuple(started),
+            raylet=launcher.key,
+            processes=(launcher.key,),
             access={name: environment[name] for name in _ACCESS if name in environment},
         )
+        write_record(state, record)
+        code = process.wait(START_S)
+        started = session(process.pid)
+        raylet = next((key for key in started if key.name == "raylet"), None)
+        if code or raylet is None:
+            raise _not_started(log)  # noqa: TRY301 - as above
+        record = replace(record, raylet=raylet, processes=tuple(started))
         write_record(state, record)
         found = probe(plan.head, environment)
         if plan.address not in {node.address for node in found.nodes}:

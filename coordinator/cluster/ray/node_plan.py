@@ -34,7 +34,7 @@ class Ports:
 
     @property
     def named(self) -> Mapping[str, int]:
-        """Options of `ray start` and their ports. The last four only listen where ray[default] is installed."""
+        """Options of `ray start` and their ports. The last three only listen where ray[default] is installed."""
         names = (
             "node-manager",
             "object-manager",

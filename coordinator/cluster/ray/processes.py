@@ -12,6 +12,8 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _POLL_S = 0.05
+_KILL_S = 20.0
+"""A process that was killed is gone within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +88,13 @@ def _writes_into(pid: int, folder: Path) -> bool:
 
 
 def end(found: Callable[[], Sequence[ProcessKey]], *, grace_s: float) -> int:
-    """End what `found` finds: SIGTERM, and SIGKILL for what is left after `grace_s` seconds. How many there were."""
+    """End what `found` finds: SIGTERM, and SIGKILL for what is left after `grace_s` seconds. How many there were.
+
+    A process that the kernel does not let go even then (a disk or a mount that hangs) is left.
+    """
     seen: set[ProcessKey] = set()
     ends = time.monotonic() + grace_s
-    while left := found():
+    while (left := found()) and time.monotonic() < ends + _KILL_S:
         over = time.monotonic() >= ends
         for key in left:
             if over or key not in seen:

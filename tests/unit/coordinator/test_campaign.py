@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from coordinator.campaign import Campaign, Ended
-from coordinator.events import Collected, Event, MachineBusy, MachineRefused, MachineSetAside, PlanFixed, TrialEnded
+from coordinator.cluster.interface import Answer, Call, Change, Prepare, Run
+from coordinator.events import (
+    Collected,
+    Event,
+    MachineBusy,
+    MachineRefused,
+    MachineSetAside,
+    PlanFixed,
+    Stalled,
+    TrialEnded,
+)
 from coordinator.store_writer import StoreWriter, open_store
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 from joulefleet.plan import blocks, passes_from_pilot
@@ -235,7 +246,7 @@ def test_a_second_agent_of_one_machine_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_coordinator_ends_this_one_without_ending_its_agents(tmp_path: Path) -> None:
     """Agents obey the highest epoch; the old coordinator must not kill what they do now."""
-    superseded = SupersededError("a newer coordinator commands.", cure="Let it finish.")
+    superseded = SupersededError("a newer coordinator commands.", cure="Let it finish.", highest=9)
     cluster = FakeCluster(lambda trial, start: superseded if start == 3 else None)
     with pytest.raises(SupersededError):
         run(tmp_path / "s", cluster)
@@ -270,3 +281,127 @@ def test_a_new_model_measures_every_pair_concerned_again_and_nothing_else(tmp_pa
     run(tmp_path / "t", FakeCluster())
     run(tmp_path / "t", cluster, text=alone)
     assert len(cluster.started) == 4
+
+
+def test_rows_of_another_study_in_an_outbox_are_kept_and_count_for_nothing(tmp_path: Path) -> None:
+    """They are of the same cells and protocols; each study has trials of its own."""
+    first = FakeCluster()
+    run(tmp_path / "s", first, stop_after=3)
+    # As an interrupted run leaves it: one row more that never came to the store.
+    held = FakeCluster()
+    run(tmp_path / "elsewhere", held, stop_after=4)
+    other = FakeCluster()
+    with open_store(tmp_path / "elsewhere", study="tiny") as store:
+        data = store.find(held.started[-1])
+    assert data is not None
+    other.agents["node of machine"].outbox[held.started[-1]] = data
+    ended, events = run(tmp_path / "s", other, text=TINY_STUDY.replace("name: tiny", "name: other"))
+    assert ended == Ended(total=8, ok=8, failed=0, stopped=False)
+    assert len(other.started) == 8
+    assert [event for event in events if isinstance(event, Collected)]
+
+
+class BusyAtFirst(FakeCluster):
+    """Somebody else measures there when weights are first to be prepared."""
+
+    asked = 0
+
+    def _answer(self, agent: FakeAgent, call: Call) -> Answer:
+        if isinstance(call, Prepare):
+            self.asked += 1
+            if self.asked == 1:
+                return Answer(node=agent.node, call=call, error=BusyError("busy.", cure="Wait."))
+        return super()._answer(agent, call)
+
+    def answers(self, timeout_s: float) -> Sequence[Answer]:
+        """Nothing to do for a moment."""
+        self.looks = getattr(self, "looks", 0) + 1
+        return super().answers(timeout_s)
+
+
+def test_a_machine_that_is_busy_is_left_alone_before_it_is_prepared_too(tmp_path: Path) -> None:
+    """Asked again after a while; each attempt would disturb whoever measures there."""
+    cluster = BusyAtFirst()
+    ended, events = run(tmp_path / "s", cluster)
+    assert ended.ok == 8
+    assert len([event for event in events if isinstance(event, MachineBusy)]) == 1
+    # 30 s at two hundredths or so a look.
+    assert cluster.looks > 200
+
+
+def test_a_machine_that_is_back_before_its_old_node_has_gone_takes_part_again(tmp_path: Path) -> None:
+    """A quick restart: for some seconds Ray knows both. It must not be taken for a copy of itself."""
+
+    class Restarted(FakeCluster):
+        def answers(self, timeout_s: float) -> Sequence[Answer]:
+            found = super().answers(timeout_s)
+            if len(self.started) == 3 and "new node" not in self.agents and not self.deferred:
+                self.join(FakeAgent(node="new node", machine=MACHINE, boot_id="next boot"))
+            elif len(self.started) == 5 and self.deferred:
+                self.leave("node of machine")
+                self.ask_again()
+            return found
+
+    ended, events = run(tmp_path / "s", Restarted())
+    assert (ended.ok, ended.missing) == (8, 0)
+    assert not [event for event in events if isinstance(event, MachineRefused)]
+
+
+def test_an_agent_in_a_trial_of_an_earlier_run_is_waited_for(tmp_path: Path) -> None:
+    """It answers when that has ended, which may be long after a machine would have had to come."""
+
+    class Silent(FakeCluster):
+        def __init__(self) -> None:
+            super().__init__()
+            self.looks = 0
+
+        def reconnect(self) -> None:
+            super().reconnect()
+            self.held, self._changes = list(self._changes), []
+
+        def changes(self) -> Sequence[Change]:
+            self.looks += 1
+            if self.looks == 20:
+                self._changes = self.held
+            return super().changes()
+
+        def expecting(self) -> bool:
+            return self.looks < 20
+
+        def answers(self, timeout_s: float) -> Sequence[Answer]:
+            clock.sleep(5 if self.looks < 20 else 0)
+            return super().answers(timeout_s)
+
+    events: list[Event] = []
+    clock, cluster = Clock(), Silent()
+    cluster.reconnect()
+    with open_store(tmp_path / "s", study="tiny") as store:
+        ended = Campaign(
+            cluster,
+            store,
+            tiny_pinned(),
+            tell=events.append,
+            stop=lambda: False,
+            clock=clock,
+            monotonic=clock,
+            sleep=clock.sleep,
+        ).run()
+    assert ended.ok == 8
+    told = [event.message for event in events if isinstance(event, Stalled)]
+    assert len([message for message in told if "trial of an earlier run" in message]) == 1
+
+
+def test_who_is_missing_is_named(tmp_path: Path) -> None:
+    """Set aside is not gone."""
+    broken = MachineError("the disk is full.", cure="Make room.")
+    cluster = FakeCluster(machines=("a", "b"))
+    inner = cluster._run
+
+    def run_one(agent: FakeAgent, call: Run, trial: Trial) -> Answer:
+        if agent.machine.machine_id == "a":
+            return Answer(node=agent.node, call=call, error=broken)
+        return inner(agent, call, trial)
+
+    cluster._run = run_one  # type: ignore[method-assign]  # one machine of two is broken
+    ended, _ = run(tmp_path / "s", cluster)
+    assert (ended.ok, ended.missing, ended.absent, len(ended.set_aside)) == (8, 8, (), 1)

@@ -55,6 +55,25 @@ def test_what_concerns_no_trial_is_said_to() -> None:
     assert "again" in changes(record(), record(regime="sustained"))[0]
 
 
+def test_of_measure_only_what_is_part_of_a_protocol_is_measured_again() -> None:
+    """A longer time-out gives those that ran into it no other chance by itself."""
+    before = record(measure={"timeout_s": 10, "sampling_hz": 10, "window": {"passes": 3}})
+    now = record(measure={"timeout_s": 20, "sampling_hz": 5, "window": {"passes": 4}})
+    hertz, timeout, window = changes(before, now)
+    assert "nothing is measured again" in hertz
+    assert "--retry-quarantined" in timeout
+    assert window == "measure.window has changed: every trial is measured in another way, so again"
+
+
+def test_a_new_level_of_a_factor_reuses_the_others() -> None:
+    """Its cells are new."""
+    before, now = record(factors={"batch_size": [1, 8]}), record(factors={"batch_size": [1, 16]})
+    assert changes(before, now) == [
+        "factors.batch_size: 16 new: its cells are measured in every block, others are reused",
+        "factors.batch_size: 8 gone: their trials stay in the store",
+    ]
+
+
 def test_machines_of_earlier_runs_stay_in_the_record() -> None:
     """What they measured is part of the study, and a machine keeps its newest name."""
     before = [{"machine_id": "a", "name": "old"}, {"machine_id": "b", "name": "bee"}]

@@ -26,7 +26,7 @@ def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
     """Two pairs by three tasks, teacher and student, and modelled energy marked in its line."""
     lines = text_of(tmp_path).splitlines()
     assert max(map(len, lines)) <= WIDTH
-    energy = [line for line in lines if "energy an item, " in line]
+    energy = [line for line in lines if "energy an item, modelled" in line]
     assert len(energy) == 6
     assert all("energy an item, modelled" in line and line.count(" mJ") == 2 for line in energy)
     assert "bert: bert → distilbert" in lines

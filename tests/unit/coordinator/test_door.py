@@ -39,6 +39,25 @@ def test_one_machine_has_one_agent() -> None:
     assert "systemd-machine-id-setup" in other.cure
 
 
+def test_a_machine_that_was_restarted_is_no_copy_of_itself() -> None:
+    """Its old node may be there for some seconds more: nobody is told to delete a machine id."""
+    refused = refusal(replace(HELLO, boot_id="other"), own=OWN, present={"machine": ("first", HELLO)})
+    assert refused is not None
+    assert refused.perhaps_not
+    assert "from another start of the machine" in refused.why
+
+
+def test_memory_counts_as_it_is_sold() -> None:
+    """What the kernel sees of 16 GB is 15.4 to 15.7 GiB, by firmware and graphics."""
+
+    def of(gib: float) -> str:
+        return machine_class(replace(MACHINE, memory_bytes=int(gib * 2**30)))
+
+    assert of(15.499) == of(15.501) == of(14.9) == of(16)
+    assert of(23.4) == of(24) != of(31.2)
+    assert of(251.6) == of(256) != of(187)
+
+
 def test_a_class_is_made_of_what_decides_the_speed() -> None:
     """Not of names, ids, or a few megabytes that the firmware keeps."""
     machine = replace(MACHINE, memory_bytes=64 * 2**30)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from pathlib import Path
 
 import pytest
 
+from coordinator import store_writer
 from coordinator.store_writer import open_store
 from joulefleet.errors import StoreError
 
@@ -98,3 +101,59 @@ def test_a_full_disk_is_said_and_nothing_half_written_is_left(tmp_path: Path) ->
         with pytest.raises(StoreError, match=r"disk is full.*outbox"):
             store.commit("t-r1-a1", b"data")
         assert list(store.layout.attempts.iterdir()) == []
+
+
+def test_the_newest_record_is_the_last_even_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    """Else the study of hours ago would be the one that the store has now."""
+    with open_store(tmp_path / "store", study="one") as store:
+        store.record_study({"study": {"name": "one", "repetitions": 3}})
+        (first,) = store.layout.studies.iterdir()
+        ahead = json.loads(first.read_text()) | {"asked_at": "2100-01-01T00:00:00+00:00"}
+        first.write_text(json.dumps(ahead))
+    with open_store(tmp_path / "store", study="one") as store:
+        store.record_study({"study": {"name": "one", "repetitions": 5}})
+    with open_store(tmp_path / "store", study="one") as store:
+        assert store.last_record("one")["study"]["repetitions"] == 5
+
+
+def test_a_damaged_record_is_named_with_a_cure(tmp_path: Path) -> None:
+    """It is not a bug, and ends no run with a traceback."""
+    with open_store(tmp_path / "store", study="one") as store:
+        (store.layout.studies / "one-broken.json").write_text("{")
+        with pytest.raises(StoreError, match=r"one-broken\.json.* Remove it, or restore it"):
+            store.last_record("one")
+
+
+def test_a_name_that_was_never_made_durable_is_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that died between renaming and syncing left one; only then may the agent forget its copy."""
+    synced: list[Path] = []
+    with open_store(tmp_path / "store", study="one") as store:
+        (store.layout.attempts / "t-r1-a1.parquet").write_bytes(b"row")
+        monkeypatch.setattr(store_writer, "sync_folder", synced.append)
+        store.commit("t-r1-a1", b"row")
+        assert synced == [store.layout.attempts]
+
+
+def test_a_restored_store_says_so_and_goes_above_what_agents_have_obeyed(tmp_path: Path) -> None:
+    """But not above a coordinator that it knows of: that one commands."""
+    with open_store(tmp_path / "store", study="one") as store:
+        error = store.above(12)
+        assert error is not None
+        assert "restored from a backup" in str(error)
+    with open_store(tmp_path / "store", study="one") as store:
+        assert store.epoch == 13
+        (store.layout.epochs / "14").write_text("{}")
+        assert store.above(14) is None
+
+
+def test_a_file_system_without_locks_is_an_error_with_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some network file systems are."""
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(StoreError, match="has no locks"), open_store(tmp_path / "store", study="one"):
+        pass

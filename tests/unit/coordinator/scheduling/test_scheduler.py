@@ -259,3 +259,44 @@ def test_the_trial_that_is_sent_says_what_the_assignment_says() -> None:
     assert trial.cell == work.design.cells[found.cell]
     assert trial.predecessor == str(work.design.cells[found.predecessor or 0])
     assert trial.assignment == "block 1, position 2"
+
+
+def test_a_machine_that_is_of_another_class_now_goes_on_with_that_ones_blocks() -> None:
+    """As when memory was added while it was away. What it was about stays the old class's."""
+    scheduler = Scheduler(tiny_design())
+    scheduler.join("m", place="small", boot_id="boot")
+    before = scheduler.next("m", START_S)
+    assert isinstance(before, Assignment)
+    scheduler.leave("m")
+    scheduler.join("m", place="large", boot_id="another")
+    assert scheduler.lost("m") is None
+    found = scheduler.next("m", START_S + 60)
+    assert isinstance(found, Assignment)
+    assert (before.place, found.place, found.block, found.attempt) == ("small", "large", 1, 1)
+    late = fact_of(scheduler.design, before.cell, place="small", ended_s=START_S + 90)
+    scheduler.ended(late, machine_id="m")
+    assert scheduler.places["small"].tally().ok == 1
+    assert scheduler.places["large"].tally().ok == 0
+    assert scheduler.members["m"].assignment == found
+
+
+def test_a_machine_whose_block_another_one_took_meanwhile_does_not_go_on_with_it() -> None:
+    """Two machines would measure one block."""
+    scheduler = Scheduler(tiny_design())
+    for name in ("a", "b", "c"):
+        scheduler.join(name, place="class", boot_id=f"boot of {name}")
+    taken = {}
+    for name in ("a", "b"):
+        found = scheduler.next(name, START_S)
+        assert isinstance(found, Assignment)
+        ended = fact_of(scheduler.design, found.cell, block=found.block, place="class", machine_id=name)
+        scheduler.ended(ended, machine_id=name)
+        taken[name] = found.block
+    scheduler.leave("a")
+    orphan = scheduler.next("c", START_S + 20)
+    assert isinstance(orphan, Assignment)
+    assert (orphan.block, orphan.round) == (taken["a"], 2)
+    scheduler.join("a", place="class", boot_id="boot of a")
+    back = scheduler.next("a", START_S + 30)
+    assert not isinstance(back, Assignment)
+    assert back.why == "finished"

@@ -1,0 +1,148 @@
+"""`joulefleet run` and its store, as a user sees them: by the command line alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.ray_nodes import FakeMachine
+
+STUDY = """
+name: {name}
+seed: 1
+regime: burst
+repetitions: {repetitions}
+models:
+  big:
+    architecture:
+      model_type: bert
+      config: {{vocab_size: 2000, hidden_size: 32, num_hidden_layers: 4, num_attention_heads: 2, intermediate_size: 64}}
+  small:
+    architecture:
+      model_type: distilbert
+      config: {{vocab_size: 2000, dim: 32, n_layers: 2, n_heads: 2, hidden_dim: 64}}
+tasks:
+  one: {{preset: sst2, items: {{synthetic: {{count: 4}}}}}}
+pairs:
+  tiny: {{teacher: big, student: small}}
+factors: {{threads: [1]}}
+measure:
+  # Longer than anything else of a trial, and asleep: several machines share this host's CPUs.
+  baseline_s: {baseline_s}
+  warm_up: {{at_least_s: 0, at_most_s: 0}}
+  window: {{passes: 3}}
+  cool_down: {{fixed_s: 0, at_most_s: 0}}
+  timeout_s: 60
+"""
+"""Two cells, each a trial of real torch in little more than its baseline."""
+
+CELLS = 2
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 120, why: Callable[[], str] = str) -> None:
+    """Wait for `condition`."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, f"waited in vain: {why()}"
+        time.sleep(0.05)
+
+
+class FleetRun:
+    """A run on the machine `head`, and the commands that ask for its store there."""
+
+    def __init__(
+        self, head: FakeMachine, folder: Path, *, name: str, repetitions: int, baseline_s: float = 0.5
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self._head = head
+        self._folder = folder
+        self.study = folder / f"{name}.yaml"
+        self.study.write_text(STUDY.format(name=name, repetitions=repetitions, baseline_s=baseline_s))
+        self.store = folder / "store"
+        self._log = folder / f"{name}.log"
+        self.process: subprocess.Popen[str] | None = None
+
+    def begin(self) -> None:
+        """Begin it. Ray has workers look for modules in the coordinator's folder: that is no checkout here."""
+        arguments = ("run", str(self.study), "--store", str(self.store), "--address", self._head.address)
+        self.process = self._head.begin(*arguments, folder=self._folder, said=self._log)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def said(self) -> str:
+        """Its progress so far."""
+        return self._log.read_text()
+
+    def ended(self, machine: str) -> int:
+        """How many trials of `machine` it has told the end of."""
+        return len(re.findall(rf"^{machine}: \[.*: ok, ", self.said, re.MULTILINE))
+
+    def until_said(self, pattern: str, *, seconds: float = 120) -> None:
+        """Wait for a line that `pattern` matches."""
+        self._until(lambda: re.search(pattern, self.said, re.MULTILINE) is not None, pattern, seconds)
+
+    def until_ended(self, machine: str, count: int, *, seconds: float = 120) -> None:
+        """Wait for so many trials of `machine`."""
+        self._until(lambda: self.ended(machine) >= count, f"{count} trials of {machine}", seconds)
+
+    def _until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
+        assert self.process is not None
+        running = self.process
+
+        def over() -> bool:
+            return condition() or running.poll() is not None
+
+        until(over, seconds=seconds, why=lambda: f"{what} in\n{self.said}")
+        assert condition(), f"it ended with {running.returncode} before {what}:\n{self.said}"
+
+    def wait(self, *, seconds: float = 240) -> int:
+        """Its exit code, at its end."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def stop(self) -> int:
+        """Its exit code, once it was told to end at once."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(seconds=60)
+
+    def asked(self, *arguments: str) -> str:
+        """What a command about its store prints in another shell."""
+        done = self._head.command(*arguments, "--store", str(self.store))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def status(self) -> dict[str, Any]:
+        """`joulefleet status --json`."""
+        found: dict[str, Any] = json.loads(self.asked("status", "--json"))
+        return found
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """The answer of `joulefleet sql`."""
+        found: list[dict[str, Any]] = json.loads(self.asked("sql", "--format", "json", query))
+        return found
+
+
+@contextmanager
+def running(run: FleetRun) -> Iterator[FleetRun]:
+    """The run, begun; it has ended afterwards."""
+    run.begin()
+    assert run.process is not None
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()

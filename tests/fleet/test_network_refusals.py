@@ -1,0 +1,104 @@
+"""What does not come about across a network: each ends in bounded time with one line that has a cure."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import ray
+
+from tests.fakes.ray_nodes import COMMAND, FakeMachine
+from tests.fleet.conftest import Lost, MakeMachine
+from tests.fleet.fleet_run import FleetRun
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended with an error of the machine, in one line that has `words`."""
+    assert done.returncode == 5, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_token_of_another_cluster_is_refused(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:
+    """For a node and for a coordinator; without any there is the advice where to get it."""
+    stranger = plugged("stranger")
+    assert stranger.plug is not None
+    up = ("node", "up", "--join", far_head.address, "--listen", stranger.plug.address)
+    run = ("run", "quick", "--store", str(tmp_path / "store"), "--address", far_head.address)
+    refused(stranger.command(*up), "there is no token to show to the head at", "Copy it from the machine of the head")
+    token = stranger.state / "ray-token"
+    token.write_text("0123456789abcdef0123456789abcdef")
+    token.chmod(0o600)
+    for command in (up, run):
+        refused(stranger.command(*command), "does not accept this token", "Copy the token from the machine of the head")
+
+
+def test_a_node_without_a_token_listens_on_loopback_alone(plugged: MakeMachine) -> None:
+    """Anyone on the network could run programs there."""
+    open_to_all = plugged("open", RAY_AUTH_MODE="disabled")
+    assert open_to_all.plug is not None
+    done = open_to_all.command("node", "up", "--head", "--listen", open_to_all.plug.address)
+    refused(done, "without a token: anyone who reaches that address could run programs here", "Unset $RAY_AUTH_MODE")
+
+
+def test_a_node_that_would_listen_on_loopback_is_told_its_address(far_head: FakeMachine, plugged: MakeMachine) -> None:
+    """The head could not reach it there."""
+    forgetful = plugged("forgetful")
+    assert forgetful.plug is not None
+    done = forgetful.command("node", "up", "--join", far_head.address)
+    refused(done, "could not reach a node that listens on 127.0.0.1", f"Add --listen {forgetful.plug.address}")
+
+
+def test_a_coordinator_needs_a_node_beside_it(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:
+    """Ray works through one; the message says how to have one that measures nothing."""
+    apart = plugged("apart")
+    assert apart.plug is not None
+    apart.take(far_head.state / "ray-token")
+    # With processes of its own too: a node is found by them.
+    inside = [*apart.plug.inside, "unshare", "--pid", "--fork", "--mount-proc", *COMMAND]
+    done = subprocess.run(
+        [*inside, "run", "quick", "--store", str(tmp_path / "store"), "--address", far_head.address],
+        env=apart.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    refused(done, "runs on this machine, and a coordinator needs one beside it", "--no-measure-here")
+
+
+def test_another_version_of_ray_is_refused(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:
+    """With the versions of both sides."""
+    other = tmp_path / "ray"
+    other.mkdir()
+    installed = Path(ray.__file__).parent
+    for file in installed.iterdir():
+        if file.name not in {"_version.py", "__pycache__"}:
+            (other / file.name).symlink_to(file)
+    version = (installed / "_version.py").read_text()
+    (other / "_version.py").write_text(version.replace(ray.__version__, "2.59.9"))
+    old = plugged("old", PYTHONPATH=str(tmp_path))
+    assert old.plug is not None
+    old.take(far_head.state / "ray-token")
+    done = old.command("node", "up", "--join", far_head.address, "--listen", old.plug.address)
+    refused(done, f"runs Ray {ray.__version__} on Python", "this machine Ray 2.59.9", "Install the same versions")
+
+
+def test_a_head_that_does_not_answer_is_an_error_within_seconds(lost: Lost, tmp_path: Path) -> None:
+    """A coordinator does not wait for it; a node waits half a minute, as machines may start in any order."""
+    begun = time.monotonic()
+    done = lost.machine.command("run", "quick", "--store", str(tmp_path / "store"), "--address", lost.head)
+    refused(done, f"no head answers at {lost.head} (timed out)", "the firewall between")
+    assert time.monotonic() - begun < 30
+    assert lost.waiting.wait(90) == 5
+    assert f"no head answers at {lost.head} (timed out)" in lost.said.read_text()
+
+
+def test_a_run_to_which_no_machine_comes_ends(lonely: FleetRun) -> None:
+    """After a minute, with the exit code of a machine's error."""
+    assert lonely.wait() == 5
+    assert "waiting for a machine to join" in lonely.said
+    assert "no machine has joined within" in lonely.said
+    assert "joulefleet node up --join" in lonely.said

@@ -1,0 +1,193 @@
+"""A history of a fleet, and the stage on which it is played: the real coordinator among simulated hosts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from coordinator.campaign import Campaign, Ended
+from coordinator.cluster.interface import Command
+from coordinator.scheduling.design import Design
+from coordinator.store import Store
+from coordinator.store_writer import open_store
+from joulefleet.errors import JoulefleetError
+from joulefleet.plan import Pinned
+from joulefleet.trial import Trial
+from tests.fakes.fate import Fate, Fault
+from tests.fakes.fleet import CrashError, Host, World
+from tests.fakes.fleet_cluster import DangerousStore, Disk, FleetCluster, MemoryStore
+from tests.fakes.made import fact_in
+from tests.fakes.processes import Process
+from tests.fakes.shelf import DiskShelf, MemoryShelf, Shelf
+from tests.fakes.trials import TINY_STUDY, tiny_pinned
+
+MOST_COORDINATORS = 40
+
+NEW_MODEL = """  new:
+    architecture:
+      model_type: distilbert
+      config: {vocab_size: 2000, dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 64}
+tasks:"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A fleet, a study, and what befalls them."""
+
+    machines: int
+    any_machine: bool
+    pilots: bool
+    deadly: int | None
+    """The cell whose trials bring their machine down."""
+    sick: int | None
+    """The cell whose trials always fail."""
+    faults: tuple[Fault, ...]
+
+
+@cache
+def study(any_machine: bool, pilots: bool, grown: int) -> Pinned:  # noqa: FBT001 - the key of a cache
+    """The tiny study: two pairs of two cells in two blocks; grown by a block, then by a model beside a pair."""
+    text = TINY_STUDY
+    if pilots:
+        text = text.replace("window: {passes: 3}", "window: {at_least_s: 2}")
+    if grown > 0:
+        text = text.replace("repetitions: 2", "repetitions: 3")
+    if grown > 1:
+        text = text.replace("tasks:", NEW_MODEL).replace("pairs:", "pairs:\n  more: {teacher: big, student: new}")
+    return tiny_pinned(text + ("placement: any-machine\n" if any_machine else ""))
+
+
+@cache
+def design_of(any_machine: bool, pilots: bool, grown: int) -> Design:  # noqa: FBT001 - the key of a cache
+    """The design of that study, for the laws: coordinators make their own."""
+    return Design(study(any_machine, pilots, grown), store_id="store")
+
+
+class Stage:
+    """A history as it is played."""
+
+    def __init__(self, history: History, folder: Path | None = None) -> None:
+        self.history = history
+        self.folder = folder
+        self.disk = Disk()
+        self.world = World(untried=self._untried)
+        self.store_id = "store"
+        if folder is not None:
+            with open_store(folder / "store", study="tiny") as writer:
+                self.store_id = writer.store_id
+        for number in range(history.machines):
+            host = Host(f"m{number}", f"host{number}", self._shelf(f"host{number}"))
+            self.world.hosts.append(host)
+            self.world.join(host)
+        self.fate = Fate(self.world, history.faults, shelf=self._shelf)
+        names = [str(cell) for cell in self.design.cells]
+        self.world.deadly = None if history.deadly is None else names[history.deadly]
+        self.world.sick = None if history.sick is None else names[history.sick]
+        self.usurped = False
+        self._epochs = itertools.count(1)
+        self._current: Process | None = None
+        self._left_of_turn = 0
+
+    @property
+    def pinned(self) -> Pinned:
+        """The study as it is now."""
+        return study(self.history.any_machine, self.history.pilots, self.fate.grown)
+
+    @property
+    def design(self) -> Design:
+        """The design of the study as it is now."""
+        return design_of(self.history.any_machine, self.history.pilots, self.fate.grown)
+
+    def play(self) -> None:
+        """Coordinators one after the other, or two at once, until nothing more befalls them."""
+        for _ in range(MOST_COORDINATORS):
+            if not self.fate.left:
+                break
+            self.fate.stopping = False
+            self._play_together()
+            self.world.sleep(30.0)
+
+    def run(self) -> Ended | None:
+        """One coordinator from its beginning to its end; None where it died or could not go on."""
+        try:
+            with self._store() as (store, epoch):
+                cluster = FleetCluster(self.world, Command(store_id=self.store_id, epoch=epoch))
+                try:
+                    return campaign(self, cluster, store).run()
+                except CrashError:
+                    # It ends no agent, and hears nothing more.
+                    cluster.dead = True
+                finally:
+                    cluster.close()
+        except JoulefleetError:
+            pass
+        return None
+
+    @contextmanager
+    def _store(self) -> Iterator[tuple[Store, int]]:
+        def full() -> bool:
+            return self.world.now < self.fate.store_full_until_s
+
+        if self.folder is None:
+            yield MemoryStore(self.disk, danger=self.world.danger, full=full), next(self._epochs)
+            return
+        with open_store(self.folder / "store", study="tiny") as writer:
+            try:
+                yield DangerousStore(writer, self.disk, danger=self.world.danger, full=full), writer.epoch
+            finally:
+                self.disk.files = {path.stem: path.read_bytes() for path in writer.layout.attempts.glob("*.parquet")}
+
+    def _play_together(self) -> None:
+        """A coordinator, and another one that takes over while it still lives, in turns of some moments."""
+        alive = [Process(self._body)]
+        self.world.between = self._between
+        while alive:
+            for process in list(alive):
+                self._current, self._left_of_turn = process, self.fate.usurping
+                process.turn()
+                if process.ended:
+                    alive.remove(process)
+            if self.fate.usurping and len(alive) == 1 and not self.usurped:
+                self.usurped = True
+                alive.append(Process(self._body))
+        self.world.between = lambda: None
+
+    def _body(self) -> None:
+        self.run()
+
+    def _between(self) -> None:
+        if self.fate.usurping and self._current is not None:
+            self._left_of_turn -= 1
+            if self._left_of_turn < 0:
+                self._current.yield_()
+
+    def _shelf(self, name: str) -> Shelf:
+        return MemoryShelf() if self.folder is None else DiskShelf(self.folder / name, self.store_id)
+
+    def _untried(self, trial: Trial) -> frozenset[str]:
+        """The cells of the block of `trial` that have no row in the store."""
+        if trial.attempt == 1:
+            return frozenset()
+        cells = {str(cell) for cell in self.design.cells}
+        facts = [fact_in(data) for data in self.disk.files.values()]
+        mine = [fact for fact in facts if (fact.kind, fact.place, fact.block) == ("trial", trial.place, trial.block)]
+        return frozenset(cells - {str(fact.cell) for fact in mine})
+
+
+def campaign(stage: Stage, cluster: FleetCluster, store: Store) -> Campaign:
+    """A real one, in simulated time."""
+    world, fate = stage.world, stage.fate
+    return Campaign(
+        cluster,
+        store,
+        stage.pinned,
+        tell=lambda event: None,
+        stop=lambda: fate.stopping,
+        clock=lambda: world.now + fate.clock_off_s,
+        monotonic=lambda: world.now,
+        sleep=world.sleep,
+    )

@@ -1,0 +1,50 @@
+"""What stands in for files and hosts in the histories says and does what the real thing would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from coordinator.finished import fact_of
+from coordinator.lost_row import row_of_lost
+from coordinator.scheduling.facts import AGENT_LOST
+from tests.fakes.fleet import Agent, Host, World
+from tests.fakes.fleet_cluster import hello_of
+from tests.fakes.made import Made, fact_in, lost_in_memory
+from tests.fakes.shelf import DiskShelf, MemoryShelf
+from tests.fakes.trials import tiny_trial
+
+NOW_S = 1_800_000_000.5
+
+
+@pytest.mark.parametrize("reason", [None, "timeout"])
+def test_a_file_in_memory_says_what_a_coordinator_reads_in_parquet(tmp_path: Path, reason: str | None) -> None:
+    """Also of the columns that are numbers and lists."""
+    trial = tiny_trial(attempt=2, round=3, place="m0")
+    made = Made(trial=trial, machine_id="m0", boot_id="boot", started_s=NOW_S, wall_s=10.0, reason=reason)
+    in_parquet = DiskShelf(tmp_path, "store").put(made)
+    assert fact_in(MemoryShelf().put(made)) == fact_of(in_parquet) == fact_in(in_parquet)
+
+
+def test_so_it_is_with_a_row_that_nobody_lived_to_report() -> None:
+    """The coordinator writes it, not an agent."""
+    hello = hello_of(Agent(World(), Host("m0", "host0", MemoryShelf())))
+    trial = tiny_trial(place="m0")
+    lost = fact_in(lost_in_memory(trial, hello, now_s=NOW_S))
+    assert lost.reason == AGENT_LOST
+    assert lost == fact_of(row_of_lost(trial, hello, now_s=NOW_S))
+
+
+def test_no_agent_outlives_a_restart_of_its_host() -> None:
+    """Else it would measure in a boot of which it has never told."""
+    world, host, other = World(), Host("m0", "host0", MemoryShelf()), Host("m1", "host1", MemoryShelf())
+    mine, second, elsewhere = (world.agent_of(world.join(at)) for at in (host, host, other))
+    mine.cut, host.lock = True, mine
+    newer = world.agent_of(next(iter(world.nodes.values())))
+    before = host.boot_id
+    world.restart(host)
+    assert not any(agent.alive for agent in (mine, second, newer))
+    assert elsewhere.alive
+    assert host.lock is None
+    assert host.boot_id != before

@@ -1,0 +1,84 @@
+"""The studies of the soak: tiny models, real trials of about a second, always some more to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODELS = ("big", "small")
+TASKS = ("one", "two")
+
+_TEXT = """
+name: {name}
+seed: {seed}
+regime: burst
+repetitions: {repetitions}
+models:
+  big:
+    architecture:
+      model_type: bert
+      config: {{vocab_size: 2000, hidden_size: 32, num_hidden_layers: 4, num_attention_heads: 2, intermediate_size: 64}}
+  small:
+    architecture:
+      model_type: distilbert
+      config: {{vocab_size: 2000, dim: 32, n_layers: 2, n_heads: 2, hidden_dim: 64}}
+tasks:
+  one: {{preset: sst2, items: {{synthetic: {{count: 4}}}}}}
+  two: {{preset: mnli, items: {{synthetic: {{count: 4}}}}}}
+pairs:
+  tiny: {{teacher: big, student: small}}
+factors: {{threads: [1]}}
+measure:
+  baseline_s: 0.2
+  warm_up: {{at_least_s: 0, at_most_s: 0}}
+  window: {{{window}}}
+  cool_down: {{fixed_s: 0.1, at_most_s: 0}}
+  timeout_s: 120
+  modelled: {{}}
+"""
+_WINDOWS = {"steady": "passes: 20", "piloted": "at_least_s: 0.2", "intruder": "passes: 3"}
+
+
+def write_study(folder: Path, name: str, repetitions: int, *, seed: int = 1) -> Path:
+    """A study as a file."""
+    path = folder / f"{name}.yaml"
+    path.write_text(_TEXT.format(name=name, seed=seed, repetitions=repetitions, window=_WINDOWS[name]))
+    return path
+
+
+@dataclass(slots=True, kw_only=True)
+class Studies:
+    """The studies of one store, in turn: each goes on from where it was, by `step` more repetitions."""
+
+    folder: Path
+    seed: int
+    machines: tuple[str, ...]
+    step: int
+    names: tuple[str, ...] = ("steady", "piloted")
+    repetitions: dict[str, int] = field(default_factory=dict)
+    _turn: int = -1
+
+    @property
+    def now(self) -> Path:
+        """The file of the one whose turn it is."""
+        return self.folder / f"{self.names[self._turn % len(self.names)]}.yaml"
+
+    def grow(self) -> None:
+        """The next one's turn, with more to do."""
+        self._turn += 1
+        name = self.names[self._turn % len(self.names)]
+        self.repetitions[name] = self.repetitions.get(name, 0) + self.step
+        write_study(self.folder, name, self.repetitions[name], seed=self.seed)
+        plan = [
+            {"study": study, "repetitions": count, "machine": machine, "model": model, "task": task}
+            for study, count in self.repetitions.items()
+            for machine in self.machines
+            for model in MODELS
+            for task in TASKS
+        ]
+        (self.folder / "plan.json").write_text(json.dumps(plan, indent=1))
+
+    def files(self) -> list[Path]:
+        """Those that were begun."""
+        return [self.folder / f"{name}.yaml" for name in self.repetitions]

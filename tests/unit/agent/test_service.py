@@ -1,0 +1,62 @@
+"""An agent as its coordinators see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.service import LEASE_S, AgentService
+from agent.setup import AgentSetup
+from joulefleet.errors import BusyError, MachineError, SupersededError
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+def service(folder: Path, clock: Clock) -> AgentService:
+    """An agent with its state in `folder`."""
+    return AgentService(AgentSetup(state=folder / "state", cache=folder, lock_folders=(folder,)), monotonic=clock)
+
+
+def test_the_coordinator_of_another_store_waits_until_the_first_has_been_silent(tmp_path: Path) -> None:
+    """Each would end and delay the other's trials; whoever comes after the first has gone is welcome."""
+    clock = Clock()
+    agent = service(tmp_path, clock)
+    agent.acknowledge("one", [], 3)
+    clock.now += LEASE_S - 1
+    with pytest.raises(BusyError, match=r"another store \(one\)"):
+        agent.acknowledge("two", [], 1)
+    assert agent.commanded_by("one")
+    clock.now += 2
+    agent.acknowledge("two", [], 1)
+    assert agent.commanded_by("two")
+    assert not agent.commanded_by("one")
+
+
+def test_a_newer_coordinator_of_the_same_store_commands_at_once(tmp_path: Path) -> None:
+    """And the older one never again; its error says by whom it was superseded."""
+    agent = service(tmp_path, Clock())
+    agent.acknowledge("one", [], 3)
+    agent.acknowledge("one", [], 4)
+    with pytest.raises(SupersededError) as raised:
+        agent.acknowledge("one", [], 3)
+    assert raised.value.highest == 4
+
+
+def test_a_row_that_is_gone_or_a_disk_that_fails_is_this_machines_matter(tmp_path: Path) -> None:
+    """An error with a cure, which sets the machine aside; not one that ends the whole run."""
+    agent = service(tmp_path, Clock())
+    with pytest.raises(MachineError, match="nothing can be kept there"):
+        agent.fetch("one", "gone", 1)
+    (tmp_path / "state" / "outbox").mkdir(parents=True)
+    (tmp_path / "state" / "outbox" / "one").write_text("a file where a folder should be")
+    with pytest.raises(MachineError, match=r"\$JOULEFLEET_STATE"):
+        agent.acknowledge("one", ["row"], 1)
