@@ -14,6 +14,7 @@ from coordinator.commands.node import node
 from coordinator.commands.plan import plan
 from coordinator.commands.publish import publish
 from coordinator.commands.run import run
+from coordinator.commands.sample_size import sample_size
 from coordinator.commands.sql import sql
 from coordinator.commands.status import status
 from joulefleet.errors import EXIT_INTERRUPTED, JoulefleetError
@@ -38,7 +39,7 @@ Examples:
 Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 the study, 4 the store, 5 the machine,
 6 the query, 7 some trials failed, 130 interrupted.""",
 )
-for command in (doctor, plan, run, status, compare, sql, compact, publish):
+for command in (doctor, plan, run, status, compare, sample_size, sql, compact, publish):
     app.command()(command)
 app.add_typer(node, name="node")
 

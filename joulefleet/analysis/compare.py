@@ -7,20 +7,18 @@ so trials that differ in them cannot meet in one.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from statistics import median
 
 from joulefleet.analysis.comparison import Arm, Comparison, Finding, Line
 from joulefleet.analysis.findings import find, ratio_of
-from joulefleet.analysis.matching import Blocks, Match, matches
+from joulefleet.analysis.matching import Blocks, Match, checked, matches
 from joulefleet.analysis.metrics import METRICS, Basis, Metric, TrialValues, choose_basis, load_trials
 from joulefleet.analysis.progress import chosen, progress
 from joulefleet.analysis.remarks import remarks
 from joulefleet.analysis.store import Store
 from joulefleet.analysis.study_records import ComparandRecord, newest
-from joulefleet.errors import QueryError
 
 
 def compare(
@@ -36,8 +34,8 @@ def compare(
     """
     records = chosen(newest(store.studies), study)
     comparands = [(record, comparand) for record in records for comparand in record.comparands]
-    _check("pair in these studies", [pair] if pair else None, [comparand.name for _, comparand in comparands])
-    _check("metric", metrics, [metric.name for metric in METRICS])
+    checked("pair in these studies", [pair] if pair else None, [comparand.name for _, comparand in comparands])
+    checked("metric", metrics, [metric.name for metric in METRICS])
     wanted = [metric for metric in METRICS if metrics is None or metric.name in metrics]
     states = {state.study: state for state in progress(store, study)}
     trials = {record.name: load_trials(store, record.name) for record in records}
@@ -59,16 +57,6 @@ def compare(
         remarks=remarks(proofs, rest, shown, trials),
         progress=shown,
     )
-
-
-def _check(what: str, asked: Collection[str] | None, known: Sequence[str]) -> None:
-    for name in asked or ():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            names = f"There are {', '.join(dict.fromkeys(known))}." if known else "There is none."
-            raise QueryError(
-                f"There is no {what} called {name!r}.", cure=f"Did you mean {close[0]}?" if close else names
-            )
 
 
 def _line(comparand: ComparandRecord, match: Match, metric: Metric, *, finished: bool) -> Line:

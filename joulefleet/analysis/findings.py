@@ -54,7 +54,7 @@ def _finding(
     comparand: ComparandRecord, setting: Setting, by_machine: Mapping[str, Match], metric: Metric, *, finished: bool
 ) -> Finding:
     pairs = {machine_id: match.blocks().pairs for machine_id, match in by_machine.items()}
-    basis = _common_basis(list(pairs.values())) if metric.name == "energy" else None
+    basis = common_basis(list(pairs.values())) if metric.name == "energy" else None
     results, left_out = [], {}
     for machine_id, match in by_machine.items():
         ratio = ratio_of(pairs[machine_id], metric, basis, finished=finished)
@@ -89,7 +89,7 @@ def _finding(
     return replace(finding, sentence=_sentence(finding))
 
 
-def _common_basis(machines: Sequence[Sequence[tuple[TrialValues, TrialValues]]]) -> Basis | None:
+def common_basis(machines: Sequence[Sequence[tuple[TrialValues, TrialValues]]]) -> Basis | None:
     """The basis on which most machines have both arms: counted before modelled wherever a mean can be had."""
     common: Counter[Basis] = Counter()
     for pairs in machines:

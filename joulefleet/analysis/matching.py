@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,6 +12,7 @@ from joulefleet.analysis.comparison import Setting
 from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
 from joulefleet.analysis.study_records import ComparandRecord, StudyRecord
+from joulefleet.errors import QueryError
 from joulefleet.plan import cells
 
 _BlockKey = tuple[int, int]
@@ -146,3 +148,14 @@ def _ok_by_block(trials: Sequence[TrialValues]) -> Mapping[_BlockKey, TrialValue
 def _equal_work(teacher: TrialValues, student: TrialValues) -> bool:
     # The plan makes work equal; what took effect on the machine may still differ.
     return (teacher.threads, teacher.items) == (student.threads, student.items)
+
+
+def checked(what: str, asked: Collection[str] | None, known: Sequence[str]) -> None:
+    """Raise QueryError where one of `asked` is not `known`, with the nearest or all names as its cure."""
+    for name in asked or ():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            names = f"There are {', '.join(dict.fromkeys(known))}." if known else "There is none."
+            raise QueryError(
+                f"There is no {what} called {name!r}.", cure=f"Did you mean {close[0]}?" if close else names
+            )

@@ -113,6 +113,11 @@ def paired_ratio(
     )
 
 
+def log_ratios(teacher: Sequence[float | None], student: Sequence[float | None]) -> list[float]:
+    """The log ratios of the blocks that have one."""
+    return [log_ratio for reason, log_ratio in _log_ratios(teacher, student) if reason is None]
+
+
 def _log_ratios(teacher: Sequence[float | None], student: Sequence[float | None]) -> Iterator[tuple[str | None, float]]:
     """Each block's log ratio, or the reason why it has none."""
     for first, second in zip(teacher, student, strict=True):

@@ -1,0 +1,111 @@
+"""How many machines and blocks a ratio of a wanted precision needs, from trials that a store has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from joulefleet.analysis.comparison import Setting
+from joulefleet.analysis.findings import common_basis
+from joulefleet.analysis.matching import Match, checked, matches
+from joulefleet.analysis.metrics import METRICS, Metric, load_trials
+from joulefleet.analysis.progress import chosen
+from joulefleet.analysis.statistics.components import Components, components
+from joulefleet.analysis.statistics.paired import log_ratios
+from joulefleet.analysis.statistics.sizes import Size, size
+from joulefleet.analysis.store import Store
+from joulefleet.analysis.study_records import newest
+
+MACHINES = (1, 3, 5, 10, 30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """What one ratio needs. Variances are of its logarithm."""
+
+    pair: str
+    setting: Setting
+    """Without a machine."""
+    metric: str
+    machines: int
+    blocks: int
+    """What the variances were estimated from: blocks of all machines."""
+    spread: Components
+    sizes: tuple[Size, ...]
+    """One for each number of machines that can be judged."""
+    reason: str | None
+    """Why several machines cannot be judged."""
+
+
+def sizing(
+    store: Store, *, factor: float, study: str | None = None, pair: str | None = None, metric: str = "energy"
+) -> list[Sizing]:
+    """What each pair and setting needs for an interval of a half-width of `factor` (1.05 for 5 %).
+
+    Raises QueryError where the store has no such study, pair or metric; ValueError for a factor that is
+    not above 1.
+    """
+    records = chosen(newest(store.studies), study)
+    pairs = [
+        (record, comparand) for record in records for comparand in record.comparands if comparand.kind == "distillation"
+    ]
+    checked("pair in these studies", [pair] if pair else None, [comparand.name for _, comparand in pairs])
+    checked("metric", [metric], [known.name for known in METRICS])
+    (wanted,) = [known for known in METRICS if known.name == metric]
+    found = []
+    for record, comparand in pairs:
+        if pair in (None, comparand.name):
+            settings: dict[Setting, list[Match]] = defaultdict(list)
+            for match in matches(record, comparand, load_trials(store, record.name)):
+                settings[replace(match.setting, machine_id=None)].append(match)
+            found += [_sizing(comparand.name, setting, of, wanted, factor) for setting, of in settings.items()]
+    return found
+
+
+def stated(within: float, between: float | None, *, factor: float) -> tuple[Size, ...]:
+    """The sizes for stated variances of the log ratio; several machines only where `between` is stated."""
+    several = MACHINES if between is not None else (1,)
+    return tuple(size(between or 0.0, within, machines, factor=factor) for machines in several)
+
+
+def _sizing(pair: str, setting: Setting, found: Sequence[Match], metric: Metric, factor: float) -> Sizing:
+    pairs = {str(match.setting.machine_id): match.blocks().pairs for match in found}
+    basis = common_basis(list(pairs.values())) if metric.name == "energy" else None
+    by_model: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    for match in found:
+        machine = str(match.setting.machine_id)
+        logs = log_ratios(
+            [metric.value(teacher, basis) for teacher, _ in pairs[machine]],
+            [metric.value(student, basis) for _, student in pairs[machine]],
+        )
+        if logs:
+            by_model[match.first.cpu_model or machine][machine] = logs
+    spread = components(by_model)
+    machines = sum(len(of) for of in by_model.values())
+    between = None if machines < 2 else _between(spread)
+    return Sizing(
+        pair=pair,
+        setting=setting,
+        metric=metric.name,
+        machines=machines,
+        blocks=sum(len(blocks) for of in by_model.values() for blocks in of.values()),
+        spread=spread,
+        sizes=() if not spread.block else stated(spread.block, between, factor=factor),
+        reason=_reason(spread, machines),
+    )
+
+
+def _between(spread: Components) -> float | None:
+    known = [value for value in (spread.cpu_model, spread.machine) if value is not None]
+    return sum(known) if known else None
+
+
+def _reason(spread: Components, machines: int) -> str | None:
+    if not spread.block:
+        return "no machine has two blocks that differ"
+    if machines < 2:
+        return "one machine says nothing of how machines differ: state it with --between"
+    if _between(spread) is None:
+        return "every machine is of a CPU model of its own: how they differ is not told from their models"
+    return None
