@@ -8,7 +8,7 @@ DEMO = .demo
 WHEELS = build/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-privileged test-fleet histories check format-check lint types imports packaging bench format clean
+.PHONY: help demo test test-privileged test-fleet soak soak-sabotage histories check format-check lint types imports packaging bench format clean
 
 help: ## This list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +24,17 @@ test: $(VENV)/.installed ## Unit, property and integration tests
 test-privileged: $(VENV)/.installed ## Tests in a mount namespace with a machine's /sys: root, or a user who may make one
 	$(VENV)/bin/python -m pytest tests/privileged
 
-test-fleet: $(VENV)/.installed ## Tests of several Ray nodes on this host, which are killed and come back: some minutes
+test-fleet: $(VENV)/.installed ## Tests of real Ray nodes, some in network namespaces: root and iproute2; some minutes
 	$(VENV)/bin/python -m pytest tests/fleet
+
+soak: $(VENV)/.installed ## 10,000 random histories, and 200 real faults of a fleet in network namespaces: root; an hour or two
+	JOULEFLEET_HISTORIES=10000 $(VENV)/bin/python -m pytest tests/histories
+	$(VENV)/bin/python -m tests.soak --faults 200
+
+soak-sabotage: $(VENV)/.installed ## The soak without the lock, the fsyncs or the epoch check: it must notice; root
+	$(VENV)/bin/python -m tests.soak --sabotage lock
+	$(VENV)/bin/python -m tests.soak --sabotage fsync
+	$(VENV)/bin/python -m tests.soak --sabotage epoch
 
 histories: $(VENV)/.installed ## Random histories of a simulated fleet: $$JOULEFLEET_HISTORIES of them, 100 where it is not set
 	$(VENV)/bin/python -m pytest tests/histories
