@@ -17,6 +17,7 @@ from coordinator.commands.run import run
 from coordinator.commands.sample_size import sample_size
 from coordinator.commands.sql import sql
 from coordinator.commands.status import status
+from coordinator.leaving import leave
 from joulefleet.errors import EXIT_INTERRUPTED, JoulefleetError
 
 app = typer.Typer(
@@ -63,8 +64,14 @@ def _options(
 
 def main() -> int:
     """Run the command line; returns the exit code."""
+    return leave(_main())
+
+
+def _main() -> int:
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except JoulefleetError as error:
         print(f"joulefleet: {error}", file=sys.stderr)
         return error.exit_code

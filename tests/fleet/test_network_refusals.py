@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-
-import ray
 
 from tests.fakes.ray_nodes import COMMAND, FakeMachine
 from tests.fleet.conftest import Lost, MakeMachine
@@ -73,17 +73,20 @@ def test_another_version_of_ray_is_refused(far_head: FakeMachine, plugged: MakeM
     """With the versions of both sides."""
     other = tmp_path / "ray"
     other.mkdir()
-    installed = Path(ray.__file__).parent
+    # Not imported: Ray reads its settings then, and other tests of this process have theirs still to make.
+    found = find_spec("ray")
+    assert found is not None
+    assert found.origin is not None
+    installed, own = Path(found.origin).parent, version("ray")
     for file in installed.iterdir():
         if file.name not in {"_version.py", "__pycache__"}:
             (other / file.name).symlink_to(file)
-    version = (installed / "_version.py").read_text()
-    (other / "_version.py").write_text(version.replace(ray.__version__, "2.59.9"))
+    (other / "_version.py").write_text((installed / "_version.py").read_text().replace(own, "2.59.9"))
     old = plugged("old", PYTHONPATH=str(tmp_path))
     assert old.plug is not None
     old.take(far_head.state / "ray-token")
     done = old.command("node", "up", "--join", far_head.address, "--listen", old.plug.address)
-    refused(done, f"runs Ray {ray.__version__} on Python", "this machine Ray 2.59.9", "Install the same versions")
+    refused(done, f"runs Ray {own} on Python", "this machine Ray 2.59.9", "Install the same versions")
 
 
 def test_a_head_that_does_not_answer_is_an_error_within_seconds(lost: Lost, tmp_path: Path) -> None:

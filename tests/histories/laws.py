@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from coordinator.campaign import Ended
-from coordinator.scheduling.block import COHERENT_S
+from coordinator.scheduling.block import COHERENT_S, MOST_DETERMINISTIC, MOST_INFRASTRUCTURE
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AGENT_LOST, AttemptFact
+from coordinator.scheduling.facts import AGENT_LOST, DETERMINISTIC, AttemptFact
 from coordinator.scheduling.scheduler import LOSSES_OF_A_TRIAL
 from joulefleet.trial import Trial
 from tests.fakes.fate import AWAY_S
@@ -47,6 +47,7 @@ def check(stage: Stage) -> None:
     compared_rows_lie_in_one_round_of_one_machine(design, chosen)
     a_round_lies_in_one_boot_and_has_no_long_gap(stage, design, facts)
     no_trial_is_given_up_without_a_cause(stage, facts)
+    no_failure_stands_before_it_was_tried_again(stage, facts, chosen)
     within_a_block_the_order_is_the_plans(stage)
     no_more_was_run_than_what_happened_explains(stage)
 
@@ -155,10 +156,31 @@ def a_round_lies_in_one_boot_and_has_no_long_gap(stage: Stage, design: Design, f
 
 
 def no_trial_is_given_up_without_a_cause(stage: Stage, facts: Sequence[AttemptFact]) -> None:
-    """Three losses of an agent for each that was lost for good."""
-    lost = sum(fact.reason == AGENT_LOST for fact in facts)
+    """Three losses of an agent for each that was lost for good; it has a row in each later round of its block too."""
+    lost = len({fact.trial_id for fact in facts if fact.reason == AGENT_LOST})
     if stage.world.deadly is None:
         assert LOSSES_OF_A_TRIAL * lost <= stage.world.happened.total(), f"{lost} trials lost for good"
+
+
+def no_failure_stands_before_it_was_tried_again(
+    stage: Stage, facts: Sequence[AttemptFact], chosen: dict[str, AttemptFact]
+) -> None:
+    """One of the work twice, or once where the cell is in quarantine in another block; any other three times.
+
+    What a machine had left when it went for good is not done.
+    """
+    gone = {host.machine_id for host in stage.world.hosts if not host.here}
+    work: Counter[str] = Counter()
+    other: Counter[str] = Counter()
+    for fact in facts:
+        if not fact.ok and fact.reason != AGENT_LOST:
+            (work if fact.reason in DETERMINISTIC else other)[fact.trial_id] += 1
+    poor = {(fact.place, fact.cell) for fact in facts if work[fact.trial_id] >= MOST_DETERMINISTIC}
+    for trial_id, fact in chosen.items():
+        if not fact.ok and fact.reason != AGENT_LOST and fact.place not in gone:
+            enough = 1 if (fact.place, fact.cell) in poor else MOST_DETERMINISTIC
+            tried = work[trial_id] >= enough or other[trial_id] >= MOST_INFRASTRUCTURE
+            assert tried, f"the failure of {fact.attempt_id} stands after {work[trial_id]} + {other[trial_id]} tries"
 
 
 def within_a_block_the_order_is_the_plans(stage: Stage) -> None:

@@ -53,7 +53,7 @@ def main() -> int:
                 finally:
                     fleet.end()
                 judge(fleet, result)
-                failed = bool(result.broken or result.problem)
+                failed = bool(result.broken or result.problem or result.cut_short)
                 fleet.keep = fleet.keep or (failed and options.sabotage is None)
         except KeyboardInterrupt:
             sys.stderr.write("\nStopped.\n")

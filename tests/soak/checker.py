@@ -123,7 +123,7 @@ def _load(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
           store_id="VARCHAR", attempt_id="VARCHAR")  # fmt: skip
     _json(connection, "events", folder / "soak.jsonl", at="DOUBLE", what="VARCHAR", machine="VARCHAR",
           attempt_id="VARCHAR", number="BIGINT", code="BIGINT", killed="BOOLEAN", traceback="BOOLEAN",
-          why="VARCHAR", said="VARCHAR")  # fmt: skip
+          superseded="BOOLEAN", study="VARCHAR", why="VARCHAR", said="VARCHAR")  # fmt: skip
     connection.execute("CREATE VIEW let_go AS FROM events WHERE what = 'let_go'")
     _attempts(connection, "loose", sorted((store / "attempts").glob("*.parquet")), whole=True)
     _attempts(connection, "compacted", _counted(connection, store), whole=True)

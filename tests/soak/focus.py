@@ -10,8 +10,8 @@ from tests.soak.processes import wait_for
 from tests.soak.sabotage import imported
 from tests.soak.soak import BEGINS_S, Result, SoakError, one
 
-COMPLETE_S = 90.0
-WORK_S = 60.0
+COMPLETE_S = 300.0
+WORK_S = 90.0
 
 
 def focus(fleet: Fleet, name: str, result: Result) -> None:
@@ -26,7 +26,8 @@ def focus(fleet: Fleet, name: str, result: Result) -> None:
     coordinators.grows = False
     FOCUSES[name](fleet, result)
     coordinators.wanted = False
-    wait_for(lambda: coordinators.settled() and fleet.calm(), COMPLETE_S)
+    if not wait_for(lambda: coordinators.settled() and fleet.calm(), COMPLETE_S):
+        raise SoakError("a coordinator does not end")
     for study in fleet.studies.files():
         for attempt in range(3):
             code = coordinators.run_once(study, COMPLETE_S, retry=attempt > 0)

@@ -41,6 +41,8 @@ class Result:
     codes: dict[str, int] = field(default_factory=dict)
     trials: int = 0
     seconds: float = 0.0
+    cut_short: int = 0
+    """Faults for which no time was left."""
     broken: list[Broken] = field(default_factory=list)
     problem: str = ""
 
@@ -54,7 +56,7 @@ def soak(fleet: Fleet, faults: Sequence[str], result: Result, *, minutes: float)
         raise SoakError("the fleet did not begin")
     for number, name in enumerate(faults):
         if time.monotonic() > ends:
-            result.skipped["no time left"] += len(faults) - number
+            result.cut_short = len(faults) - number
             break
         one(fleet, name, result)
         let_go, gap = fleet.eye.let_go, min(fleet.luck.expovariate(1.0), MOST_GAP_S)
@@ -123,6 +125,8 @@ def summary(result: Result) -> str:
     lines += [f"coordinators by exit code: {ends}", f"trials finished: {result.trials}"]
     lines += [", ".join(f"{law.replace('_', ' ')} {counts.get(law, 0)}" for law in (*laws, "unruly"))]
     lines += [f"{sum(result.faults.values())} faults, {result.seconds:.0f} s, seed {result.seed}"]
+    if result.cut_short:
+        lines += [f"CUT SHORT: no time was left for {result.cut_short} faults"]
     for broken in result.broken:
         lines += [f"BROKEN {broken.law}, {broken.count} rows:"]
         lines += [f"  {json.dumps(row, default=str)}" for row in broken.rows]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.setup import state_folder
+from coordinator import leaving
 from coordinator.cluster.ray import private, quiet
 from coordinator.cluster.ray.addresses import host_and_port, wait_for_head
 from coordinator.cluster.ray.node_record import read_record
@@ -130,10 +131,11 @@ class Head:
 
 
 def leave_without_head() -> None:
-    """Have this process end, when it does, at once: with the exit code of a MachineError, or of an interrupt.
+    """Have this process end, when it does, at once: where nobody says with which exit code, with a MachineError's.
 
     Ray would wait a minute for the head to say goodbye to, or crash in its destructors.
     """
+    leaving.at_once()
     interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
     code = EXIT_INTERRUPTED if interrupted else MachineError.exit_code
 
