@@ -46,6 +46,19 @@ class StoreState:
         return datetime.fromtimestamp(max(ends), tz=UTC) if ends else None
 
     @property
+    def not_expected(self) -> tuple[str, ...]:
+        """Machines that lack trials of the running study, and do not say when they have them: gone, or not begun."""
+        running = None if self.coordinator is None else self.coordinator.study
+        lack = {
+            machine.name
+            for study in self.studies
+            if study.study == running
+            for machine in study.machines
+            if machine.missing
+        }
+        return tuple(sorted(now.name for now in self.now if now.left_s is None and now.name in lack))
+
+    @property
     def finished(self) -> bool:
         """Whether no study lacks a trial."""
         return all(study.finished for study in self.studies)
@@ -124,7 +137,8 @@ def state_lines(state: StoreState) -> Iterator[str]:
         yield ""
         yield from table_lines(("machine", "doing"), [(now.name, now.doing) for now in state.now])
     if state.expected_end is not None:
-        yield f"Expected to be done at {state.expected_end.astimezone():%Y-%m-%d %H:%M %Z}."
+        without = f", without {', '.join(state.not_expected)}" if state.not_expected else ""
+        yield printable(f"Expected to be done at {state.expected_end.astimezone():%Y-%m-%d %H:%M %Z}{without}.")
 
 
 def _coordinator_text(coordinator: Coordinator | None) -> str:
@@ -133,15 +147,22 @@ def _coordinator_text(coordinator: Coordinator | None) -> str:
     if coordinator.pid is None:
         return "a coordinator writes to it"
     return (
-        f"process {coordinator.pid} on {coordinator.host} runs {coordinator.study} since {coordinator.since} "
+        f"process {coordinator.pid} on {coordinator.host} runs {coordinator.study} since {_time(coordinator.since)} "
         f"(epoch {coordinator.epoch})"
     )
+
+
+def _time(iso: str | None) -> str:
+    try:
+        return f"{datetime.fromisoformat(iso or '').astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    except ValueError:
+        return "some time"
 
 
 def _rows(study: StudyProgress) -> Iterator[tuple[str, ...]]:
     several = len(study.machines) > 1
     name = study.study
-    for machine in study.machines:
+    for machine in sorted(study.machines, key=lambda machine: machine.name):
         yield (name, machine.name, *_counts(machine.planned, machine.ok, machine.failed))
         name = ""
     if several or not study.machines:

@@ -23,10 +23,8 @@ class RunnerHost:
 
     def __init__(self, *, threads: int) -> None:
         self.threads = threads
-        self._folder = tempfile.TemporaryDirectory(prefix="joulefleet-runner-")
-        self._address = str(Path(self._folder.name) / "socket")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(self._address)
+        self._place = _bind_unnamed(listener)
         listener.listen(8)
         listener.set_inheritable(True)  # the standard library's signature
         # No new session: Ctrl-C is ignored by the host itself, and the agent's death must reach it.
@@ -52,7 +50,7 @@ class RunnerHost:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         output = os.memfd_create("joulefleet-output", os.MFD_CLOEXEC)
         try:
-            connection.connect(self._address)
+            connection.connect(f"/proc/self/fd/{self._place}")
             send_with_descriptor(connection, request, output)
         except OSError as error:
             os.close(output)
@@ -72,7 +70,23 @@ class RunnerHost:
         """End the host, and with it whatever it runs."""
         self._process.kill()
         self._process.wait()
-        self._folder.cleanup()
+        os.close(self._place)
+
+
+def _bind_unnamed(listener: socket.socket) -> int:
+    """Bind `listener`, and take its name away again: a descriptor by which this process alone can connect.
+
+    So nothing is left behind however an agent dies. An abstract address would leave nothing either, but
+    every user of the host could connect to it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="joulefleet-runner-"))
+    name = folder / "socket"
+    try:
+        listener.bind(str(name))
+        return os.open(name, os.O_PATH | os.O_CLOEXEC)
+    finally:
+        name.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 class Conversation:

@@ -98,7 +98,8 @@ def up(
         print(f"Next, on each machine: joulefleet node up --join {record.head} --listen ADDRESS", file=sys.stderr)
         print(f"Then, here: joulefleet run STUDY --address {record.head}", file=sys.stderr)
     else:
-        print(f"Next, on the machine of the head: joulefleet run STUDY --address {record.head}", file=sys.stderr)
+        where = "here, or on" if not plan.measures else "on"
+        print(f"Next, {where} the machine of the head: joulefleet run STUDY --address {record.head}", file=sys.stderr)
     if foreground:
         asked = nodes.stay(record)
         nodes.down(state)

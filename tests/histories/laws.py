@@ -167,8 +167,9 @@ def no_failure_stands_before_it_was_tried_again(
 ) -> None:
     """One of the work twice, or once where the cell is in quarantine in another block; any other three times.
 
-    What a machine had left when it went for good is not done.
+    One whose agent was then lost for good was tried often enough; what a machine left when it went is not done.
     """
+    lost = {fact.trial_id for fact in facts if fact.reason == AGENT_LOST}
     gone = {host.machine_id for host in stage.world.hosts if not host.here}
     work: Counter[str] = Counter()
     other: Counter[str] = Counter()
@@ -177,7 +178,7 @@ def no_failure_stands_before_it_was_tried_again(
             (work if fact.reason in DETERMINISTIC else other)[fact.trial_id] += 1
     poor = {(fact.place, fact.cell) for fact in facts if work[fact.trial_id] >= MOST_DETERMINISTIC}
     for trial_id, fact in chosen.items():
-        if not fact.ok and fact.reason != AGENT_LOST and fact.place not in gone:
+        if not fact.ok and trial_id not in lost and fact.place not in gone:
             enough = 1 if (fact.place, fact.cell) in poor else MOST_DETERMINISTIC
             tried = work[trial_id] >= enough or other[trial_id] >= MOST_INFRASTRUCTURE
             assert tried, f"the failure of {fact.attempt_id} stands after {work[trial_id]} + {other[trial_id]} tries"

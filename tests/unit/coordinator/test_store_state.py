@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.store_state import coordinator_of, newest_change_ns, state_lines, store_state
+from coordinator.live import Now
+from coordinator.store_state import Coordinator, StoreState, coordinator_of, newest_change_ns, state_lines, store_state
+from joulefleet.analysis import Store
+from joulefleet.analysis.progress import progress
 from joulefleet.store_layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, failed_row, study_from, twelve_cell_rows, write_attempt, write_store
 
@@ -76,3 +79,22 @@ def test_arrival_of_an_attempt_is_a_change(layout: StoreLayout) -> None:
     assert newest_change_ns(layout) == before
     write_attempt(layout.root, attempt_row())
     assert newest_change_ns(layout) != before
+
+
+def test_the_expected_end_names_machines_that_it_leaves_out(tmp_path: Path) -> None:
+    """One has gone: when it will be done nobody knows."""
+    study = study_from()
+    machines = [("a", "bee"), ("b", "ant")]
+    rows = [row for row in twelve_cell_rows(study, machines=machines) if row["block"] == 1]
+    with Store.open(write_store(tmp_path / "s", rows, study, machines=machines)) as store:
+        studies = progress(store)
+    running = Coordinator(host="head", pid=1, epoch=1, study=study.name, since="2026-03-01T12:00:00Z")
+    now = (
+        Now(name="ant", doing="gone (unplugged)", since=0.0),
+        Now(name="bee", doing="block 2", since=0.0, left_s=60.0),
+    )
+    state = StoreState(store="s", coordinator=running, studies=studies, now=now)
+    lines = list(state_lines(state))
+    assert lines[-1].endswith(", without ant.")
+    table = [line.split()[1] if "twelve" in line else line.split()[0] for line in lines if " 12 " in line]
+    assert table == ["ant", "bee"]
