@@ -172,7 +172,14 @@ class FakeCluster:
             del agent.outbox[attempt_id]
 
 
-def parquet_of(trial: Trial, machine: Machine = MACHINE, *, failed: bool = False, boot_id: str = "boot") -> bytes:
+def parquet_of(
+    trial: Trial,
+    machine: Machine = MACHINE,
+    *,
+    failed: bool = False,
+    boot_id: str = "boot",
+    started_at: datetime | None = None,
+) -> bytes:
     """The row of a trial of half a second a pass, as a file."""
     row = attempt_row(
         study=trial.study,
@@ -199,7 +206,7 @@ def parquet_of(trial: Trial, machine: Machine = MACHINE, *, failed: bool = False
         dtype=trial.cell.dtype,
         environment=trial.cell.environment,
         passes=trial.protocol.passes,
-        started_at=datetime.now(tz=UTC),
+        started_at=started_at or datetime.now(tz=UTC),
         wall_s=1.0,
         status="failed" if failed else "ok",
         reason="exception" if failed else None,

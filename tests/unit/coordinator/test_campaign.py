@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,15 @@ from coordinator.events import (
     PlanFixed,
     Stalled,
     TrialEnded,
+    TrialLost,
 )
+from coordinator.scheduling.block import COHERENT_S
 from coordinator.store_writer import StoreWriter, open_store
+from coordinator.waiting import Patience
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 from joulefleet.plan import blocks, passes_from_pilot
 from joulefleet.trial import Trial
-from tests.fakes.cluster import MACHINE, FakeAgent, FakeCluster
+from tests.fakes.cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
 from tests.fakes.trials import TINY_STUDY, tiny_pinned
 
 NEW_MODEL = """  new:
@@ -405,3 +409,62 @@ def test_who_is_missing_is_named(tmp_path: Path) -> None:
     cluster._run = run_one  # type: ignore[method-assign]  # one machine of two is broken
     ended, _ = run(tmp_path / "s", cluster)
     assert (ended.ok, ended.missing, ended.absent, len(ended.set_aside)) == (8, 8, (), 1)
+
+
+def test_what_another_coordinator_has_committed_meanwhile_is_not_run_again(tmp_path: Path) -> None:
+    """One that was superseded may have, after this one had read the store."""
+    cluster, events, clock = FakeCluster(), list[Event](), Clock()
+    cluster.reconnect()
+    with open_store(tmp_path / "s", study="tiny") as store:
+        campaign = Campaign(
+            cluster, store, tiny_pinned(), tell=events.append, stop=lambda: False, clock=clock, monotonic=clock
+        )
+        pinned = tiny_pinned()
+        plan = blocks(
+            pinned, passes=passes_from_pilot(pinned, {}), machine_id=MACHINE.machine_id, store_id=store.store_id
+        )
+        trial = next(iter(plan)).trials[1]
+        store.commit(trial.attempt_id, parquet_of(trial))
+        ended = campaign.run()
+    assert ended.ok == 8
+    assert len(cluster.started) == 7
+    assert trial.attempt_id not in cluster.started
+
+
+def test_a_row_of_a_lost_agent_counts_from_when_it_was_lost(tmp_path: Path) -> None:
+    """Its clock may be hours ahead: by that, a block that has rested for hours would seem to go on."""
+
+    class Away(FakeCluster):
+        def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> Answer:
+            if len(self.started) != 2:
+                return super()._run(agent, call, trial)
+            self.started.append(trial.attempt_id)
+            ahead = datetime.now(tz=UTC) + timedelta(hours=9)
+            agent.outbox[trial.attempt_id] = parquet_of(trial, agent.machine, started_at=ahead)
+            self.gone = self.leave(agent.node)
+            return Answer(node=agent.node, call=call, lost="died")
+
+        def answers(self, timeout_s: float) -> Sequence[Answer]:
+            found = super().answers(timeout_s)
+            if len(self.started) == 3 and not self.agents and not found:
+                clock.sleep(2 * COHERENT_S)
+                self.join(self.gone)
+            return found
+
+    cluster, events, clock = Away(), list[Event](), Clock()
+    cluster.reconnect()
+    with open_store(tmp_path / "s", study="tiny") as store:
+        ended = Campaign(
+            cluster,
+            store,
+            tiny_pinned(),
+            tell=events.append,
+            stop=lambda: False,
+            patience=Patience(absent_machines_s=4 * COHERENT_S),
+            clock=clock,
+            monotonic=clock,
+            sleep=clock.sleep,
+        ).run()
+    assert ended.ok == 8
+    assert not [event for event in events if isinstance(event, TrialLost)]
+    assert any("-r2-" in attempt for attempt in cluster.started)
