@@ -57,6 +57,20 @@ LOSES_AN_ANSWER = json.dumps(
 """Ray's own way of losing what an agent says: the first call of a coordinator arrives, its answer does not."""
 
 
+OF_ANOTHER_STORE = """
+import sys
+from coordinator.cluster.interface import Command, Deferred
+from coordinator.cluster.ray import RayCluster
+
+cluster = RayCluster(Command(store_id="another store", epoch=1), sys.argv[1])
+while not [change for change in cluster.changes() if isinstance(change, Deferred) and "busy" in change.why]:
+    cluster.answers(1.0)
+cluster.close()
+print("deferred")
+"""
+"""A coordinator that finds an agent at the command of another, and goes again."""
+
+
 @contextmanager
 def coordinating(head: FakeMachine, *, epoch: int = 1, patience_s: float = 20) -> Iterator[RayCluster]:
     """A coordinator on the head."""

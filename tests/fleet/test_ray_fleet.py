@@ -24,6 +24,7 @@ from tests.fakes.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
 from tests.fleet.coordinating import (
     LOSES_AN_ANSWER,
     NEW_COORDINATOR,
+    OF_ANOTHER_STORE,
     OLD_COORDINATOR,
     STORE,
     answer_of,
@@ -187,6 +188,31 @@ def test_a_new_coordinator_finds_the_agent_of_one_that_died(
     assert new.returncode == 0, new.stderr
     assert json.loads(new.stdout) == [agent_pid, trial.attempt_id]
     until(lambda: not psutil.pid_exists(agent_pid))
+
+
+def test_a_coordinator_of_another_store_ends_nobodys_trial(
+    head: FakeMachine, machine: Callable[[str], FakeMachine]
+) -> None:
+    """It is told that the agent is busy, and leaves it alone, also when it ends itself; a trial goes on."""
+    one = machine("one")
+    trial = warm_for(8)
+    with coordinating(head) as cluster:
+        found = joined(cluster, "one")["one"]
+        assert asked(cluster, found.node, prepared(trial)).error is None
+        cluster.start(found.node, Run(trial=trial))
+        until(lambda: begun(one))
+        other = subprocess.run(
+            [sys.executable, "-c", OF_ANOTHER_STORE, head.address],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert other.stdout.strip() == "deferred", other.stderr
+        assert answer_of(cluster).data is not None
+        assert psutil.pid_exists(found.hello.pid)
+        assert asked(cluster, found.node, NOTHING).lost is None
+    until(lambda: not psutil.pid_exists(found.hello.pid))
 
 
 def test_a_node_without_identity_is_refused_and_asked_again_when_it_returns(
