@@ -55,8 +55,8 @@ class AgentService:
     def __init__(self, setup: AgentSetup | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._setup = setup or AgentSetup()
         self._monotonic = monotonic
-        self._commander: tuple[str, float] | None = None
-        """The store whose coordinator called last, and when."""
+        self._commander: tuple[str, int, float] | None = None
+        """Who called last: a store and an epoch of it; and when."""
         self._pool = RunnerPool()
         self._epochs = Epochs(self._setup.state)
 
@@ -129,9 +129,9 @@ class AgentService:
             for attempt_id in attempt_ids:
                 self._outbox(store_id).acknowledge(attempt_id)
 
-    def commanded_by(self, store_id: str) -> bool:
-        """Whether no coordinator of another store has called since one of `store_id` did."""
-        return self._commander is None or self._commander[0] == store_id
+    def commanded_by(self, store_id: str, epoch: int) -> bool:
+        """Whether no other coordinator has called since that one did."""
+        return self._commander is None or self._commander[:2] == (store_id, epoch)
 
     def close(self) -> None:
         """End what the agent keeps running."""
@@ -143,7 +143,7 @@ class AgentService:
 
         Raises SupersededError, and MachineError where the epoch cannot be kept.
         """
-        store, last_s = self._commander or (store_id, 0.0)
+        store, _, last_s = self._commander or (store_id, epoch, 0.0)
         if store != store_id and self._monotonic() - last_s < LEASE_S:
             raise BusyError(
                 f"this machine is busy: the coordinator of another store ({store}) commands its agent.",
@@ -154,7 +154,7 @@ class AgentService:
         try:
             yield
         finally:
-            self._commander = (store_id, self._monotonic())
+            self._commander = (store_id, epoch, self._monotonic())
 
     @contextmanager
     def _keeping(self) -> Iterator[None]:

@@ -35,8 +35,8 @@ class AgentActor:
         return hello
 
     def end(self, command: Command) -> None:
-        """End this process, unless the coordinator of another store has taken over meanwhile."""
-        if self._service.commanded_by(command.store_id):
+        """End this process, unless another coordinator has taken over meanwhile."""
+        if self._service.commanded_by(command.store_id, command.epoch):
             import ray
 
             self._service.close()

@@ -34,11 +34,11 @@ def test_the_coordinator_of_another_store_waits_until_the_first_has_been_silent(
     clock.now += LEASE_S - 1
     with pytest.raises(BusyError, match=r"another store \(one\)"):
         agent.acknowledge("two", [], 1)
-    assert agent.commanded_by("one")
+    assert agent.commanded_by("one", 3)
     clock.now += 2
     agent.acknowledge("two", [], 1)
-    assert agent.commanded_by("two")
-    assert not agent.commanded_by("one")
+    assert agent.commanded_by("two", 1)
+    assert not agent.commanded_by("one", 3)
 
 
 def test_a_newer_coordinator_of_the_same_store_commands_at_once(tmp_path: Path) -> None:
@@ -46,6 +46,7 @@ def test_a_newer_coordinator_of_the_same_store_commands_at_once(tmp_path: Path) 
     agent = service(tmp_path, Clock())
     agent.acknowledge("one", [], 3)
     agent.acknowledge("one", [], 4)
+    assert not agent.commanded_by("one", 3)
     with pytest.raises(SupersededError) as raised:
         agent.acknowledge("one", [], 3)
     assert raised.value.highest == 4
