@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,16 @@ def facts_in(root: Path, study: str) -> list[AttemptFact]:
     with joulefleet.open(root) as store:
         table = store.arrow(f"select {names} from attempts where study = ?", [study])  # noqa: S608  # names are ours
     return list(_facts(table.to_pylist()))
+
+
+def one_attempt(compacted: Path, attempt_id: str) -> bytes:
+    """The row of one attempt of a compacted file, as a file of its own. Raises FileNotFoundError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(pq.read_table(pa.OSFile(str(compacted)), filters=[("attempt_id", "=", attempt_id)]), buffer)
+    return buffer.getvalue()
 
 
 def fact_of(parquet: bytes) -> AttemptFact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -15,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from coordinator.finished import facts_in
+from coordinator.finished import facts_in, one_attempt
 from coordinator.scheduling.facts import AttemptFact
+from joulefleet.analysis.manifest import read_manifest
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError, SupersededError
 from joulefleet.identity import digest
@@ -35,19 +37,43 @@ class StoreWriter:
         self.epoch = epoch
         """Agents obey the coordinator of the highest epoch."""
         self._records: dict[str, dict[str, Any]] | None = None
+        self._compacted: dict[str, frozenset[str]] = {}
+        """The attempts of each manifest that was not there when the store was read."""
+        self._read: frozenset[str] = frozenset()
+        """The manifests that were."""
 
     def attempts(self, study: str) -> list[AttemptFact]:
         """Every attempt of `study` in the store. Raises StoreError."""
+        self._read = frozenset(self._manifests())
         return facts_in(self.layout.root, study)
 
     def find(self, attempt_id: str) -> bytes | None:
-        """The file of one attempt, if it is there. Raises StoreError."""
+        """The file of one attempt, if it has come since the store was read. Raises StoreError."""
         try:
             return (self.layout.attempts / f"{attempt_id}.parquet").read_bytes()
         except FileNotFoundError:
-            return None
+            return self._find_compacted(attempt_id)
         except OSError as error:
             raise _refused(self.layout.root, error) from error
+
+    def _find_compacted(self, attempt_id: str) -> bytes | None:
+        """Another coordinator, since superseded, may have committed it and put it together with others."""
+        for name in self._manifests():
+            if name not in self._read and name not in self._compacted:
+                with contextlib.suppress(FileNotFoundError):
+                    self._compacted[name] = frozenset(read_manifest(self.layout.manifest / name).attempts)
+        for name, attempts in self._compacted.items():
+            if attempt_id in attempts:
+                with contextlib.suppress(FileNotFoundError):
+                    # Where it is gone, it was merged into one that is there too.
+                    return one_attempt(self.layout.compacted / name.replace(".json", ".parquet"), attempt_id)
+        return None
+
+    def _manifests(self) -> list[str]:
+        try:
+            return [path.name for path in self.layout.manifest.iterdir() if path.suffix == ".json"]
+        except FileNotFoundError:
+            return []
 
     def commit(self, attempt_id: str, parquet: bytes) -> None:
         """Put an attempt's file into the store durably. Doing it again changes nothing. Raises StoreError."""

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.outbox import parquet_bytes
 from coordinator import store_writer
+from coordinator.finished import fact_of
 from coordinator.store_writer import open_store
+from joulefleet.analysis.compaction import compact
 from joulefleet.errors import StoreError
+from tests.fakes.attempt_rows import attempt_row
 
 
 def test_a_store_is_made_once_and_keeps_its_id(tmp_path: Path) -> None:
@@ -157,3 +161,21 @@ def test_a_file_system_without_locks_is_an_error_with_a_cure(tmp_path: Path, mon
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.raises(StoreError, match="has no locks"), open_store(tmp_path / "store", study="one"):
         pass
+
+
+def test_what_a_superseded_coordinator_has_committed_and_compacted_is_found(tmp_path: Path) -> None:
+    """Since this one has read the store: it is not run again, though no loose file says so."""
+    known, later = attempt_row(trial_id="known", attempt_id="known-r1-a1"), attempt_row(trial_id="later")
+    with open_store(tmp_path / "store", study="one") as store:
+        store.commit("known-r1-a1", parquet_bytes(known))
+        compact(store.layout)
+        assert len(store.attempts(known["study"])) == 1
+        assert store.find(later["attempt_id"]) is None
+        for row in (later, attempt_row(trial_id="and another")):
+            store.commit(row["attempt_id"], parquet_bytes(row))
+        compact(store.layout)
+        assert not list(store.layout.attempts.glob("*.parquet"))
+        found = store.find(later["attempt_id"])
+        assert found is not None
+        assert fact_of(found) == fact_of(parquet_bytes(later))
+        assert store.find("never-r1-a1") is None
