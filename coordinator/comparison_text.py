@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from coordinator.comparison_words import digits, metric_title, sentence
+from coordinator.comparison_words import digits, metric_title, sentence, table_of, where_line
 from coordinator.findings_text import finding_lines, finding_sentences
 from coordinator.tables import table_lines
 from joulefleet.analysis.comparison import Comparison, Line
@@ -27,7 +27,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     groups = [
         list(lines)
         for part in (comparison.proofs, comparison.lines)
-        for _, lines in itertools.groupby(part, key=_group)
+        for _, lines in itertools.groupby(part, key=lambda line: table_of(line.pair, line.setting))
     ]
     for group in groups:
         yield from _group_lines(group)
@@ -40,22 +40,11 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
             yield from sentence("! " if remark.level == "warning" else "- ", remark.text)
 
 
-def _group(line: Line) -> tuple[object, ...]:
-    setting = line.setting
-    return (
-        *(setting.study, line.pair, setting.machine_id, setting.batch_size, setting.threads_asked, setting.dtype),
-        *(setting.environment, setting.regime, setting.weights_source),
-    )
-
-
 def _group_lines(lines: Sequence[Line]) -> Iterator[str]:
     first = lines[0]
-    setting = first.setting
-    threads = "all threads" if setting.threads_asked == 0 else f"{setting.threads_asked} threads"
     proof = "" if first.kind == "distillation" else "proof "
     yield from sentence("", f"{proof}{first.pair}: {first.teacher.model} → {first.student.model}")
-    where = (setting.study, first.machine or setting.machine_id, setting.environment, f"batch {setting.batch_size}")
-    yield from sentence("  ", " · ".join(map(str, (*where, threads, setting.dtype, setting.regime))))
+    yield from where_line(first.setting, first.machine)
     rows: list[Sequence[str]] = []
     match = None
     for line in lines:

@@ -5,9 +5,28 @@ from __future__ import annotations
 import textwrap
 
 from coordinator.tables import printable
+from joulefleet.analysis.comparison import Setting
 from joulefleet.analysis.metrics import Basis
 
 WIDTH = 100
+
+
+def table_of(pair: str, setting: Setting) -> tuple[object, ...]:
+    """What all rows of a table share: the task is theirs alone."""
+    return (
+        *(setting.study, pair, setting.machine_id, setting.batch_size, setting.threads_asked, setting.dtype),
+        *(setting.environment, setting.regime, setting.weights_source),
+    )
+
+
+def where_line(setting: Setting, machine: str | None = None) -> list[str]:
+    """The line under a table's title: study, machine where it is one, and setting."""
+    threads = "all threads" if setting.threads_asked == 0 else f"{setting.threads_asked} threads"
+    words = (
+        *(word for word in (setting.study, machine or setting.machine_id) if word is not None),
+        *(setting.environment, f"batch {setting.batch_size}", threads, setting.dtype, setting.regime),
+    )
+    return sentence("  ", " · ".join(map(str, words)))
 
 
 def metric_title(title: str, basis: Basis | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from coordinator.comparison_words import digits, metric_title, sentence
+from coordinator.comparison_words import digits, metric_title, sentence, table_of, where_line
 from coordinator.tables import table_lines
 from joulefleet.analysis.comparison import Finding
 
@@ -16,7 +16,7 @@ _SAID = ("energy", "time")
 
 def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """A table for each pair and setting that several machines measured."""
-    for _, group in itertools.groupby(findings, key=_group):
+    for _, group in itertools.groupby(findings, key=lambda finding: table_of(finding.pair, finding.setting)):
         shown = [finding for finding in group if finding.pooled is not None]
         if shown:
             yield from _table(shown)
@@ -30,21 +30,10 @@ def finding_sentences(findings: Sequence[Finding]) -> Iterator[str]:
             yield from sentence("= ", finding.sentence)
 
 
-def _group(finding: Finding) -> tuple[object, ...]:
-    setting = finding.setting
-    return (
-        *(setting.study, finding.pair, setting.batch_size, setting.threads_asked, setting.dtype),
-        *(setting.environment, setting.regime, setting.weights_source),
-    )
-
-
 def _table(findings: Sequence[Finding]) -> Iterator[str]:
     first = findings[0]
-    setting = first.setting
-    threads = "all threads" if setting.threads_asked == 0 else f"{setting.threads_asked} threads"
     yield from sentence("", f"{first.pair}: {first.teacher} → {first.student}, over all machines")
-    where = (setting.study, setting.environment, f"batch {setting.batch_size}", threads, setting.dtype, setting.regime)
-    yield from sentence("  ", " · ".join(map(str, where)))
+    yield from where_line(first.setting)
     tasks = [finding.setting.task for finding in findings]
     again = [before == task for before, task in zip(["", *tasks], tasks, strict=False)]
     rows = [_row(finding, again=same) for finding, same in zip(findings, again, strict=True)]

@@ -15,7 +15,7 @@ from joulefleet.errors import JoulefleetError
 from joulefleet.machine import Machine
 from joulefleet.schema import attempt_table
 from joulefleet.trial import Trial
-from tests.fakes.attempt_rows import attempt_row
+from tests.fakes.attempt_rows import attempt_row, columns_of
 
 MACHINE = Machine(
     machine_id="machine",
@@ -182,30 +182,10 @@ def parquet_of(
 ) -> bytes:
     """The row of a trial of half a second a pass, as a file."""
     row = attempt_row(
-        study=trial.study,
-        trial_id=trial.trial_id,
-        attempt_id=trial.attempt_id,
-        attempt=trial.attempt,
-        kind=trial.kind,
-        round=trial.round,
-        block=trial.block,
-        repetition=trial.block,
-        position=trial.position,
-        predecessor=trial.predecessor,
-        place=trial.place,
+        **columns_of(trial),
         machine_id=machine.machine_id,
         machine=machine.name,
         boot_id=boot_id,
-        protocol=trial.protocol.digest,
-        comparison_group=trial.comparison_group,
-        comparison_group_size=trial.comparison_group_size,
-        model=trial.cell.model,
-        task=trial.cell.task,
-        batch_size=trial.cell.batch_size,
-        threads_asked=trial.cell.threads,
-        dtype=trial.cell.dtype,
-        environment=trial.cell.environment,
-        passes=trial.protocol.passes,
         started_at=started_at or datetime.now(tz=UTC),
         wall_s=1.0,
         status="failed" if failed else "ok",

@@ -12,7 +12,7 @@ from agent.service import AgentHello
 from coordinator.finished import study_and_fact
 from coordinator.scheduling.facts import AGENT_LOST, AttemptFact
 from joulefleet.trial import Cell, Trial
-from tests.fakes.attempt_rows import attempt_row
+from tests.fakes.attempt_rows import attempt_row, columns_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,30 +38,10 @@ class Made:
         """Its row in a store."""
         trial = self.trial
         return attempt_row(
-            study=trial.study,
-            trial_id=trial.trial_id,
-            attempt_id=trial.attempt_id,
-            attempt=trial.attempt,
-            kind=trial.kind,
-            round=trial.round,
-            block=trial.block,
-            repetition=trial.block,
-            position=trial.position,
-            predecessor=trial.predecessor,
-            place=trial.place,
+            **columns_of(trial),
             machine_id=self.machine_id,
             machine=self.machine_id,
             boot_id=self.boot_id,
-            protocol=trial.protocol.digest,
-            comparison_group=trial.comparison_group,
-            comparison_group_size=trial.comparison_group_size,
-            model=trial.cell.model,
-            task=trial.cell.task,
-            batch_size=trial.cell.batch_size,
-            threads_asked=trial.cell.threads,
-            dtype=trial.cell.dtype,
-            environment=trial.cell.environment,
-            passes=trial.protocol.passes,
             started_at=datetime.fromtimestamp(self.started_s, tz=UTC),
             wall_s=self.wall_s,
             status="ok" if self.reason is None else "failed",
