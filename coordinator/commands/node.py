@@ -70,6 +70,7 @@ def up(
       joulefleet node up --head --measure-here
     """
     import os
+    import signal
     import sys
 
     from agent.setup import state_folder
@@ -91,7 +92,11 @@ def up(
     )
     certificates = None if tls is None else Tls(cert=tls[0], key=tls[1], ca=tls[2])
     state = state_folder()
+    if foreground:
+        # Told to end while the node is being started, `up` takes back what it has begun.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     record = nodes.up(plan, state=state, token=token_file, tls=certificates)
+    told = nodes.Told() if foreground else None
     print(f"{'The head' if head else 'A node'} of the cluster at {record.head} is up.", file=sys.stderr)
     if head:
         print(_token_text((token_file or default_token_file(state)).absolute()), file=sys.stderr)
@@ -100,8 +105,8 @@ def up(
     else:
         where = "here, or on" if not plan.measures else "on"
         print(f"Next, {where} the machine of the head: joulefleet run STUDY --address {record.head}", file=sys.stderr)
-    if foreground:
-        asked = nodes.stay(record)
+    if told is not None:
+        asked = told.wait(record)
         nodes.down(state)
         if not asked:
             raise MachineError(

@@ -83,20 +83,28 @@ def down(state: Path) -> Ended | None:
         return Ended(head=record.head, processes=_tidy(record, state))
 
 
-def stay(record: NodeRecord) -> bool:
-    """Wait for the end of the node (False), or to be told to end it by SIGTERM or SIGINT (True)."""
-    try:
-        raylet = os.pidfd_open(record.raylet.pid)
-    except ProcessLookupError:
-        return False
-    asked, ask = os.pipe()
-    os.set_blocking(ask, False)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # From here on to the end of the process: being told twice must not cut the ending short.
-        signal.signal(number, lambda *_: None)
-    signal.set_wakeup_fd(ask)
-    ready, _, _ = select.select([asked, raylet], [], [])
-    return asked in ready
+class Told:
+    """From its making on to the end of the process, SIGTERM and SIGINT ask for the end of the node and do no more.
+
+    Made before anybody hears that the node is up: whoever hears it may ask at once. Being told twice
+    must not cut the ending short.
+    """
+
+    def __init__(self) -> None:
+        self._asked, ask = os.pipe()
+        os.set_blocking(ask, False)
+        signal.set_wakeup_fd(ask)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, record: NodeRecord) -> bool:
+        """Wait for the end of the node (False), or to be told to end it (True)."""
+        try:
+            raylet = os.pidfd_open(record.raylet.pid)
+        except ProcessLookupError:
+            return False
+        ready, _, _ = select.select([self._asked, raylet], [], [])
+        return self._asked in ready
 
 
 def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeRecord:
