@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from joulefleet.store_layout import SCHEMA_VERSION
 
-__all__ = ["ADDED_IN_2", "ATTEMPT_SCHEMA", "COLUMNS", "SCHEMA_VERSION", "Column", "attempt_table"]
+__all__ = ["ADDED_LATER", "ATTEMPT_SCHEMA", "COLUMNS", "SCHEMA_VERSION", "Column", "attempt_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ READINGS_TYPE = pa.struct(
 COLUMNS: tuple[Column, ...] = (
     Column("schema_version", _INT, "", "Version of this schema."),
     Column("study", _TEXT, "", "Name of the study."),
+    Column("imported_from", _TEXT, "", "The tool whose output the trial was imported from; null of our own."),
     Column("trial_id", _TEXT, "", "Identity of the trial: study, cell, repetition, place and protocol."),
     Column("attempt_id", _TEXT, "", "Identity of the attempt, and the name of its file."),
     Column("kind", _TEXT, "", "trial, or pilot (a short trial that fixes the number of passes)."),
@@ -113,8 +114,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("dtype", _TEXT, "", "Factor: number format of weights and activations."),
     Column("regime", _TEXT, "", "sustained or burst; never pooled."),
     Column("isolation", _TEXT, "", "warm (fork) or cold (new interpreter)."),
-    Column("repetition", _INT, "", "Which repetition of the cell; equals the block."),
-    Column("block", _INT, "", "Block: one repetition of every cell. 0 for pilots."),
+    Column("repetition", _INT, "", "Which repetition of the cell; equals the block where there are blocks."),
+    Column("block", _INT, "", "Block: one repetition of every cell. 0 for pilots; null of imported trials."),
     Column("position", _INT, "", "Place in the block's order, from 1."),
     Column("predecessor", _TEXT, "", "The cell that ran before it on the machine."),
     Column("assignment", _TEXT, "", "Why it ran when it did."),
@@ -152,6 +153,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("energy_modelled_j", _REAL, "J", "Modelled energy of the window: never measured."),
     Column("modelled_formula", _TEXT, "", "Formula of energy_modelled_j."),
     Column("modelled_parameters", pa.map_(_TEXT, _REAL), "", "Its parameters."),
+    Column(
+        "energy_reported_j",
+        _REAL,
+        "J",
+        "What another tool reported, of imported trials: not known whether measured or modelled.",
+    ),
+    Column("reported_by", _TEXT, "", "Who reported energy_reported_j, and of what it says it is."),
+    Column("energy_repair", _TEXT, "", "How imported joules were repaired, and what the tool had said."),
     Column("baseline_s", _REAL, "s", "Duration of the idle baseline."),
     Column("baseline_j", _REAL, "J", "Measured energy of the idle baseline, in energy_scope."),
     Column("cpu_percent", _REAL, "%", "CPU of the work in the window; 100 is one core."),
@@ -210,8 +219,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("readings", pa.list_(READINGS_TYPE), "", "One struct a channel; thinned above 20,000 values."),
 )
 
-ADDED_IN_2 = frozenset(
+ADDED_LATER = frozenset(
     {
+        # in version 2
         "assignment",
         "comparison_group",
         "comparison_group_size",
@@ -231,9 +241,14 @@ ADDED_IN_2 = frozenset(
         "cgroup_cpu_s",
         "cgroup_throttled_s",
         "cgroup_peak_bytes",
+        # in version 3
+        "imported_from",
+        "energy_reported_j",
+        "reported_by",
+        "energy_repair",
     }
 )
-"""The columns that rows of version 1 lack; they read as null."""
+"""The columns that rows of older versions may lack; they read as null."""
 
 ATTEMPT_SCHEMA = pa.schema(
     [pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning}) for c in COLUMNS],

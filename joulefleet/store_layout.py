@@ -10,7 +10,7 @@ from pathlib import Path
 from joulefleet.errors import StoreError
 
 LAYOUT_VERSION = 1
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of a row's columns, which are in `joulefleet.schema`; here, so that an agent knows it without Arrow."""
 
 DEFAULT_STORE = "joulefleet-store"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from joulefleet.analysis.comparison import Finding, MachineResult, Setting
 from joulefleet.analysis.matching import Match
-from joulefleet.analysis.metrics import Basis, Metric, TrialValues, bases_of
+from joulefleet.analysis.metrics import PROVENANCES, Basis, Metric, TrialValues, bases_of
 from joulefleet.analysis.statistics import Estimate, MachineEffect, Pooled, on_every_machine, paired_ratio, pool
 from joulefleet.analysis.statistics.machines import MACHINES_FOR_MEAN
 from joulefleet.analysis.study_records import ComparandRecord
@@ -95,11 +95,10 @@ def common_basis(machines: Sequence[Sequence[tuple[TrialValues, TrialValues]]]) 
     common: Counter[Basis] = Counter()
     for pairs in machines:
         common.update({basis for teacher, student in pairs for basis in bases_of(teacher) & bases_of(student)})
-    rank = ("modelled", "simulated", "measured")
     enough = min(MACHINES_FOR_MEAN, len(machines))
     return max(
         common,
-        key=lambda basis: (common[basis] >= enough, rank.index(basis.provenance), common[basis], str(basis)),
+        key=lambda basis: (common[basis] >= enough, -PROVENANCES.index(basis.provenance), common[basis], str(basis)),
         default=None,
     )
 

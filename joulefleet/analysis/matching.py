@@ -142,7 +142,9 @@ def _distance_s(first: Sequence[TrialValues], second: Sequence[TrialValues]) -> 
 
 
 def _ok_by_block(trials: Sequence[TrialValues]) -> Mapping[_BlockKey, TrialValues]:
-    return {(trial.block, trial.round): trial for trial in trials if trial.status == "ok"}
+    return {
+        (trial.block, trial.round or 1): trial for trial in trials if trial.status == "ok" and trial.block is not None
+    }
 
 
 def _equal_work(teacher: TrialValues, student: TrialValues) -> bool:

@@ -12,12 +12,18 @@ from joulefleet.analysis.store import Store
 from joulefleet.analysis.views import query_text
 
 MetricName = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
+Provenance = Literal["measured", "simulated", "reported", "modelled"]
+
+PROVENANCES: tuple[Provenance, ...] = ("measured", "simulated", "reported", "modelled")
+"""The better first: where joules of several are there, the first of them is compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialValues:
     """What a comparison reads of one trial; the fields are columns of the view `trials`."""
 
+    imported_from: str | None
+    """None of Joulefleet's own; the trials of other tools have no blocks and are compared unpaired."""
     machine_id: str
     machine: str | None
     cpu_model: str | None
@@ -32,8 +38,8 @@ class TrialValues:
     isolation: str | None
     weights_source: str | None
     protocol: str | None
-    block: int
-    round: int
+    block: int | None
+    round: int | None
     passes: int | None
     items: int | None
     status: str
@@ -54,6 +60,8 @@ class TrialValues:
     sysfs_root: str | None
     energy_modelled_j: float | None
     modelled_formula: str | None
+    energy_reported_j: float | None
+    reported_by: str | None
     quality: float | None
     quality_reason: str | None
 
@@ -62,12 +70,13 @@ class TrialValues:
 class Basis:
     """Where the joules of a line come from. Values of two bases are never mixed."""
 
-    provenance: Literal["measured", "simulated", "modelled"]
-    """measured: by the machine's own counters; simulated: by counters in other files; modelled: by a formula."""
+    provenance: Provenance
+    """measured: by the machine's own counters; simulated: by counters in other files; reported: by another tool,
+    which does not say how; modelled: by a formula."""
     scope: str | None
     """Domains that are added up, such as package+dram; None of modelled energy."""
     source: str | None
-    """Sensor, or formula of modelled energy."""
+    """Sensor, formula of modelled energy, or who reported it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +106,7 @@ def choose_basis(pairs: Iterable[tuple[TrialValues, TrialValues]]) -> Basis | No
     common: Counter[Basis] = Counter()
     for teacher, student in pairs:
         common.update(_bases(teacher).keys() & _bases(student).keys())
-    for provenance in ("measured", "simulated", "modelled"):
+    for provenance in PROVENANCES:
         candidates = {basis: n for basis, n in common.items() if basis.provenance == provenance}
         if candidates:
             return max(candidates, key=lambda basis: (candidates[basis], str(basis)))
@@ -111,6 +120,8 @@ def _bases(trial: TrialValues) -> dict[Basis, float]:
     for scope, joules in counted.items():
         if joules is not None and trial.energy_provenance is not None:
             found[Basis(provenance=trial.energy_provenance, scope=scope, source=trial.energy_source)] = joules
+    if trial.energy_reported_j is not None:
+        found[Basis(provenance="reported", scope=None, source=trial.reported_by)] = trial.energy_reported_j
     if trial.energy_modelled_j is not None:
         found[Basis(provenance="modelled", scope=None, source=trial.modelled_formula)] = trial.energy_modelled_j
     return found

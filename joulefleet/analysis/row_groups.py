@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from joulefleet.analysis.files import file_error
 from joulefleet.analysis.question import plain_errors
 from joulefleet.analysis.views import has_older_rows, rows_query
-from joulefleet.schema import ADDED_IN_2, ATTEMPT_SCHEMA
+from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA
 from joulefleet.store_layout import StoreLayout
 
 GROUP_ROWS = 256
@@ -194,7 +194,7 @@ def _whole(table: pa.Table) -> pa.Table:
     """`table` with the columns that its version of the schema lacks, as nulls."""
     for field in ATTEMPT_SCHEMA:
         if field.name not in table.column_names:
-            if field.name not in ADDED_IN_2:
+            if field.name not in ADDED_LATER:
                 raise pa.ArrowInvalid(f"no column {field.name}")
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     return table.select(ATTEMPT_SCHEMA.names).cast(ATTEMPT_SCHEMA)

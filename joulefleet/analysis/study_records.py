@@ -43,6 +43,8 @@ class StudyRecord:
     places: tuple[tuple[str, str], ...]
     """What runs the whole design once: id and name of a machine, or of a class of machines."""
     comparands: tuple[ComparandRecord, ...]
+    imported_from: str | None
+    """The tool whose output it is; `definition` then only names models and tasks, and there are no blocks."""
 
 
 COMPARANDS_SCHEMA = pa.schema(
@@ -127,6 +129,7 @@ def _read(file: Path) -> StudyRecord:
             if "places" in data
             else machines,
             comparands=tuple(_comparand(entry) for entry in data["comparands"]),
+            imported_from=_text(data["imported"]["from"]) if "imported" in data else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(file, error) from error

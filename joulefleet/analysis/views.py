@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from joulefleet.analysis.files import StoreFiles, file_error, file_gone
 from joulefleet.analysis.study_records import StudyRecord, comparands_table, studies_table
 from joulefleet.errors import StoreError
-from joulefleet.schema import ADDED_IN_2, ATTEMPT_SCHEMA, SCHEMA_VERSION
+from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, SCHEMA_VERSION
 from joulefleet.store_layout import StoreLayout, rows_since
 
 VIEWS = (
@@ -166,7 +166,7 @@ def foreign_file(files: Sequence[str], schema: pa.Schema) -> StoreError | None:
     """The error that names the first of `files` which is torn or lacks columns that every version has."""
     for path in files:
         try:
-            missing = set(schema.names) - ADDED_IN_2 - set(pq.read_schema(path).names)
+            missing = set(schema.names) - ADDED_LATER - set(pq.read_schema(path).names)
         except (pa.ArrowException, OSError):
             return file_error(path, "torn, or no Parquet at all")
         if missing:

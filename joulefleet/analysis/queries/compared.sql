@@ -1,9 +1,9 @@
 -- What a comparison reads of each trial of the study $study.
 SELECT
-    machine_id, machine, cpu_model, model, task, batch_size, threads, threads_asked, dtype, environment, regime,
+    imported_from, machine_id, machine, cpu_model, model, task, batch_size, threads, threads_asked, dtype, environment, regime,
     isolation, weights_source, protocol, block, "round", passes, items, status, reason, marks,
     started_at, boot_id, window_s, cpu_seconds, cpu_percent, work_peak_bytes, energy_j, energy_scope, energy_package_j,
-    energy_source, energy_provenance, energy_reason, sysfs_root, energy_modelled_j, modelled_formula, quality, quality_reason
+    energy_source, energy_provenance, energy_reason, sysfs_root, energy_modelled_j, modelled_formula, energy_reported_j, reported_by, quality, quality_reason
 FROM trials
 WHERE study = $study
 ORDER BY machine_id, block, position

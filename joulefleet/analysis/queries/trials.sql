@@ -16,7 +16,7 @@ WITH based AS (
 )
 SELECT
     -- which trial
-    study, trial_id, attempt_id, attempt, "round", kind, place, protocol,
+    study, imported_from, trial_id, attempt_id, attempt, "round", kind, place, protocol,
     -- where
     machine, machine_id, cpu_model, sockets, physical_cores, logical_cpus, memory_bytes, virtualised,
     environment, environment_id, runtime, engine, image, kernel, kernel_command_line, os, microcode,
@@ -39,7 +39,7 @@ SELECT
     energy_j,
     energy_j - baseline_w * window_s AS energy_net_j,
     energy_scope, energy_package_j, energy_source, energy_provenance, energy_reason, sysfs_root,
-    energy_modelled_j, modelled_formula,
+    energy_modelled_j, modelled_formula, energy_reported_j, reported_by, energy_repair,
     energy_j / nullif(items, 0) AS j_per_item,
     energy_j / nullif(tokens, 0) AS j_per_token,
     baseline_s, baseline_j, baseline_w, load_energy_j,

@@ -13,7 +13,7 @@ import pytest
 from joulefleet.analysis import Store
 from joulefleet.analysis.compaction import MANY_SMALL, Compacted, compact
 from joulefleet.errors import StoreError
-from joulefleet.schema import ADDED_IN_2, ATTEMPT_SCHEMA, attempt_table
+from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
 from joulefleet.store_layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, failed_row, write_attempt, write_compacted, write_store
 from tests.fakes.crashes import CrashAt, CrashError, attempts_of, files_of
@@ -291,7 +291,7 @@ def test_rows_of_the_first_version_are_compacted_without_loss(tmp_path: Path) ->
     """What they lack stays null, and their version stays theirs."""
     store = write_store(tmp_path / "s", [attempt_row(trial_id="new", energy_provenance="simulated", energy_j=2.0)])
     old = attempt_row(trial_id="old", schema_version=1, energy_j=1.0)
-    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_IN_2]
+    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_LATER]
     pq.write_table(attempt_table(old).select(lacking), store / "attempts" / f"{old['attempt_id']}.parquet")
     (store / "format.json").write_text(json.dumps({"layout": 1, "store_id": "fake"}), encoding="utf-8")
     before = attempts_of(store)

@@ -13,7 +13,7 @@ import pytest
 
 from joulefleet.analysis import Store
 from joulefleet.errors import StoreError
-from joulefleet.schema import ADDED_IN_2, ATTEMPT_SCHEMA, attempt_table
+from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
 from tests.fakes.attempt_rows import attempt_row, write_store
 
 ENDLESS = "select count(*) from range(10000000000) a, range(10000000000) b"
@@ -97,7 +97,7 @@ def test_rows_of_the_first_version_are_read_beside_newer_ones(tmp_path: Path) ->
     """What they lack is null, and their joules are called as they called them."""
     path = write_store(tmp_path / "s", [attempt_row(trial_id="new", energy_provenance="simulated", energy_j=2.0)])
     old = attempt_row(trial_id="old", schema_version=1, energy_j=1.0)
-    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_IN_2]
+    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_LATER]
     pq.write_table(attempt_table(old).select(lacking), path / "attempts" / f"{old['attempt_id']}.parquet")
     (path / "format.json").write_text(json.dumps({"layout": 1, "store_id": "fake"}), encoding="utf-8")
     with Store.open(path) as store:
