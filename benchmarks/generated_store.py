@@ -7,7 +7,7 @@ import io
 import json
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,13 +66,18 @@ def write_compacted(layout: StoreLayout, files: Sequence[bytes], count: int) -> 
     groups = [rows.slice(start, GROUP_ROWS).combine_chunks() for start in range(0, len(files), GROUP_ROWS)]
     every = sorted(trial_ids(count))
     for start in range(0, count, FILE_ROWS):
-        out = io.BytesIO()
-        ids, _ = write_groups(out, _named(groups, every[start : start + FILE_ROWS]))
-        digest = hashlib.sha256(out.getvalue()).hexdigest()
-        file = f"{digest[:20]}.parquet"
-        (layout.compacted / file).write_bytes(out.getvalue())
-        manifest = Manifest(file=file, size_bytes=len(out.getvalue()), sha256=digest, attempts=tuple(ids), replaces=())
-        (layout.manifest / manifest.name).write_bytes(manifest_bytes(manifest))
+        write_file(layout, _named(groups, every[start : start + FILE_ROWS]))
+
+
+def write_file(layout: StoreLayout, groups: Iterable[pa.Table]) -> None:
+    """Write `groups` into one compacted file, with its manifest, as compaction makes them."""
+    out = io.BytesIO()
+    ids, _ = write_groups(out, groups)
+    digest = hashlib.sha256(out.getbuffer()).hexdigest()
+    file = f"{digest[:20]}.parquet"
+    (layout.compacted / file).write_bytes(out.getbuffer())
+    manifest = Manifest(file=file, size_bytes=out.tell(), sha256=digest, attempts=tuple(ids), replaces=())
+    (layout.manifest / manifest.name).write_bytes(manifest_bytes(manifest))
 
 
 def trial_ids(count: int) -> list[str]:

@@ -10,6 +10,8 @@ import typer
 from coordinator.commands.compact import compact
 from coordinator.commands.compare import compare
 from coordinator.commands.doctor import doctor
+from coordinator.commands.export import export
+from coordinator.commands.import_data import import_data
 from coordinator.commands.node import node
 from coordinator.commands.plan import plan
 from coordinator.commands.publish import publish
@@ -43,6 +45,8 @@ Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 the study, 4 the store, 5 the mach
 for command in (doctor, plan, run, status, compare, sample_size, sql, compact, publish):
     app.command()(command)
 app.add_typer(node, name="node")
+app.add_typer(import_data, name="import")
+app.add_typer(export, name="export")
 
 
 def _version(asked: bool) -> None:

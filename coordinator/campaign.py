@@ -8,36 +8,26 @@ the store and from what the agents still hold.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.service import versions
 from coordinator.account import Account
+from coordinator.attendance import Attendance
 from coordinator.cluster.interface import (
     Acknowledge,
     Answer,
     Call,
-    Change,
     Cluster,
-    Deferred,
     Fetch,
-    Joined,
-    Left,
     Prepare,
-    Refused,
     Run,
 )
-from coordinator.desk import Desk, Work, all_work, longest_of
-from coordinator.door import Refusal, machine_class, refusal
+from coordinator.desk import Desk, all_work, longest_of
 from coordinator.events import (
     Collected,
     Event,
     MachineBusy,
     MachineDone,
-    MachineJoined,
-    MachineLeft,
-    MachineRefused,
     MachineSetAside,
     Preparing,
     Stalled,
@@ -49,7 +39,6 @@ from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Member, Rest, Scheduler
 from coordinator.store import Store
-from coordinator.study_record import study_record
 from coordinator.waiting import Patience, Waiting
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
 from joulefleet.plan import Pinned
@@ -57,9 +46,6 @@ from joulefleet.trial import Trial
 
 SLACK_S = 120.0
 """A trial that is not answered so long after its own time-out is given up: the agent hangs."""
-
-SECOND_LOOKS = 2
-"""So often an agent is asked again that is refused only until Ray has noticed that its machine was restarted."""
 
 LOOK_S = 1.0
 """The loop looks at least so often for machines and for Ctrl-C."""
@@ -110,16 +96,13 @@ class Campaign:
         self._clock, self._monotonic, self._sleep = clock, monotonic, sleep
         self._design = Design(pinned, store_id=store.store_id)
         self._scheduler = Scheduler(self._design, store.attempts(pinned.study.name), retry=retry)
-        self._own_versions = versions()
-        self._desks: dict[str, Desk] = {}
-        self._names: dict[str, str] = {}
+        self._work = all_work(pinned)
+        self._attendance = Attendance(cluster, self._scheduler, pinned, work=self._work, tell=tell, clock=clock)
+        self._desks, self._names = self._attendance.desks, self._attendance.names
+        self._in_doubt = self._attendance.in_doubt
         self._fixed: set[str] = set()
-        self._turned_away: dict[str, int] = {}
-        self._in_doubt: dict[str, tuple[Trial, float]] = {}
-        """Trials whose agent was lost, and when: it may have finished them, and says so when it is back."""
         self._errors: dict[str, JoulefleetError] = {}
         self._stopping = False
-        self._recorded = 0
         self._account = Account(self._scheduler, self._design, self._names, tell)
         self._waiting = Waiting(
             self._patience,
@@ -127,14 +110,14 @@ class Campaign:
             monotonic=monotonic,
             tell=tell,
         )
-        self._work = all_work(pinned)
 
     def run(self) -> Ended:
         """Run it. Raises JoulefleetError where it cannot go on; everything finished is in the store by then."""
         while True:
             for change in self._cluster.changes():
-                self._changed(change)
-            self._record()
+                if self._attendance.changed(change):
+                    self._waiting.over()
+            self._attendance.record(self._store)
             self._stopping = self._stopping or self._stop()
             for desk in list(self._desks.values()):
                 if desk.call is None:
@@ -145,68 +128,6 @@ class Campaign:
                 self._answered(answer)
             self._end_the_overdue()
         return self._ended()
-
-    # who is there
-
-    def _changed(self, change: Change) -> None:
-        match change:
-            case Joined(node=node, hello=hello):
-                self._away(node, "its agent is a new one")
-                present = {desk.machine_id: (desk.node, desk.hello) for desk in self._desks.values()}
-                refused = refusal(hello, own=self._own_versions, present=present)
-                if refused is not None:
-                    self._turn_away(node, refused)
-                    return
-                self._seat(node, Desk(node=node, hello=hello, to_fetch=deque(hello.waiting), to_prepare=self._todo()))
-            case Refused(node=node, why=why, cure=cure):
-                self._tell(MachineRefused(node=node, why=why, cure=cure))
-            case Left(node=node, why=why):
-                self._away(node, why)
-            case Deferred(node=node, why=why):
-                self._tell(Stalled(message=f"{node}: {why} It is asked again."))
-
-    def _turn_away(self, node: str, refused: Refusal) -> None:
-        self._turned_away[node] = self._turned_away.get(node, 0) + 1
-        if refused.perhaps_not and self._turned_away[node] <= SECOND_LOOKS:
-            self._cluster.defer(node)
-        else:
-            self._cluster.dismiss(node)
-            self._tell(MachineRefused(node=node, why=refused.why, cure=refused.cure))
-
-    def _seat(self, node: str, desk: Desk) -> None:
-        machine = desk.hello.machine
-        every = self._pinned.study.placement == "every-machine"
-        place = machine.machine_id if every else machine_class(machine)
-        self._desks[node] = desk
-        self._names[machine.machine_id] = machine.name
-        if not every:
-            self._names.setdefault(place, f"class of {machine.cpu_model or 'unknown CPUs'}")
-        self._scheduler.join(machine.machine_id, place=place, boot_id=desk.hello.boot_id)
-        self._tell(MachineJoined(machine=machine.name, node=node))
-        self._waiting.over()
-
-    def _record(self) -> None:
-        """Keep the study, and who takes part in it, before anything is measured."""
-        members, places = self._scheduler.members, self._scheduler.places
-        if len(members) == self._recorded:
-            return
-        self._recorded = len(members)
-        machines = {machine_id: self._names[machine_id] for machine_id in members}
-        named = {place: self._names[place] for place in places}
-        self._store.record_study(study_record(self._pinned, machines=machines, places=named, store=self._store))
-
-    def _todo(self) -> deque[Work]:
-        return deque(self._work)
-
-    def _away(self, node: str, why: str) -> None:
-        """The agent of a node has gone; whether a trial that it ran has ended is not known until it is back."""
-        desk = self._desks.pop(node, None)
-        if desk is None:
-            return
-        if desk.trial is not None:
-            self._in_doubt[desk.machine_id] = (desk.trial, self._clock())
-        self._scheduler.leave(desk.machine_id)
-        self._tell(MachineLeft(machine=desk.name, why=why))
 
     # what an idle agent does next
 
@@ -286,7 +207,7 @@ class Campaign:
         if desk is None or desk.call is not answer.call:
             return
         if answer.lost is not None:
-            self._away(answer.node, answer.lost)
+            self._attendance.away(answer.node, answer.lost)
             return
         trial = desk.trial
         desk.call, desk.trial, desk.due_s = None, None, None

@@ -94,6 +94,8 @@ def _factors(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 def _other(key: str, old: Any, new: Any) -> str:
     if key in _HARMLESS:
         return f"{key} has changed: nothing is measured again for it"
+    if key == "primary":
+        return "primary has changed: nothing is measured again, and what was measured before is exploratory now"
     if key == "placement":
         return "placement has changed: trials belong to other places, so everything is measured again"
     return f"{key} has changed: trials that it concerns are measured in another way, so again"

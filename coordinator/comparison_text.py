@@ -5,14 +5,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from coordinator.comparison_words import digits, metric_title, sentence, table_of, where_line
+from coordinator.comparison_words import (
+    digits,
+    interval_head,
+    metric_title,
+    row_head,
+    row_name,
+    sentence,
+    table_of,
+    where_line,
+)
 from coordinator.findings_text import finding_lines, finding_sentences
 from coordinator.tables import table_lines
 from joulefleet.analysis.comparison import Comparison, Line
+from joulefleet.analysis.contrasts import PROOFS
 from joulefleet.analysis.statistics import Estimate
 
-_HEADERS = ("task", "metric", "teacher", "student", "ratio", "95 % interval", "blocks")
-_RIGHT = (2, 3, 4, 6)
+_RIGHT = (2, 3, 4, 6, 7)
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
 
@@ -26,14 +35,19 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield from finding_lines(comparison.findings)
     groups = [
         list(lines)
-        for part in (comparison.proofs, comparison.lines)
-        for _, lines in itertools.groupby(part, key=lambda line: table_of(line.pair, line.setting))
+        for part in (comparison.proofs, comparison.lines, comparison.interactions)
+        for _, lines in itertools.groupby(part, key=lambda line: (line.kind, table_of(line.pair, line.setting)))
     ]
     for group in groups:
         yield from _group_lines(group)
         yield ""
-    if not groups:
-        yield "Nothing to compare yet: no study of this store has a pair of which anything was measured."
+    if not groups and not comparison.findings:
+        yield "Nothing to compare yet: no study of this store has two arms of which anything was measured."
+    if comparison.machines_hidden:
+        yield from sentence(
+            "", f"{comparison.machines_hidden} machines have lines of their own: --every-machine shows them."
+        )
+        yield ""
     yield from finding_sentences(comparison.findings)
     for remark in comparison.remarks:
         if remark.level != "alarm":
@@ -42,25 +56,41 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 def _group_lines(lines: Sequence[Line]) -> Iterator[str]:
     first = lines[0]
-    proof = "" if first.kind == "distillation" else "proof "
-    yield from sentence("", f"{proof}{first.pair}: {first.teacher.model} → {first.student.model}")
+    yield from sentence("", _title(first))
     yield from where_line(first.setting, first.machine)
     rows: list[Sequence[str]] = []
     match = None
     for line in lines:
-        # Trials of another protocol begin anew, with the task's name again.
-        now = (line.setting.task, line.teacher.protocol, line.student.protocol)
-        rows += _rows(line, first_of_task=now != match)
+        # Trials of another protocol begin anew, with the row's name again.
+        now = (row_name(line.setting), line.reference.protocol, line.other.protocol)
+        rows += _rows(line, named=now != match)
         match = now
-    yield from table_lines(_HEADERS, rows, right=_RIGHT, indent="  ")
+    yield from table_lines(_headers(first), rows, right=_RIGHT, indent="  ")
 
 
-def _rows(line: Line, *, first_of_task: bool) -> Iterator[Sequence[str]]:
-    teacher, student = values(line)
-    task = line.setting.task if first_of_task else ""
-    yield (task, metric_title(line.title, line.basis), teacher, student, *_estimate(line, line.ratio))
+def _title(line: Line) -> str:
+    reference, other = line.reference.level, line.other.level
+    if line.by == "model":
+        return f"{'proof ' if line.kind in PROOFS else ''}{line.pair}: {reference} → {other}"
+    if line.kind == "interaction":
+        return f"{line.pair}'s ratio by {line.by}: {reference} → {other}"
+    return f"{line.by}: {reference} → {other}"
+
+
+def _headers(line: Line) -> Sequence[str]:
+    arms = ("teacher", "student") if line.by == "model" else (line.reference.level, line.other.level)
+    count = "blocks" if line.setting.machine_id is not None and "paired" in line.ratio.method else "trials"
+    return (row_head(line.setting), "metric", *arms, "ratio", interval_head(line.ratio.confidence), count, "g")
+
+
+def _rows(line: Line, *, named: bool) -> Iterator[Sequence[str]]:
+    reference, other = values(line)
+    name = row_name(line.setting) if named else ""
+    g = line.checks.hedges_g
+    shown = "" if g is None else digits(g)
+    yield (name, metric_title(line.title, line.basis), reference, other, *_estimate(line, line.ratio), shown)
     if line.marked_blocks and line.without_marked.n_blocks:
-        yield ("", "  without marked", "", "", *_estimate(line, line.without_marked))
+        yield ("", "  without marked", "", "", *_estimate(line, line.without_marked), "")
 
 
 def _estimate(line: Line, estimate: Estimate) -> tuple[str, str, str]:
@@ -76,12 +106,12 @@ def _estimate(line: Line, estimate: Estimate) -> tuple[str, str, str]:
 
 def values(line: Line) -> tuple[str, str]:
     """Teacher's and student's median with their unit, both in the same prefix of it."""
-    medians = (line.teacher.median, line.student.median)
+    medians = (line.reference.median, line.other.median)
     known = [abs(value) for value in medians if value]
-    scale, prefix = _prefix(max(known)) if known and line.unit != "%" else (1.0, "")
-    shown = [_no_value(arm.failed) if arm.median is None else "" for arm in (line.teacher, line.student)]
+    scale, prefix = _prefix(max(known)) if known and line.unit not in {"%", ""} else (1.0, "")
+    shown = [_no_value(arm.failed) if arm.median is None else "" for arm in (line.reference, line.other)]
     texts = [
-        text or f"{digits((value or 0.0) / scale)} {prefix}{line.unit}"
+        text or f"{digits((value or 0.0) / scale)} {prefix}{line.unit}".rstrip()
         for text, value in zip(shown, medians, strict=True)
     ]
     return texts[0], texts[1]

@@ -15,18 +15,35 @@ def table_of(pair: str, setting: Setting) -> tuple[object, ...]:
     """What all rows of a table share: the task is theirs alone."""
     return (
         *(setting.study, pair, setting.machine_id, setting.batch_size, setting.threads_asked, setting.dtype),
-        *(setting.environment, setting.regime, setting.weights_source),
+        *(setting.environment, setting.regime, setting.weights_source, setting.imported_levels),
     )
+
+
+def row_name(setting: Setting) -> str:
+    """What tells the rows of a table apart: model and task, where they are not what is compared."""
+    return " ".join(name for name in (setting.model, setting.task) if name is not None)
+
+
+def row_head(setting: Setting) -> str:
+    """The head of the rows' names."""
+    return " ".join(head for head, name in (("model", setting.model), ("task", setting.task)) if name is not None)
+
+
+def interval_head(confidence: float) -> str:
+    """The head of the intervals."""
+    return f"{100 * confidence:g} % interval"
 
 
 def where_line(setting: Setting, machine: str | None = None) -> list[str]:
-    """The line under a table's title: study, machine where it is one, and setting."""
-    threads = "all threads" if setting.threads_asked == 0 else f"{setting.threads_asked} threads"
+    """The line under a table's title: study, machine where it is one, and what else both arms share."""
+    threads = setting.threads_asked
     words = (
-        *(word for word in (setting.study, machine or setting.machine_id) if word is not None),
-        *(setting.environment, f"batch {setting.batch_size}", threads, setting.dtype, setting.regime),
+        *(setting.study, machine or setting.machine_id, setting.environment),
+        None if setting.batch_size is None else f"batch {setting.batch_size}",
+        None if threads is None else "all threads" if threads == 0 else f"{threads} threads",
+        *(setting.dtype, setting.regime, setting.imported_levels),
     )
-    return sentence("  ", " · ".join(map(str, words)))
+    return sentence("  ", " · ".join(word for word in words if word is not None))
 
 
 def metric_title(title: str, basis: Basis | None) -> str:

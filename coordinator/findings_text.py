@@ -5,13 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from coordinator.comparison_words import digits, metric_title, sentence, table_of, where_line
+from coordinator.comparison_words import (
+    digits,
+    interval_head,
+    metric_title,
+    row_head,
+    row_name,
+    sentence,
+    table_of,
+    where_line,
+)
 from coordinator.tables import table_lines
 from joulefleet.analysis.comparison import Finding
 
-_HEADERS = ("task", "metric", "ratio", "95 % interval", "next machine", "spread", "machines")
 _SAID = ("energy", "time")
-"""The metrics whose sentences are printed; --json has all."""
+"""The metrics whose sentences are printed beside the primary one; --json has all."""
 
 
 def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
@@ -24,24 +32,36 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def finding_sentences(findings: Sequence[Finding]) -> Iterator[str]:
-    """The sentences to quote."""
+    """The sentences to quote: = primary, ~ secondary, ? exploratory."""
     for finding in findings:
-        if finding.metric in _SAID:
-            yield from sentence("= ", finding.sentence)
+        if finding.metric in _SAID or finding.role == "primary":
+            mark = {"primary": "=", "secondary": "~", "exploratory": "?"}[finding.role]
+            yield from sentence(f"{mark} ", finding.sentence)
 
 
 def _table(findings: Sequence[Finding]) -> Iterator[str]:
     first = findings[0]
-    yield from sentence("", f"{first.pair}: {first.teacher} → {first.student}, over all machines")
+    what = first.pair if first.by == "model" else first.by
+    yield from sentence("", f"{what}: {first.reference} → {first.other}, over all machines")
     yield from where_line(first.setting)
-    tasks = [finding.setting.task for finding in findings]
-    again = [before == task for before, task in zip(["", *tasks], tasks, strict=False)]
+    names = [row_name(finding.setting) for finding in findings]
+    again = [before == name for before, name in zip([None, *names], names, strict=False)]
     rows = [_row(finding, again=same) for finding, same in zip(findings, again, strict=True)]
-    yield from table_lines(_HEADERS, rows, right=(2, 5, 6), indent="  ")
+    confidence = first.pooled.confidence if first.pooled else 0.95
+    heads = (
+        row_head(first.setting),
+        "metric",
+        "ratio",
+        interval_head(confidence),
+        "next machine",
+        "spread",
+        "machines",
+    )
+    yield from table_lines(heads, rows, right=(2, 5, 6), indent="  ")
 
 
 def _row(finding: Finding, *, again: bool) -> Sequence[str]:
-    task, title = "" if again else finding.setting.task, metric_title(finding.title, finding.basis)
+    task, title = "" if again else row_name(finding.setting), metric_title(finding.title, finding.basis)
     machines = str(len(finding.machines)) + (f" of {_all(finding)}" if finding.left_out else "")
     pooled = finding.pooled
     if pooled is None or pooled.ratio is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import joulefleet
 from coordinator.scheduling.facts import AttemptFact
+from coordinator.study_record import refuse_imported
 from joulefleet.trial import Cell
 
 COLUMNS = (
@@ -43,6 +44,9 @@ def facts_in(root: Path, study: str) -> list[AttemptFact]:
     """Every attempt of `study` in the store at `root`. Raises StoreError."""
     names = ", ".join(f'"{name}"' for name in COLUMNS)
     with joulefleet.open(root) as store:
+        for record in store.studies:
+            if record.name == study and record.imported_from is not None:
+                raise refuse_imported(study, record.imported_from)
         table = store.arrow(f"select {names} from attempts where study = ?", [study])  # noqa: S608  # names are ours
     return list(_facts(table.to_pylist()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from joulefleet.plan import (
     passes_key,
     pilots,
 )
+from joulefleet.primary import primary_digest
 from joulefleet.store_layout import StoreLayout, read_format
+from joulefleet.study import Study
 from joulefleet.timing import timing
 from joulefleet.trial import Cell, trial_to_json
 
@@ -143,6 +145,7 @@ def outlook_text(outlook: Outlook) -> str:
             + (f" (a proof: should be {c.expected_ratio:.2f})" if c.expected_ratio else "")
             for c in comparands(study)
         ),
+        *_primary_lines(study),
         "",
         "Order:" + ("" if outlook.machine_id != NOWHERE else " (of a machine without an identity)"),
     ]
@@ -163,6 +166,28 @@ def outlook_text(outlook: Outlook) -> str:
     return "\n".join(lines)
 
 
+def _primary_lines(study: Study) -> list[str]:
+    stated = study.primary
+    pairs = study.pairs if stated.pairs is None else stated.pairs
+    if not pairs:
+        return []
+    tasks = study.tasks if stated.tasks is None else stated.tasks
+    what = f"{stated.metric} of {', '.join(pairs)} on {', '.join(tasks)}"
+    lines = [
+        f"Primary, stated before the data ({primary_digest(stated)[:8]}):",
+        f"  {what}, alpha {stated.alpha:g} over all of them (Holm)",
+    ]
+    if stated.non_inferior_percent is not None:
+        lines.append(f"  also: is it at most {stated.non_inferior_percent:g} % more")
+    if stated.equivalent_percent is not None:
+        lines.append(f"  also: is it the same within {stated.equivalent_percent:g} %")
+    if stated.exclude_marks:
+        lines.append(f"  left out: blocks with a trial marked {', '.join(stated.exclude_marks)}")
+    if stated.precision_percent is not None:
+        lines.append(f"  blocks are added after the pilot blocks until it is within {stated.precision_percent:g} %")
+    return lines
+
+
 def outlook_json(outlook: Outlook) -> dict[str, Any]:
     """The outlook as data."""
     return {
@@ -173,6 +198,7 @@ def outlook_json(outlook: Outlook) -> dict[str, Any]:
         "failed": outlook.failed,
         "obsolete": outlook.obsolete,
         "pilots_to_do": outlook.pilots_to_do,
+        "primary": asdict(outlook.pinned.study.primary) | {"digest": primary_digest(outlook.pinned.study.primary)},
         "expected_s": round(outlook.expected_s, 1),
         "passes_known": outlook.measured_passes,
         "blocks": [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from coordinator.comparison_words import sentence
 from coordinator.tables import table_lines
+from joulefleet.analysis.sentences import percent_of
 from joulefleet.analysis.sizing import Sizing
 from joulefleet.analysis.statistics.sizes import Size
 
@@ -48,4 +48,4 @@ def stated_lines(sizes: Sequence[Size], *, indent: str = "") -> Iterator[str]:
 
 
 def _percent(variance: float | None) -> str:
-    return "unknown" if variance is None else f"{100 * math.expm1(math.sqrt(variance)):.2g} %"
+    return "unknown" if variance is None else percent_of(variance)

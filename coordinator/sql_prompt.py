@@ -6,20 +6,29 @@ from collections.abc import Callable
 from typing import TextIO
 
 from coordinator.answers import write_answer_table
+from coordinator.catalogue_text import write_catalogue, write_examples
 from joulefleet.analysis import Store
+from joulefleet.analysis.catalogue import entry
+from joulefleet.analysis.examples import example, examples
 from joulefleet.errors import JoulefleetError
 
-_PROMPT, _MORE = "sql> ", "...> "
+PROMPT, MORE = "sql> ", "...> "
 _HELP = """\
-A question ends with `;` or an empty line.
-  .tables   the views
-  .help     this
-  .quit     leave (or Ctrl-D)
-`describe trials;` shows a view's columns. Ctrl-C interrupts a question."""
+A question ends with `;` or an empty line; Tab completes names.
+  .tables           the views, and tables of your own
+  .describe NAME    the columns of a view, with units
+  .examples         questions that others ask
+  .example NAME     ask one of them
+  .help             this
+  .quit             leave (or Ctrl-D)
+Ctrl-C clears what is typed, and interrupts a question."""
 
 
 def interact(store: Store, read: Callable[[str], str], out: TextIO, notes: TextIO) -> None:
-    """Answer what `read` gives, line by line, until it raises EOFError or says `.quit`. Errors end nothing."""
+    """Answer what `read` gives until it raises EOFError or says `.quit`. Errors end nothing.
+
+    `read` is given the prompt, and gives a line, or all of a question at once.
+    """
     notes.write(f"{store.layout.root}: .help for help, .quit to leave.\n")
     while True:
         try:
@@ -30,35 +39,54 @@ def interact(store: Store, read: Callable[[str], str], out: TextIO, notes: TextI
         except KeyboardInterrupt:
             notes.write("\n")
             continue
-        match question:
-            case ".quit" | ".exit":
-                return
-            case ".help":
-                notes.write(_HELP + "\n")
-            case ".tables":
-                _answer(store, "show tables", out, notes)
-            case _ if question.startswith("."):
-                notes.write(f"{question}: no such command. .help lists them.\n")
-            case _ if question:
-                _answer(store, question, out, notes)
+        if question in {".quit", ".exit"}:
+            return
+        try:
+            _answer(store, question, out, notes)
+        except JoulefleetError as error:
+            notes.write(f"{error}\n")
+        except KeyboardInterrupt:
+            notes.write("Interrupted.\n")
+
+
+def is_whole(text: str) -> bool:
+    """Whether `text` is a whole question, or a command: nothing more is waited for."""
+    return not text.strip() or text.lstrip().startswith(".") or text.rstrip().endswith(";")
 
 
 def _question(read: Callable[[str], str]) -> str:
     lines: list[str] = []
     while True:
-        line = read(_MORE if lines else _PROMPT).rstrip()
+        said = read(MORE if lines else PROMPT)
+        line = said.rstrip()
         if not lines and line.lstrip().startswith("."):
             return line.strip().rstrip(";")
         if line:
             lines.append(line)
-        if not line or line.endswith(";"):
+        if not line or line.endswith(";") or said.rstrip(" ").endswith("\n"):
             return "\n".join(lines)
 
 
 def _answer(store: Store, question: str, out: TextIO, notes: TextIO) -> None:
-    try:
-        write_answer_table(store.batches(question), out, notes)
-    except JoulefleetError as error:
-        notes.write(f"{error}\n")
-    except KeyboardInterrupt:
-        notes.write("Interrupted.\n")
+    command, _, name = question.partition(" ") if question.startswith(".") else ("", "", "")
+    match command, name.strip():
+        case "", _ if not question:
+            pass
+        case "", _:
+            write_answer_table(store.batches(question), out, notes)
+        case ".help", _:
+            notes.write(_HELP + "\n")
+        case ".tables", _:
+            write_answer_table(store.batches("show tables"), out, notes)
+        case ".describe", name if name:
+            write_catalogue([entry(name)], out)
+        case ".examples", _:
+            write_examples(examples(), out)
+        case ".example", name if name:
+            asked = example(name)
+            notes.write(asked.sql)
+            write_answer_table(store.batches(asked.sql), out, notes)
+        case ".describe" | ".example", _:
+            notes.write(f"{command} what? Name one: {command} NAME.\n")
+        case _:
+            notes.write(f"{question}: no such command. .help lists them.\n")

@@ -60,8 +60,8 @@ class StoreState:
 
     @property
     def finished(self) -> bool:
-        """Whether no study lacks a trial."""
-        return all(study.finished for study in self.studies)
+        """Whether no study lacks a trial. What another tool never did, nobody does now."""
+        return all(study.finished or study.imported_from is not None for study in self.studies)
 
 
 def store_state(layout: StoreLayout) -> StoreState:
@@ -130,6 +130,9 @@ def state_lines(state: StoreState) -> Iterator[str]:
         ("study", "machine", "trials", "ok", "failed", "missing", "done"), rows, right=(2, 3, 4, 5, 6)
     )
     for study in state.studies:
+        if study.imported_from is not None:
+            never = f"; {study.missing} of its {study.planned} runs were never done there" if study.missing else ""
+            yield printable(f"{study.study} was imported from {study.imported_from}{never}.")
         if study.failures:
             reasons = ", ".join(f"{reason} ×{count}" for reason, count in study.failures.items())
             yield printable(f"{study.study} failed: {reasons}")

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from coordinator.store import Store
+from joulefleet.errors import StoreError
 from joulefleet.plan import Pinned, comparands
 from joulefleet.study_file import study_to_json
 
@@ -31,6 +32,20 @@ def study_record(
         "models": {name: model.digest for name, model in pinned.models.items()},
         "tasks": {name: task.digest for name, task in pinned.tasks.items()},
     }
+
+
+def refuse_imported(study: str, tool: str) -> StoreError:
+    """The error where `study`, which shall be run, has the name of one that was imported from `tool`."""
+    return StoreError(
+        f"study {study} of this store was imported from {tool}: its trials have no blocks, and none can be added.",
+        cure="Give the study another name, or name another --store.",
+    )
+
+
+def check_not_imported(study: str, last: Mapping[str, Any]) -> None:
+    """Raise StoreError where `last`, the newest record of `study`, which shall be run, is that of an import."""
+    if "imported" in last:
+        raise refuse_imported(study, str(last["imported"]["from"]))
 
 
 def _same_placement(before: Mapping[str, Any], pinned: Pinned) -> bool:

@@ -5,6 +5,7 @@ In a notebook: `joulefleet.open("joulefleet-store")` opens a store for reading.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,14 @@ __all__ = ["__version__", "open"]
 __version__ = "0.1.0"
 
 
-def open(store: str | Path | None = None) -> Store:
+def open(store: str | Path | None = None, *, tables: Mapping[str, str | Path] | None = None) -> Store:
     """Open `store` (by default `$JOULEFLEET_STORE`, else ./joulefleet-store) for reading.
 
-    Raises StoreError where there is no store, or one of a layout this version does not know.
+    `tables` names files of your own (CSV, Parquet, JSON), which become tables beside the views. Raises
+    StoreError where there is no store, or one of a layout this version does not know, and QueryError
+    where one of `tables` will not do.
     """
     # Imported here so that `import joulefleet` stays light.
     from joulefleet.analysis import Store
 
-    return Store.open(store)
+    return Store.open(store, tables=tables)

@@ -3,7 +3,7 @@
 ::
 
     JoulefleetError
-    ├── StudyError     3   a study file (or a trial file) says something that cannot be run
+    ├── StudyError     3   a study file (or a trial file, or data to import) says what cannot be
     ├── StoreError     4   a store cannot be read or written
     │   └── SupersededError    a newer coordinator commands the agents of this store
     ├── MachineError   5   this machine (or its agent) cannot do what the study asks
@@ -54,7 +54,7 @@ def _rebuild(kind: type[JoulefleetError], problems: tuple[str, ...], cure: str) 
 
 
 class StudyError(JoulefleetError):
-    """A study file, or a trial file, says something that cannot be run."""
+    """A study file, a trial file, or data to import with their mapping, say something that cannot be."""
 
     exit_code = 3
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from joulefleet.primary import Primary
+
 _CLOSED = ConfigDict(extra="forbid")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$")]
@@ -315,6 +317,7 @@ class Study:
     measure: Measure = field(default_factory=Measure)
     thresholds: Thresholds = field(default_factory=Thresholds)
     proofs: Proofs = field(default_factory=Proofs)
+    primary: Primary = field(default_factory=Primary)
     labels: Annotated[dict[str, str], Field(description="Your own words, kept with every row.")] = field(
         default_factory=dict
     )

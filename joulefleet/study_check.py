@@ -36,6 +36,7 @@ def check_study(study: Study) -> list[Mistake]:
         *_proofs(study),
         *_measure(study),
         *_repeated_levels(study),
+        *_primary(study),
     ]
 
 
@@ -212,6 +213,15 @@ def _measure(study: Study) -> Iterator[Mistake]:
             "measure.window.at_least_s: a sustained window lasts 30 s or more; for less say `regime: burst`.",
             rests_on=(("regime",), ("measure", "window")),
         )
+
+
+def _primary(study: Study) -> Iterator[Mistake]:
+    named = (("pairs", "pair", study.pairs), ("tasks", "task", study.tasks))
+    for key, what, known in named:
+        for index, name in enumerate(getattr(study.primary, key) or ()):
+            if name not in known:
+                here: Location = ("primary", key, index)
+                yield Mistake(here, f"primary.{key}: {_unknown(what, name, known)}", rests_on=((key, name),))
 
 
 def _repeated_levels(study: Study) -> Iterator[Mistake]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
-import textwrap
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -17,13 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from joulefleet.errors import StudyError
 from joulefleet.study import Study
 from joulefleet.study_check import Mistake, check_study
+from joulefleet.yaml_mistakes import KEY, MISSING, describe, details, related
 from joulefleet.yaml_reader import Location, YamlDocument, parse_yaml, read_yaml
 
 _ADAPTER: TypeAdapter[Study] = TypeAdapter(Study)
-
-_MISSING = ("missing", "missing_argument")
-_KEY = "[key]"
-"""pydantic puts it behind the location of a key that is wrong itself."""
 
 
 def shipped_studies() -> list[str]:
@@ -56,7 +51,8 @@ def study_of(document: YamlDocument, *, name: str) -> Study:
     try:
         study = _validate(document.data)
     except ValidationError as error:
-        mistakes = [_describe(detail) for detail in _details(error)]
+        schema = _ADAPTER.json_schema()
+        mistakes = [describe(detail, schema, whole="the study") for detail in details(error)]
         mistakes += _also_wrong(document.data, error)
         raise _refusal(document, name, mistakes) from error
     mistakes = check_study(study)
@@ -94,71 +90,11 @@ def _refusal(document: YamlDocument, name: str, mistakes: list[Mistake]) -> Stud
     )
 
 
-def _details(error: ValidationError) -> list[Any]:
-    details: list[Any] = error.errors(include_url=False)
-    # pydantic counts only the good items of a list, so that a bad one makes it too short as well.
-    return [
-        detail
-        for detail in details
-        if detail["type"] != "too_short"
-        or not any(_related(detail["loc"], other["loc"]) for other in details if other is not detail)
-    ]
-
-
-def _describe(detail: Any) -> Mistake:
-    location = _location(detail)
-    where = ".".join(str(part) for part in location) or "the study"
-    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = _known_keys(location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}." if known else "."
-        return Mistake(location, f"{where}: unknown key{hint}")
-    if detail["type"] in _MISSING:
-        return Mistake(location[:-1], f"{where}: missing.")
-    if detail["type"] == "dataclass_type":
-        return Mistake(location, f"{where}: must be a mapping of keys to values.")
-    got = detail["input"]
-    shown = "" if isinstance(got, dict | list) else f", not {textwrap.shorten(json.dumps(got), 60)}"
-    message = re.sub(r"^\w+ should ", "must ", str(detail["msg"])).replace(" after validation", "")
-    return Mistake(location, f"{where}: {message}{shown}.")
-
-
-def _location(detail: Any) -> Location:
-    return tuple(part for part in detail["loc"] if part != _KEY)
-
-
-def _known_keys(location: Location) -> list[str]:
-    """The keys that the schema knows at `location`."""
-    schema = _ADAPTER.json_schema()
-    node: Any = schema
-    for part in location:
-        node = _follow(schema, node)
-        if isinstance(part, int):
-            node = node.get("items", {})
-        elif part in node.get("properties", {}):
-            node = node["properties"][part]
-        else:
-            inner: Any = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), {})
-            node = inner if isinstance(inner, dict) else {}
-    return sorted(_follow(schema, node).get("properties", {}))
-
-
-def _follow(schema: dict[str, Any], node: Any) -> dict[str, Any]:
-    while isinstance(node, dict):
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-        elif "anyOf" in node:
-            node = next((option for option in node["anyOf"] if option.get("type") != "null"), {})
-        else:
-            return node
-    return {}
-
-
 def _also_wrong(data: Any, error: ValidationError) -> list[Mistake]:
     """What the check of meaning finds in the parts of the study that are not refused already."""
     refused: set[Location] = set()
     while isinstance(data, dict):
-        found = {_original(data, refused, _culprit(detail)) for detail in _details(error)}
+        found = {_original(data, refused, _culprit(detail)) for detail in details(error)}
         if () in found or found <= refused:
             break
         refused |= found
@@ -168,7 +104,7 @@ def _also_wrong(data: Any, error: ValidationError) -> list[Mistake]:
             error = next_error
         else:
             moved = [replace(m, location=_original(data, refused, m.location)) for m in check_study(rest)]
-            return [m for m in moved if not any(_related(r, d) for r in refused for d in m.rests_on or (m.location,))]
+            return [m for m in moved if not any(related(r, d) for r in refused for d in m.rests_on or (m.location,))]
     return []
 
 
@@ -179,7 +115,7 @@ _SMALLEST: dict[str, Any] = {"name": "unnamed", "repetitions": 1, "models": {"un
 def _culprit(detail: Any) -> Location:
     """What to leave out so that this mistake is gone: the value, or all that lacks a key."""
     location: Location = tuple(detail["loc"])
-    return location[:-1] or location if detail["type"] in _MISSING else location
+    return location[:-1] or location if detail["type"] in MISSING else location
 
 
 def _without(data: Any, refused: set[Location], here: Location = ()) -> Any:
@@ -190,7 +126,7 @@ def _without(data: Any, refused: set[Location], here: Location = ()) -> Any:
         return data
     rest = {}
     for key, value in data.items():
-        if (*here, key, _KEY) in refused:
+        if (*here, key, KEY) in refused:
             continue
         if (*here, key) not in refused:
             rest[key] = _without(value, refused, (*here, key))
@@ -209,9 +145,3 @@ def _original(data: Any, refused: set[Location], location: Location) -> Location
         else:
             data, found = data.get(part) if isinstance(data, dict) else None, (*found, part)
     return found
-
-
-def _related(one: Location, other: Location) -> bool:
-    """Whether one lies in the other."""
-    shared = min(len(one), len(other))
-    return one[:shared] == other[:shared]

@@ -37,6 +37,17 @@ def run(
     retry_quarantined: Annotated[
         bool, typer.Option("--retry-quarantined", help="Try again what failed twice by itself.")
     ] = False,
+    until_precision: Annotated[
+        float | None,
+        typer.Option(
+            "--until-precision",
+            metavar="PERCENT",
+            help="Add blocks until the ends of the primary intervals are so near the ratio; from 10 pilot blocks on.",
+        ),
+    ] = None,
+    at_most: Annotated[
+        int, typer.Option("--at-most", metavar="BLOCKS", help="With a precision: never more blocks than these.")
+    ] = 100,
     local: Annotated[bool, typer.Option("--local", help="Measure in this process, without Ray.")] = False,
 ) -> None:
     """Run what is missing of STUDY on this machine, or on every machine of a cluster.
@@ -49,40 +60,54 @@ def run(
       joulefleet run quick
       joulefleet run cain2024 --store results
       joulefleet run cain2024 --store results --address 192.0.2.7:6379
+      joulefleet run my-study.yaml --until-precision 3
       joulefleet run my-study.yaml --store results 2> progress.log
     """
     import shlex
     import sys
+    from dataclasses import replace
 
     from coordinator.interrupts import Interrupts
     from coordinator.progress import LiveProgress, PlainProgress
     from coordinator.resolve import resolve
+    from coordinator.stages import Stages
     from coordinator.store_writer import open_store
+    from coordinator.study_record import check_not_imported
     from joulefleet.errors import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED
     from joulefleet.store_layout import default_store
     from joulefleet.study_file import load_study
 
+    if until_precision is not None and not 0 < until_precision < 1000:
+        raise typer.BadParameter("a percentage above 0 and below 1000.", param_hint="--until-precision")
     if local and address is not None:
         raise typer.BadParameter("either this process or a cluster.", param_hint="--local")
     where = "" if store is None else f" --store {shlex.quote(str(store))}"
     how = " --local" if local else "" if address is None else f" --address {address}"
+    how += "" if until_precision is None else f" --until-precision {until_precision:g} --at-most {at_most}"
     again = f"joulefleet run {shlex.quote(study)}{where}{how}"
     wanted = {"failed": retry_failed, "quarantined": retry_quarantined}
     asked, base = load_study(study)
+    if until_precision is not None:
+        asked = replace(asked, primary=replace(asked.primary, precision_percent=until_precision))
+    stages = Stages(asked, at_most=at_most)
     pinned = resolve(asked, base)
     root = store or default_store()
     progress = LiveProgress(asked.name) if sys.stderr.isatty() else PlainProgress(sys.stderr)
     try:
         with open_store(root, study=asked.name) as writer, Interrupts() as interrupts:
-            ended = _run(
-                writer,
-                pinned,
-                progress,
-                interrupts,
-                local=local,
-                address=address,
-                retry=frozenset(name for name, again in wanted.items() if again),
-            )
+            check_not_imported(asked.name, writer.last_record(asked.name))
+            while True:
+                ended = _run(
+                    writer,
+                    replace(pinned, study=stages.study(writer.last_record(asked.name))),
+                    progress,
+                    interrupts,
+                    local=local,
+                    address=address,
+                    retry=frozenset(name for name, again in wanted.items() if again),
+                )
+                if ended.stopped or ended.missing or not stages.more(root, say=progress.note):
+                    break
     except KeyboardInterrupt:
         print(f"Stopped. What was finished is in the store; `{again}` goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from coordinator.answers import Answer
+    from joulefleet.analysis import Store
+
+Form = Literal["table", "csv", "json", "parquet"]
 
 
 def sql(
@@ -14,9 +23,20 @@ def sql(
         typer.Argument(metavar="QUERY", help="The question. Absent: asked interactively, or read from standard input."),
     ] = None,
     *,
-    form: Annotated[
-        Literal["table", "csv", "json", "parquet"], typer.Option("--format", help="How the answer is written.")
-    ] = "table",
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Say what the views hold, with units; QUERY names one. Needs no store.")
+    ] = False,
+    list_examples: Annotated[
+        bool, typer.Option("--examples", help="List the shipped questions; QUERY names one, to see its SQL.")
+    ] = False,
+    example: Annotated[str | None, typer.Option(metavar="NAME", help="Ask this shipped question.")] = None,
+    own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="NAME=FILE", help="Your own CSV, Parquet or JSON file as a table NAME; may be repeated."
+        ),
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="How the answer is written.")] = "table",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the answer here.")
     ] = None,
@@ -30,46 +50,103 @@ def sql(
     """Ask the store anything in SQL (DuckDB's). It is only read.
 
     Views: trials, attempts, pairs, energy, readings, latencies, machines, environments, studies,
-    verdicts. A table shows the first 100 rows; the other formats give all of them.
+    verdicts; --describe says what they hold, and which macros there are. A table shows the first 100
+    rows; the other formats give all of them.
 
     \b
     Examples:
       joulefleet sql "select model, task, avg(j_per_item) from trials group by all"
+      joulefleet sql --describe trials
+      joulefleet sql --examples
+      joulefleet sql --example ranking --store results
+      joulefleet sql --with prices=prices.csv "from trials join prices using (machine)"
       joulefleet sql --format csv "from trials" > trials.csv
       joulefleet sql --format parquet -o slow.parquet "from trials where window_s > 60"
       joulefleet sql < question.sql
       joulefleet sql
     """
-    import io
     import signal
     import sys
-    from contextlib import nullcontext
 
-    from coordinator.answers import new_file, write_answer, write_answer_table
-    from coordinator.sql_prompt import interact
+    from coordinator.answers import write_answer_table
     from joulefleet.analysis import Store
+    from joulefleet.analysis.examples import example as shipped
+    from joulefleet.analysis.own_tables import own_files
     from joulefleet.errors import QueryError
 
+    if describe + list_examples + (example is not None) > 1:
+        raise typer.BadParameter("one of --describe, --examples and --example at a time.")
+    if example is not None and query is not None:
+        raise typer.BadParameter("--example asks a shipped question: leave QUERY out.")
     # `joulefleet sql … | head` ends quietly, as other commands do.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise QueryError("Parquet is nothing for a terminal.", cure="Name a file with -o FILE.")
-    with Store.open(store) as opened:
-        if query is None and output is None and form == "table" and sys.stdin.isatty() and sys.stdout.isatty():
-            import readline  # noqa: F401 - gives input() its history and editing
-
-            interact(opened, input, sys.stdout, sys.stderr)
+    if describe:
+        _write(*_described(query), form, output)
+        return
+    if list_examples:
+        _write(*_listed(query), form, output)
+        return
+    asked = query if example is None else shipped(example).sql
+    files = own_files(own or ())
+    with Store.open(store, tables=files) as opened:
+        if asked is None and output is None and form == "table" and sys.stdin.isatty() and sys.stdout.isatty():
+            _interact(opened)
             return
-        answer = opened.batches(_read_query() if query is None else query)
-        with nullcontext(sys.stdout.buffer) if output is None else new_file(output) as out:
-            if form != "table":
-                write_answer(answer, form, out)
-            elif output is None:
-                write_answer_table(answer, sys.stdout, sys.stderr)
-            else:
-                text = io.TextIOWrapper(out, encoding="utf-8")
-                write_answer_table(answer, text, sys.stderr)
-                text.detach()
+        answer = opened.batches(_read_query() if asked is None else asked)
+        _write(answer, lambda out: write_answer_table(answer, out, sys.stderr), form, output)
+
+
+def _described(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
+    from coordinator.catalogue_text import catalogue_answer, write_catalogue
+    from joulefleet.analysis.catalogue import catalogue, entry
+
+    entries = catalogue() if name is None else (entry(name),)
+    return catalogue_answer(entries), lambda out: write_catalogue(entries, out)
+
+
+def _listed(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
+    from coordinator.catalogue_text import examples_answer, write_examples
+    from joulefleet.analysis.examples import example, examples
+
+    if name is None:
+        every = examples()
+        return examples_answer(every), lambda out: write_examples(every, out)
+    one = example(name)
+
+    def write(out: TextIO) -> None:
+        out.write(one.sql)
+
+    return examples_answer([one]), write
+
+
+def _write(answer: Answer, write_table: Callable[[TextIO], None], form: Form, output: Path | None) -> None:
+    """Write `answer` where and how it is wanted; as a table, `write_table` does."""
+    import io
+    import sys
+    from contextlib import nullcontext
+
+    from coordinator.answers import new_file, write_answer
+
+    with nullcontext(sys.stdout.buffer) if output is None else new_file(output) as out:
+        if form != "table":
+            write_answer(answer, form, out)
+        elif output is None:
+            write_table(sys.stdout)
+        else:
+            text = io.TextIOWrapper(out, encoding="utf-8")
+            write_table(text)
+            text.detach()
+
+
+def _interact(store: Store) -> None:
+    import sys
+
+    from coordinator.sql_editor import editor, history_file
+    from coordinator.sql_prompt import interact
+
+    interact(store, editor(store, history_file()), sys.stdout, sys.stderr)
 
 
 def _read_query() -> str:

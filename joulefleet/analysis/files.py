@@ -7,6 +7,7 @@ list is surely in the second.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,15 +39,17 @@ class Lookout:
         self._layout = layout
         self._manifests: dict[str, Manifest] = {}
         self._ids: dict[str, frozenset[str]] = {}
+        self._held: tuple[list[str], frozenset[str]] = [], frozenset()
 
     def look(self) -> StoreFiles:
         """The files that count now. Raises StoreError that names one which is damaged or missing."""
         layout = self._layout
         verdicts = parquet_names(layout.verdicts)
         loose = parquet_names(layout.attempts)
+        compacted = self._compacted(loose)
         return StoreFiles(
-            loose=_paths(layout.attempts, loose),
-            compacted=_paths(layout.compacted, self._compacted(loose)),
+            loose=_paths(layout.attempts, self._only_loose(loose, compacted)),
+            compacted=_paths(layout.compacted, compacted),
             verdicts=_paths(layout.verdicts, verdicts),
         )
 
@@ -95,6 +98,20 @@ class Lookout:
                 held |= self.ids(name)
                 elsewhere |= self.ids(name)
         return files
+
+    def _only_loose(self, loose: list[str], compacted: list[str]) -> list[str]:
+        """Those of the `loose` files whose attempts are in none of the files `compacted`: each attempt counts once.
+
+        Known by their names, so that no query has to compare the ids of all attempts.
+        """
+        if not loose or not compacted:
+            return loose
+        if self._held[0] != compacted:
+            recorded = {manifest.file: manifest.attempts for manifest in self._manifests.values()}
+            ids = (recorded.get(name) or self.ids(name) for name in compacted)
+            self._held = compacted, frozenset(itertools.chain.from_iterable(ids))
+        held = self._held[1]
+        return [name for name in loose if name.removesuffix(".parquet") not in held]
 
     def _names(self) -> tuple[list[str], list[str]]:
         return names_in(self._layout.manifest, ".json"), parquet_names(self._layout.compacted)

@@ -1,4 +1,4 @@
-"""One ratio over all machines: pooled where there are enough of them, and said in a sentence."""
+"""One ratio over all machines: what each says, and their mean where there are enough of them."""
 
 from __future__ import annotations
 
@@ -6,60 +6,55 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from joulefleet.analysis.comparison import Finding, MachineResult, Setting
+from joulefleet.analysis.estimates import Terms, common_joules, estimate, logs_of
 from joulefleet.analysis.matching import Match
-from joulefleet.analysis.metrics import PROVENANCES, Basis, Metric, TrialValues, bases_of
-from joulefleet.analysis.statistics import Estimate, MachineEffect, Pooled, on_every_machine, paired_ratio, pool
+from joulefleet.analysis.metrics import PROVENANCES, Basis, Metric
+from joulefleet.analysis.statistics import MachineEffect, Pooled, on_every_machine, pool
+from joulefleet.analysis.statistics.components import components
 from joulefleet.analysis.statistics.machines import MACHINES_FOR_MEAN
-from joulefleet.analysis.study_records import ComparandRecord
+from joulefleet.analysis.statistics.mixed import MACHINES_FOR_MODEL, mixed_model
 
-_VERBS = {"energy": "needs", "time": "needs", "cpu_time": "needs", "cpu_use": "uses", "memory": "adds"}
-
-
-def ratio_of(
-    pairs: Sequence[tuple[TrialValues, TrialValues]],
-    metric: Metric,
-    basis: Basis | None,
-    *,
-    finished: bool,
-    null_ratio: float = 1.0,
-) -> Estimate:
-    """The ratio student/teacher by `metric` over the blocks' `pairs`."""
-    return paired_ratio(
-        [metric.value(teacher, basis) for teacher, _ in pairs],
-        [metric.value(student, basis) for _, student in pairs],
-        finished=finished,
-        null_ratio=null_ratio,
-    )
+LEVEL_NOISE = 1e-12
+"""A standard error below this is rounding: no machine is that precise."""
 
 
 def find(
-    comparand: ComparandRecord, matches: Sequence[Match], metrics: Sequence[Metric], *, finished: bool
+    matches: Sequence[Match], metrics: Sequence[Metric], terms: Terms, *, mixed: bool = False
 ) -> Iterator[Finding]:
-    """The findings of one pair: settings in the order of `matches`, metrics within."""
+    """The findings of one contrast: settings in the order of `matches`, metrics within. Not judged yet.
+
+    `mixed`: fit a mixed model as well, which takes half a second each.
+    """
     settings: dict[Setting, dict[str, Match]] = defaultdict(dict)
     for match in matches:
-        if match.teacher and match.student:
+        if match.reference and match.other:
             # Of several protocols on a machine the newest counts.
             setting, machine_id = replace(match.setting, machine_id=None), str(match.setting.machine_id)
             known = settings[setting].get(machine_id)
-            if known is None or known.first.started_at < match.first.started_at:
+            if known is None or _began(known) < _began(match):
                 settings[setting][machine_id] = match
     for setting, by_machine in settings.items():
         for metric in metrics:
-            yield _finding(comparand, setting, by_machine, metric, finished=finished)
+            yield _finding(setting, by_machine, metric, terms, mixed=mixed)
+
+
+def _began(match: Match) -> datetime:
+    return match.first.started_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _finding(
-    comparand: ComparandRecord, setting: Setting, by_machine: Mapping[str, Match], metric: Metric, *, finished: bool
+    setting: Setting, by_machine: Mapping[str, Match], metric: Metric, terms: Terms, *, mixed: bool
 ) -> Finding:
-    pairs = {machine_id: match.blocks().pairs for machine_id, match in by_machine.items()}
-    basis = common_basis(list(pairs.values())) if metric.name == "energy" else None
+    some = next(iter(by_machine.values()))
+    contrast = some.contrast
+    basis = common_basis(list(by_machine.values())) if metric.name == "energy" else None
     results, left_out = [], {}
     for machine_id, match in by_machine.items():
-        ratio = ratio_of(pairs[machine_id], metric, basis, finished=finished)
-        if ratio.error is None:
+        ratio = estimate(match, metric, basis, terms)
+        if ratio.error is None or ratio.error < LEVEL_NOISE:
             left_out[match.first.machine or machine_id] = str(ratio.interval_reason)
         else:
             results.append(
@@ -70,32 +65,43 @@ def _finding(
                     ratio=ratio,
                 )
             )
-    pooled = _pooled(results, finished=finished) if len(by_machine) > 1 else None
+    several = len(by_machine) > 1 and contrast.by != "machine"
+    pooled = _pooled(results, terms) if several else None
     every = None if left_out else on_every_machine([(result.ratio.low, result.ratio.high) for result in results])
-    finding = Finding(
-        pair=comparand.name,
-        kind=comparand.kind,
+    logs = _logs(by_machine, metric, basis) if several and some.paired else {}
+    fit = mixed and sum(map(len, logs.values())) >= MACHINES_FOR_MODEL
+    return Finding(
+        by=contrast.by,
+        pair=contrast.name,
+        kind=contrast.kind,
         setting=setting,
         metric=metric.name,
-        title=metric.title,
+        title=metric.title_of(some.first),
         basis=basis,
-        teacher=comparand.teacher,
-        student=comparand.student,
+        reference=contrast.reference_name,
+        other=contrast.other_name,
+        paired=some.paired,
         machines=tuple(results),
         left_out=left_out,
         pooled=pooled,
         on_every_machine=every,
+        components=components(logs) if logs else None,
+        mixed=mixed_model(logs, confidence=terms.confidence) if fit else None,
+        role="exploratory",
+        p_value=pooled.p_value if pooled else results[0].ratio.p_value if len(results) == 1 else None,
+        p_adjusted=None,
+        family_size=0,
+        within=(),
         sentence="",
     )
-    return replace(finding, sentence=_sentence(finding))
 
 
-def common_basis(machines: Sequence[Sequence[tuple[TrialValues, TrialValues]]]) -> Basis | None:
+def common_basis(matches: Sequence[Match]) -> Basis | None:
     """The basis on which most machines have both arms: counted before modelled wherever a mean can be had."""
     common: Counter[Basis] = Counter()
-    for pairs in machines:
-        common.update({basis for teacher, student in pairs for basis in bases_of(teacher) & bases_of(student)})
-    enough = min(MACHINES_FOR_MEAN, len(machines))
+    for match in matches:
+        common.update(set(common_joules(match)))
+    enough = min(MACHINES_FOR_MEAN, len(matches))
     return max(
         common,
         key=lambda basis: (common[basis] >= enough, -PROVENANCES.index(basis.provenance), common[basis], str(basis)),
@@ -103,7 +109,7 @@ def common_basis(machines: Sequence[Sequence[tuple[TrialValues, TrialValues]]]) 
     )
 
 
-def _pooled(results: Sequence[MachineResult], *, finished: bool) -> Pooled:
+def _pooled(results: Sequence[MachineResult], terms: Terms) -> Pooled:
     pooled = pool(
         [
             MachineEffect(
@@ -114,58 +120,18 @@ def _pooled(results: Sequence[MachineResult], *, finished: bool) -> Pooled:
             )
             for result in results
             if result.ratio.ratio is not None and result.ratio.error is not None
-        ]
+        ],
+        confidence=terms.confidence,
     )
     # As within a machine: looking at p-values on the way raises the rate of false positives.
-    return pooled if finished else replace(pooled, p_value=None)
+    return pooled if terms.finished else replace(pooled, p_value=None)
 
 
-def _sentence(finding: Finding) -> str:
-    results, pooled = finding.machines, finding.pooled
-    said = f"On {finding.setting.task}, {finding.student} {_VERBS[finding.metric]} "
-    what = f" of {finding.teacher}'s {_what(finding)}"
-    if not results:
-        return f"{said}an unknown part{what}: no machine has an interval."
-    if pooled is None:
-        return f"{said}{_interval(results[0].ratio)}{what}, on {results[0].machine} alone."
-    if pooled.ratio is None or pooled.low is None or pooled.high is None:
-        each = " and ".join(f"{_interval(result.ratio)} on {result.machine}" for result in results)
-        return f"{said}{each}{what}."
-    models = "" if pooled.unit == "machine" else f" of {pooled.units} CPU models, each counted once"
-    every = finding.on_every_machine
-    where = f"on every one of {len(results)} machines" if every else f"in the mean of {len(results)} machines"
-    return (
-        f"{said}{_digits(pooled.ratio)} [{_digits(pooled.low)}, {_digits(pooled.high)}]{what}, {where}{models}"
-        f"{_exceptions(results) if every is False else ''}."
-    )
-
-
-def _what(finding: Finding) -> str:
-    title, basis = finding.title.split(" (")[0], finding.basis
-    if basis is None:
-        return title
-    words = [word for word in (basis.scope, None if basis.provenance == "measured" else basis.provenance) if word]
-    return " ".join([*words, title])
-
-
-def _exceptions(results: Sequence[MachineResult]) -> str:
-    """Which machines do not say what most say."""
-    below = [result for result in results if (result.ratio.high or math.inf) < 1]
-    above = [result for result in results if (result.ratio.low or 0.0) > 1]
-    most = max(below, above, key=len)
-    others = [f"{result.machine}: {_interval(result.ratio)}" for result in results if result not in most]
-    if not most:
-        return ", whose own intervals all hold 1" if not (below or above) else ""
-    shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-    return f", but not on each of them ({shown})"
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.ratio is None or estimate.low is None or estimate.high is None:
-        return "an unknown part"
-    return f"{_digits(estimate.ratio)} [{_digits(estimate.low)}, {_digits(estimate.high)}]"
-
-
-def _digits(ratio: float) -> str:
-    """Three significant digits from 0.1 on, as a table of ratios has."""
-    return f"{ratio:.3f}" if 0.0995 <= ratio < 10 else f"{ratio:.3g}"
+def _logs(by_machine: Mapping[str, Match], metric: Metric, basis: Basis | None) -> dict[str, dict[str, list[float]]]:
+    """The blocks' log ratios by CPU model and machine."""
+    by_model: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    for machine_id, match in by_machine.items():
+        logs = logs_of(match, metric, basis)
+        if logs:
+            by_model[match.first.cpu_model or machine_id][machine_id] = logs
+    return by_model

@@ -7,43 +7,23 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from joulefleet.analysis.comparison import Setting
+from joulefleet.analysis.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
 from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
-from joulefleet.analysis.study_records import ComparandRecord, StudyRecord
+from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.errors import QueryError
 from joulefleet.plan import cells
 
 _BlockKey = tuple[int, int]
 """(block, round): trials of two rounds of a block were hours apart, and are no pair."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """The trials of one line: one protocol of each arm in one setting. An arm may be empty."""
-
-    setting: Setting
-    teacher: Sequence[TrialValues]
-    student: Sequence[TrialValues]
-
-    @property
-    def first(self) -> TrialValues:
-        """Some trial of it."""
-        return (*self.teacher, *self.student)[0]
-
-    def blocks(self) -> Blocks:
-        """Its ok trials by block."""
-        teacher, student = _ok_by_block(self.teacher), _ok_by_block(self.student)
-        both = [(teacher[key], student[key]) for key in sorted(teacher.keys() & student.keys())]
-        pairs = tuple((first, second) for first, second in both if _equal_work(first, second))
-        return Blocks(
-            pairs=pairs,
-            teacher=tuple(teacher.values()),
-            student=tuple(student.values()),
-            unpaired=len({block for block, _ in teacher.keys() ^ student.keys()}),
-            unequal=len(both) - len(pairs),
-        )
+_SETTING = (
+    *("machine_id", "model", "task", "batch_size", "threads_asked", "dtype"),
+    *("environment", "regime", "weights_source", "imported_levels"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,77 +31,136 @@ class Blocks:
     """What the blocks of a match hold."""
 
     pairs: tuple[tuple[TrialValues, TrialValues], ...]
-    """Teacher and student of each block that has both, ok and of equal work."""
-    teacher: tuple[TrialValues, ...]
-    student: tuple[TrialValues, ...]
+    """Reference and other of each block that has both, ok and of equal work. Empty without blocks."""
+    reference: tuple[TrialValues, ...]
+    """All ok trials of the arm."""
+    other: tuple[TrialValues, ...]
     unpaired: int
     """Blocks with an ok trial of one arm alone."""
     unequal: int
     """Blocks whose two trials did different work."""
+    other_libraries: int
+    """Blocks whose two environments had different libraries."""
+    excluded: tuple[tuple[TrialValues, TrialValues], ...]
+    """Blocks that the study leaves out for their marks; empty without blocks."""
 
 
-def matches(record: StudyRecord, comparand: ComparandRecord, trials: Sequence[TrialValues]) -> Iterator[Match]:
-    """Every match of one pair: settings in the order in which the study names machines and tasks."""
-    settings: dict[Setting, tuple[list[TrialValues], list[TrialValues]]] = defaultdict(lambda: ([], []))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The trials of one line: one protocol of each arm in one setting. An arm may be empty."""
+
+    contrast: Contrast
+    setting: Setting
+    reference: Sequence[TrialValues]
+    other: Sequence[TrialValues]
+    paired: bool
+    """Whether its trials stand in blocks."""
+    blocks: Blocks
+
+    @property
+    def first(self) -> TrialValues:
+        """Some trial of it."""
+        return (self.reference or self.other)[0]
+
+
+def by_level(trials: Sequence[TrialValues], by: By) -> Mapping[Level, Sequence[TrialValues]]:
+    """The trials of each level of a factor."""
+    levels: dict[Level, list[TrialValues]] = defaultdict(list)
     for trial in trials:
-        if trial.model in (comparand.teacher, comparand.student):
-            settings[_setting(record.name, trial)][trial.model == comparand.student].append(trial)
-    tasks = list(record.definition["tasks"])
-    both = _tasks_of(record, comparand.teacher) & _tasks_of(record, comparand.student)
-    machines = [machine_id for machine_id, _ in record.machines]
-    for setting in sorted(settings, key=lambda setting: _order(setting, tasks, machines)):
-        if not all(settings[setting]) and setting.task not in both:
+        levels[getattr(trial, COLUMN[by])].append(trial)
+    return levels
+
+
+def matches(
+    record: StudyRecord,
+    contrast: Contrast,
+    levels: Mapping[Level, Sequence[TrialValues]],
+    *,
+    exclude_marks: Collection[str] = (),
+) -> Iterator[Match]:
+    """Every match of one contrast: settings in the order in which the study names machines, models and tasks.
+
+    `levels` are the study's trials, see `by_level`.
+    """
+    names = [name for name in _SETTING if name != COLUMN[contrast.by]]
+    models = record.definition["models"]
+    found: dict[tuple[Any, ...], tuple[list[TrialValues], list[TrialValues]]] = defaultdict(lambda: ([], []))
+    for arm, level in enumerate((contrast.reference, contrast.other)):
+        for trial in levels.get(level, ()):
+            if contrast.by == "model" or trial.model in models:
+                found[tuple([getattr(trial, name) for name in names])][arm].append(trial)
+    settings = {_setting(record.name, names, key): key for key in found}
+    tasks, machines = list(record.definition["tasks"]), [machine_id for machine_id, _ in record.machines]
+    both = _shared_tasks(record, contrast)
+    for setting in sorted(settings, key=lambda setting: _order(setting, tasks, machines, list(models))):
+        arms = found[settings[setting]]
+        if not all(arms) and both is not None and setting.task not in both:
             continue  # a proof runs on some tasks only
-        yield from _matches(setting, *settings[setting])
+        for reference, other in _by_protocol_pairs(contrast, *arms):
+            paired = contrast.paired and record.imported_from is None
+            split = _blocks if paired else _without_blocks
+            yield Match(
+                contrast=contrast,
+                setting=setting,
+                reference=reference,
+                other=other,
+                paired=paired,
+                blocks=split(contrast, reference, other, frozenset(exclude_marks)),
+            )
 
 
-def _tasks_of(record: StudyRecord, model: str) -> set[str]:
-    return {cell.task for cell in cells(understood(record)) if cell.model == model}
+def _setting(study: str, names: Sequence[str], key: tuple[Any, ...]) -> Setting:
+    return Setting(study=study, **dict(zip(names, key, strict=True)))
 
 
-def _setting(study: str, trial: TrialValues) -> Setting:
-    return Setting(
-        study=study,
-        machine_id=trial.machine_id,
-        task=trial.task,
-        batch_size=trial.batch_size,
-        threads_asked=trial.threads_asked,
-        dtype=trial.dtype,
-        environment=trial.environment,
-        regime=trial.regime,
-        weights_source=trial.weights_source,
+def _shared_tasks(record: StudyRecord, contrast: Contrast) -> set[str] | None:
+    """The tasks that both models do; None where it is not models that are compared, or nothing was planned."""
+    if contrast.by != "model" or record.imported_from is not None:
+        return None
+    planned = cells(understood(record))
+    first, second = (
+        {cell.task for cell in planned if cell.model == model} for model in (contrast.reference, contrast.other)
     )
+    return first & second
 
 
-def _order(setting: Setting, tasks: Sequence[str], machines: Sequence[str]) -> tuple[object, ...]:
+def _order(
+    setting: Setting, tasks: Sequence[str], machines: Sequence[str], models: Sequence[str]
+) -> tuple[object, ...]:
     def place(name: str, names: Sequence[str]) -> tuple[int, str]:
         return (names.index(name), name) if name in names else (len(names), name)
 
     return (
         place(str(setting.machine_id), machines),
-        place(setting.task, tasks),
         str(setting.environment),
         setting.batch_size or 0,
         setting.threads_asked or 0,
-        *map(str, (setting.dtype, setting.regime, setting.weights_source)),
+        *map(str, (setting.dtype, setting.regime, setting.weights_source, setting.imported_levels)),
+        place(str(setting.model), models),
+        place(str(setting.task), tasks),
     )
 
 
-def _matches(setting: Setting, teacher: Sequence[TrialValues], student: Sequence[TrialValues]) -> Iterator[Match]:
-    """One match for each protocol of the student, with the teacher's protocol that did equal work nearest in time.
+def _by_protocol_pairs(
+    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues]
+) -> Iterator[tuple[Sequence[TrialValues], Sequence[TrialValues]]]:
+    """For each protocol of the other arm that of the reference which did equal work nearest in time.
 
     Protocols left over, and arms without the other, stand alone: nothing is dropped in silence.
     """
-    teachers, students = _by_protocol(teacher), _by_protocol(student)
+    references, others = _by_protocol(reference), _by_protocol(other)
     used = set()
-    for trials in students.values():
-        equal = [name for name, others in teachers.items() if _work(others) == _work(trials)]
-        partner = min(equal, key=lambda name: _distance_s(teachers[name], trials), default=None)
+    for trials in others.values():
+        work = _work(contrast, trials)
+        equal = [name for name, beside in references.items() if _work(contrast, beside) == work]
+        partner = equal[0] if len(equal) == 1 else None
+        if len(equal) > 1:
+            partner = min(equal, key=lambda name: _distance_s(references[name], trials))
         used.add(partner)
-        yield Match(setting=setting, teacher=teachers[partner] if partner else (), student=trials)
-    for name, trials in teachers.items():
+        yield references[partner] if partner is not None else (), trials
+    for name, trials in references.items():
         if name not in used:
-            yield Match(setting=setting, teacher=trials, student=())
+            yield trials, ()
 
 
 def _by_protocol(trials: Sequence[TrialValues]) -> Mapping[str, list[TrialValues]]:
@@ -131,25 +170,57 @@ def _by_protocol(trials: Sequence[TrialValues]) -> Mapping[str, list[TrialValues
     return protocols
 
 
-def _work(trials: Sequence[TrialValues]) -> tuple[str | None, int | None]:
-    return trials[0].isolation, trials[0].passes
+def _work(contrast: Contrast, trials: Sequence[TrialValues]) -> tuple[str | None, int | None]:
+    return trials[0].isolation, trials[0].passes if contrast.by in EQUAL_WORK else None
 
 
 def _distance_s(first: Sequence[TrialValues], second: Sequence[TrialValues]) -> float:
     """Distance in time between the middles of two arms, seconds."""
-    middle = [median(trial.started_at.timestamp() for trial in trials) for trials in (first, second)]
+    middle = [
+        median(trial.started_at.timestamp() for trial in trials if trial.started_at) for trials in (first, second)
+    ]
     return abs(middle[0] - middle[1])
+
+
+def _blocks(
+    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues], marks: frozenset[str]
+) -> Blocks:
+    first, second = _ok_by_block(reference), _ok_by_block(other)
+    pairs, excluded, unequal, other_libraries = [], [], 0, 0
+    for key in sorted(first.keys() & second.keys()):
+        one, two = first[key], second[key]
+        # The plan makes work equal; what took effect on the machine may still differ.
+        if contrast.by in EQUAL_WORK and (one.threads, one.items) != (two.threads, two.items):
+            unequal += 1
+        elif contrast.by == "environment" and one.libraries_digest != two.libraries_digest:
+            other_libraries += 1
+        elif marks and not marks.isdisjoint((*one.marks, *two.marks)):
+            excluded.append((one, two))
+        else:
+            pairs.append((one, two))
+    return Blocks(
+        pairs=tuple(pairs),
+        reference=tuple(first.values()),
+        other=tuple(second.values()),
+        unpaired=len({block for block, _ in first.keys() ^ second.keys()}),
+        unequal=unequal,
+        other_libraries=other_libraries,
+        excluded=tuple(excluded),
+    )
+
+
+def _without_blocks(
+    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues], marks: frozenset[str]
+) -> Blocks:
+    del contrast, marks  # they are about blocks
+    ok = [tuple(trial for trial in arm if trial.status == "ok") for arm in (reference, other)]
+    return Blocks(pairs=(), reference=ok[0], other=ok[1], unpaired=0, unequal=0, other_libraries=0, excluded=())
 
 
 def _ok_by_block(trials: Sequence[TrialValues]) -> Mapping[_BlockKey, TrialValues]:
     return {
         (trial.block, trial.round or 1): trial for trial in trials if trial.status == "ok" and trial.block is not None
     }
-
-
-def _equal_work(teacher: TrialValues, student: TrialValues) -> bool:
-    # The plan makes work equal; what took effect on the machine may still differ.
-    return (teacher.threads, teacher.items) == (student.threads, student.items)
 
 
 def checked(what: str, asked: Collection[str] | None, known: Sequence[str]) -> None:

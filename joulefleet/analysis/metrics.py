@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from joulefleet.analysis.store import Store
 from joulefleet.analysis.views import query_text
 
-MetricName = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
+MetricName = Literal["energy", "time", "cpu_time", "cpu_use", "memory", "mean_memory"]
 Provenance = Literal["measured", "simulated", "reported", "modelled"]
 
 PROVENANCES: tuple[Provenance, ...] = ("measured", "simulated", "reported", "modelled")
@@ -20,7 +20,7 @@ PROVENANCES: tuple[Provenance, ...] = ("measured", "simulated", "reported", "mod
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialValues:
-    """What a comparison reads of one trial; the fields are columns of the view `trials`."""
+    """What a comparison reads of one trial; the fields are columns of the view `trials`, but for the last."""
 
     imported_from: str | None
     """None of Joulefleet's own; the trials of other tools have no blocks and are compared unpaired."""
@@ -44,13 +44,15 @@ class TrialValues:
     items: int | None
     status: str
     reason: str | None
-    marks: tuple[str, ...]
-    started_at: datetime
+    marks: list[str]
+    started_at: datetime | None
     boot_id: str | None
+    libraries_digest: str | None
     window_s: float | None
     cpu_seconds: float | None
     cpu_percent: float | None
     work_peak_bytes: int | None
+    mean_rss_bytes: int | None
     energy_j: float | None
     energy_scope: str | None
     energy_package_j: float | None
@@ -64,6 +66,10 @@ class TrialValues:
     reported_by: str | None
     quality: float | None
     quality_reason: str | None
+    imported_levels: str | None
+    """The levels of an imported trial's factors, which are labels: `size 3, quantised no`."""
+    joules: Mapping[Basis, float]
+    """Its energy on each basis on which it has some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,23 +95,37 @@ class Metric:
     per_item: bool
     """Whether twice the work is twice the value."""
     value: Callable[[TrialValues, Basis | None], float | None]
+    imported_only: bool = False
+    """Whether only other tools' trials have it: of our own there is something better."""
+
+    def title_of(self, trial: TrialValues) -> str:
+        """The title, where `trial` is one of those compared: of other tools' runs the items may be unknown."""
+        return self.title.replace(" an item", " a run") if _is_a_run(trial) else self.title
 
 
 def load_trials(store: Store, study: str) -> list[TrialValues]:
     """Every trial of `study` in `store`, failed ones too."""
-    rows = store.arrow(query_text("compared"), {"study": study}).to_pylist()
-    return [TrialValues(**(row | {"marks": tuple(row["marks"] or ())})) for row in rows]
+    rows = store.arrow(query_text("compared"), {"study": study})
+    known: dict[tuple[Provenance, str | None, str | None], Basis] = {}
+    return [_trial(row, known) for row in rows.to_pylist()]
 
 
-def choose_basis(pairs: Iterable[tuple[TrialValues, TrialValues]]) -> Basis | None:
-    """The basis on which both arms of most `pairs` have joules: counted, if there is any such pair, before modelled.
+def _trial(row: dict[str, Any], known: dict[tuple[Provenance, str | None, str | None], Basis]) -> TrialValues:
+    joules = {}
+    for key, value in _joules(row):
+        basis = known.get(key)
+        if basis is None:
+            basis = known[key] = Basis(provenance=key[0], scope=key[1], source=key[2])
+        joules[basis] = value
+    return TrialValues(**row, joules=joules)
+
+
+def choose_basis(common: Counter[Basis]) -> Basis | None:
+    """The basis for a line, of those on which both arms have joules in so many blocks: counted before modelled.
 
     Of counted joules the measured come before the simulated, and at equal numbers the fuller scope.
-    None where no pair has joules on one basis.
+    None where there is none.
     """
-    common: Counter[Basis] = Counter()
-    for teacher, student in pairs:
-        common.update(_bases(teacher).keys() & _bases(student).keys())
     for provenance in PROVENANCES:
         candidates = {basis: n for basis, n in common.items() if basis.provenance == provenance}
         if candidates:
@@ -113,31 +133,36 @@ def choose_basis(pairs: Iterable[tuple[TrialValues, TrialValues]]) -> Basis | No
     return None
 
 
-def _bases(trial: TrialValues) -> dict[Basis, float]:
-    """The joules of the trial on each basis on which it has some."""
-    found = {}
-    counted = {"package": trial.energy_package_j, trial.energy_scope: trial.energy_j}
-    for scope, joules in counted.items():
-        if joules is not None and trial.energy_provenance is not None:
-            found[Basis(provenance=trial.energy_provenance, scope=scope, source=trial.energy_source)] = joules
-    if trial.energy_reported_j is not None:
-        found[Basis(provenance="reported", scope=None, source=trial.reported_by)] = trial.energy_reported_j
-    if trial.energy_modelled_j is not None:
-        found[Basis(provenance="modelled", scope=None, source=trial.modelled_formula)] = trial.energy_modelled_j
+def _joules(row: Mapping[str, Any]) -> list[tuple[tuple[Provenance, str | None, str | None], float]]:
+    """The joules of a trial, each behind what makes its basis."""
+    found: list[tuple[tuple[Provenance, str | None, str | None], float]] = []
+    provenance, source = row["energy_provenance"], row["energy_source"]
+    if provenance is not None:
+        if row["energy_package_j"] is not None and row["energy_scope"] != "package":
+            found.append(((provenance, "package", source), row["energy_package_j"]))
+        if row["energy_j"] is not None:
+            found.append(((provenance, row["energy_scope"], source), row["energy_j"]))
+    if row["energy_reported_j"] is not None:
+        found.append((("reported", None, row["reported_by"]), row["energy_reported_j"]))
+    if row["energy_modelled_j"] is not None:
+        found.append((("modelled", None, row["modelled_formula"]), row["energy_modelled_j"]))
     return found
 
 
-def bases_of(trial: TrialValues) -> set[Basis]:
-    """Every basis on which `trial` has joules."""
-    return set(_bases(trial))
-
-
 def _energy(trial: TrialValues, basis: Basis | None) -> float | None:
-    return None if basis is None else _per_item(_bases(trial).get(basis), trial)
+    return None if basis is None else _per_item(trial.joules.get(basis), trial)
 
 
 def _per_item(value: float | None, trial: TrialValues) -> float | None:
-    return None if value is None or not trial.items else value / trial.items
+    if value is None:
+        return None
+    if trial.items:
+        return value / trial.items
+    return value if _is_a_run(trial) else None
+
+
+def _is_a_run(trial: TrialValues) -> bool:
+    return trial.imported_from is not None and trial.items is None
 
 
 METRICS: tuple[Metric, ...] = (
@@ -169,5 +194,13 @@ METRICS: tuple[Metric, ...] = (
         unit="B",
         per_item=False,
         value=lambda trial, _: trial.work_peak_bytes,
+    ),
+    Metric(
+        name="mean_memory",
+        title="mean memory",
+        unit="B",
+        per_item=False,
+        value=lambda trial, _: trial.mean_rss_bytes,
+        imported_only=True,
     ),
 )

@@ -48,6 +48,8 @@ class StudyProgress:
     """Each reason, and how many trials failed for it; most frequent first."""
     newest_at: datetime | None
     """Start of the newest trial."""
+    imported_from: str | None = None
+    """The tool whose output it is; what is missing was planned there and never done."""
 
     @property
     def planned(self) -> int:
@@ -97,6 +99,8 @@ def chosen(records: Mapping[str, StudyRecord], study: str | None) -> list[StudyR
 
 
 def _progress(store: Store, record: StudyRecord) -> StudyProgress:
+    if record.imported_from is not None:
+        return _imported(store, record)
     study = understood(record)
     wanted = set(cells(study))
     rows = store.arrow(query_text("progress"), {"study": record.name}).to_pylist()
@@ -117,6 +121,22 @@ def _progress(store: Store, record: StudyRecord) -> StudyProgress:
         machines=machines,
         failures=dict(Counter(row["reason"] or "unknown" for row in counted if row["status"] != "ok").most_common()),
         newest_at=max((row["started_at"] for row in counted), default=None),
+    )
+
+
+def _imported(store: Store, record: StudyRecord) -> StudyProgress:
+    """Of another tool's study: it had planned some runs, and those that were done are here."""
+    query = "select place, status, reason, started_at from trials where study = ? and imported_from is not null"
+    rows = store.arrow(query, [record.name]).to_pylist()
+    return StudyProgress(
+        study=record.name,
+        asked_at=record.asked_at,
+        machines=tuple(
+            _machine(place, name, record.imported_planned.get(place, 0), rows) for place, name in record.places
+        ),
+        failures={},
+        newest_at=max((row["started_at"] for row in rows if row["started_at"] is not None), default=None),
+        imported_from=record.imported_from,
     )
 
 

@@ -32,7 +32,7 @@ def check_question(connection: duckdb.DuckDBPyConnection, query: str, params: Pa
     """
     with plain_errors():
         statements = connection.extract_statements(query)
-    kinds = [statement.type for statement in statements]
+    kinds = [_kind(statement) for statement in statements]
     if not kinds:
         raise QueryError("The query is empty.", cure="Try `select * from trials`.")
     if len(kinds) > 1:
@@ -46,6 +46,14 @@ def check_question(connection: duckdb.DuckDBPyConnection, query: str, params: Pa
     with plain_errors():
         # Text is all there is of a user's query, and running it is what they ask for.
         connection.sql(f"EXPLAIN SELECT * FROM (\n{alone}\n)", params=params).fetchall()  # noqa: S608 - see above
+
+
+def _kind(statement: duckdb.Statement) -> duckdb.StatementType | None:
+    """The type of `statement`; None of one that DuckDB understands and its Python client has no name for."""
+    try:
+        return statement.type
+    except ValueError:
+        return None
 
 
 def _explained(query: str) -> str:

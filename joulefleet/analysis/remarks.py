@@ -5,50 +5,55 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from joulefleet.analysis.comparison import Arm, Line, Remark
+from joulefleet.analysis.comparison import Family, Finding, Line, MatchFacts, Remark
+from joulefleet.analysis.grounds import Grounds, counted, listed, some
 from joulefleet.analysis.metrics import TrialValues
+from joulefleet.analysis.origin_remarks import energy_remarks, regime_remarks, weights_remarks
 from joulefleet.analysis.progress import StudyProgress
+from joulefleet.analysis.sentences import digits, percent_of
 from joulefleet.analysis.statistics.paired import BLOCKS_FOR_TEST, Estimate
 
 PLAUSIBLE_TIME_RATIO = (0.35, 0.85)
 """Half the layers at batch 1 on a CPU give about half the time; further off, something else was measured."""
 
 
-def remarks(
-    proofs: Sequence[Line],
-    lines: Sequence[Line],
-    states: Sequence[StudyProgress],
-    trials: Mapping[str, Sequence[TrialValues]],
-) -> tuple[Remark, ...]:
-    """Every remark, alarms first. `trials` are all trials of each study, by its name."""
-    every = [*proofs, *lines]
+def remarks(grounds: Grounds) -> tuple[Remark, ...]:
+    """Every remark, alarms first."""
     found = [
-        *_proofs(proofs),
-        *_implausible(lines),
-        *_unfinished(states),
-        *_failures(trials),
-        *_blocks_lost(every),
-        *_marks(every),
-        *_energy(every, trials),
-        *_regime(every),
-        *_weights(every, trials),
-        *_separate(every),
-        *_few_blocks(every),
-        *_uncorrected(every),
+        *_proofs(grounds.proofs),
+        *_changed(grounds.families),
+        *_implausible(grounds.findings),
+        *_unfinished(grounds.states),
+        *_confounded(grounds.facts),
+        *_failures(grounds.trials),
+        *_blocks_lost(grounds),
+        *_marks(grounds.facts),
+        *_disagreeing(grounds),
+        *_outliers(grounds),
+        *energy_remarks(grounds),
+        *regime_remarks(grounds.facts),
+        *weights_remarks(grounds),
+        *_separate(grounds.facts),
+        *_few_blocks(grounds),
+        *_spread(grounds.findings),
+        *_families(grounds),
     ]
     return tuple(sorted(found, key=lambda remark: ("alarm", "warning", "note").index(remark.level)))
 
 
 def _where(line: Line) -> str:
-    return f"{line.setting.study}: {line.title} of {line.student.model} on {line.setting.task} ({line.machine})"
+    model = "" if line.setting.model is None else f"{line.setting.model}, "
+    task = "" if line.setting.task is None else f" on {line.setting.task}"
+    machine = "" if line.machine is None else f" ({line.machine})"
+    return f"{line.setting.study}: {line.title} of {model}{line.other.level}{task}{machine}"
 
 
 def _interval(estimate: Estimate) -> str:
     if estimate.ratio is None:
         return "–"
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.ratio:.3f}"
-    return f"{estimate.ratio:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+        return digits(estimate.ratio)
+    return f"{digits(estimate.ratio)} [{digits(estimate.low)}, {digits(estimate.high)}]"
 
 
 def _proofs(proofs: Sequence[Line]) -> Iterator[Remark]:
@@ -56,7 +61,7 @@ def _proofs(proofs: Sequence[Line]) -> Iterator[Remark]:
         if line.proof_holds is False:
             yield Remark(
                 level="alarm",
-                text=f"PROOF FAILED: {_where(line)} is {_interval(line.ratio)} of {line.teacher.model}'s, and the "
+                text=f"PROOF FAILED: {_where(line)} is {_interval(line.ratio)} of {line.reference.level}'s, and the "
                 f"truth is {line.expected_ratio:.2f}. Do not trust the other ratios before this is explained "
                 f"(1 proof in {round(1 / (1 - line.ratio.confidence))} fails by chance).",
             )
@@ -64,15 +69,31 @@ def _proofs(proofs: Sequence[Line]) -> Iterator[Remark]:
             yield Remark(level="note", text=f"Not proven yet: {_where(line)}: {line.ratio.interval_reason}.")
 
 
-def _implausible(lines: Sequence[Line]) -> Iterator[Remark]:
-    low, high = PLAUSIBLE_TIME_RATIO
-    for line in lines:
-        ratio = line.ratio.ratio
-        if line.metric == "time" and ratio is not None and not low <= ratio <= high:
+def _changed(families: Sequence[Family]) -> Iterator[Remark]:
+    for family in families:
+        if family.changed_after:
             yield Remark(
                 level="warning",
-                text=f"{_where(line)} is {ratio:.3f} of {line.teacher.model}'s, outside {low} to {high}: "
-                "suspect the set-up before the model.",
+                text=f"{family.study}: what is primary was changed after {counted(family.changed_after, 'trial')} had "
+                "begun, so all of it is exploratory.",
+            )
+
+
+def _implausible(findings: Sequence[Finding]) -> Iterator[Remark]:
+    low, high = PLAUSIBLE_TIME_RATIO
+    for finding in findings:
+        if (finding.metric, finding.by, finding.kind) != ("time", "model", "distillation"):
+            continue
+        off = [
+            f"{digits(result.ratio.ratio)} on {result.machine}"
+            for result in finding.machines
+            if result.ratio.ratio is not None and not low <= result.ratio.ratio <= high
+        ]
+        if off:
+            yield Remark(
+                level="warning",
+                text=f"{finding.setting.study}: {finding.title} of {finding.other} on {finding.setting.task} is "
+                f"{some(off)} of {finding.reference}'s, outside {low} to {high}: suspect the set-up before the model.",
             )
 
 
@@ -86,145 +107,190 @@ def _unfinished(states: Sequence[StudyProgress]) -> Iterator[Remark]:
             )
 
 
+def _confounded(facts: Sequence[MatchFacts]) -> Iterator[Remark]:
+    unpaired = [fact for fact in facts if not fact.paired and fact.by != "machine"]
+    for study in dict.fromkeys(fact.setting.study for fact in unpaired):
+        of = [fact for fact in unpaired if fact.setting.study == study]
+        apart = [f"{fact.reference} and {fact.other}" for fact in of if not fact.interleaved]
+        if apart:
+            yield Remark(
+                level="warning",
+                text=f"{study}: model and day are confounded: all runs of one arm were one block before or after the "
+                f"other's, or their times are unknown ({some(list(dict.fromkeys(apart)))}). A difference may be the "
+                "day's.",
+            )
+        yield Remark(
+            level="note",
+            text=f"{study} has no blocks: its trials are compared unpaired (Welch), and nothing was stated before "
+            "its data, so all of it is exploratory.",
+        )
+    if any(fact.by == "machine" for fact in facts):
+        yield Remark(level="note", text="Machines share no block: they are compared unpaired (Welch).")
+
+
 def _failures(trials: Mapping[str, Sequence[TrialValues]]) -> Iterator[Remark]:
     for study, rows in trials.items():
         reasons = Counter(row.reason or "unknown" for row in rows if row.status != "ok")
         if reasons:
             yield Remark(
                 level="warning",
-                text=f"{study}: {_count(reasons.total(), 'trial')} failed ({_listed(dict(reasons.most_common()))}); "
+                text=f"{study}: {counted(reasons.total(), 'trial')} failed ({listed(dict(reasons.most_common()))}); "
                 "their blocks lack an arm.",
             )
 
 
-def _blocks_lost(lines: Sequence[Line]) -> Iterator[Remark]:
+def _blocks_lost(grounds: Grounds) -> Iterator[Remark]:
     reasons: Counter[str] = Counter()
-    for line in lines:
-        for reason, count in line.ratio.exclusions.items():
-            reasons[f"{line.title}, {reason}"] += count
+    for title, estimate in _estimates(grounds):
+        for reason, count in estimate.exclusions.items():
+            reasons[f"{title}, {reason}"] += count
     if reasons:
-        yield Remark(level="warning", text=f"Blocks left out: {_listed(reasons)}.")
-    once = _one_a_match(lines)
-    unequal, boots = sum(line.unequal_blocks for line in once), sum(line.boots_differ for line in once)
+        yield Remark(level="warning", text=f"Blocks left out: {listed(reasons)}.")
+    facts = grounds.facts
+    unequal, boots = sum(fact.unequal_blocks for fact in facts), sum(fact.boots_differ for fact in facts)
+    libraries, excluded = sum(fact.other_libraries for fact in facts), sum(fact.excluded for fact in facts)
     if unequal:
         yield Remark(
             level="warning",
-            text=f"{_count(unequal, 'block')} left out: the two trials did unequal work (items or threads differ).",
+            text=f"{counted(unequal, 'block')} left out: the two trials did unequal work (items or threads differ).",
+        )
+    if libraries:
+        yield Remark(
+            level="warning",
+            text=f"{counted(libraries, 'block')} left out: the two environments have different libraries, and it would "
+            "be those that are compared.",
+        )
+    if excluded:
+        yield Remark(
+            level="warning",
+            text=f"{counted(excluded, 'block')} left out for their marks, as the study stated before.",
         )
     if boots:
-        yield Remark(level="warning", text=f"{_count(boots, 'block')} pair trials of different boots of the machine.")
+        yield Remark(level="warning", text=f"{counted(boots, 'block')} pair trials of different boots of the machine.")
 
 
-def _marks(lines: Sequence[Line]) -> Iterator[Remark]:
-    marks: dict[tuple[str, str], Arm] = {}
-    for line in _one_a_match(lines):
-        for arm in (line.teacher, line.student):
-            if arm.marks:
-                marks[line.setting.study, f"{arm.model}/{line.setting.task} on {line.machine}"] = arm
-    for study in dict.fromkeys(study for study, _ in marks):
-        arms = [f"{where}: {_listed(arm.marks)} of {arm.ok}" for (of, where), arm in marks.items() if of == study]
+def _marks(facts: Sequence[MatchFacts]) -> Iterator[Remark]:
+    arms: dict[str, dict[str, str]] = {}
+    for fact in facts:
+        for name, marks in fact.marks.items():
+            if marks:
+                model = "" if fact.setting.model is None else f"{fact.setting.model} "
+                task = "" if fact.setting.task is None else f"/{fact.setting.task}"
+                where = f"{model}{name}{task}" + ("" if fact.by == "machine" else f" on {fact.machine}")
+                of = arms.setdefault(fact.setting.study, {})
+                of[where] = f"{where}: {listed(marks)} of {fact.ok[name]}"
+    for study, of in arms.items():
         yield Remark(
             level="warning",
-            text=f"{study}: marked trials are kept, and each ratio is also given without them. {'; '.join(arms)}.",
+            text=f"{study}: marked trials are kept, and each ratio is also given without them. "
+            f"{some(list(of.values()), '; ')}.",
         )
 
 
-def _energy(lines: Sequence[Line], trials: Mapping[str, Sequence[TrialValues]]) -> Iterator[Remark]:
-    bases = {line.basis for line in lines if line.basis is not None}
-    scopes = sorted({str(basis.scope) for basis in bases if basis.provenance == "measured"})
-    if scopes:
-        yield Remark(
-            level="note",
-            text=f"Energy is what the CPU's own counters say ({', '.join(scopes)}), not energy at the wall.",
-        )
-    if any(basis.provenance == "simulated" for basis in bases):
-        roots = sorted(
-            {str(row.sysfs_root) for of in trials.values() for row in of if row.energy_provenance == "simulated"}
-        )
-        yield Remark(
-            level="warning",
-            text=f"Simulated energy was not measured on these machines: its counters were read from files under "
-            f"{', '.join(roots)} that are not the running kernel's.",
-        )
-    formulas = sorted({str(basis.source) for basis in bases if basis.provenance == "modelled"})
-    if formulas:
-        reasons = Counter(
-            row.energy_reason for rows in trials.values() for row in rows if row.energy_reason and row.status == "ok"
-        )
-        why = f" Not measured, because: {reasons.most_common(1)[0][0]}." if reasons else ""
-        yield Remark(level="note", text=f"Modelled energy is computed, not measured: {'; '.join(formulas)}.{why}")
+def _disagreeing(grounds: Grounds) -> Iterator[Remark]:
+    for line in (*grounds.proofs, *grounds.lines):
+        exact, p_value = line.checks.sign_flip_p, line.ratio.p_value
+        alpha = 1 - line.ratio.confidence
+        if exact is not None and p_value is not None and (exact <= alpha) != (p_value <= alpha):
+            # Few blocks cannot reach a small p-value whatever they show: no disagreement.
+            if exact > alpha and 2 / 2**line.ratio.n_blocks > alpha:
+                continue
+            yield Remark(
+                level="warning",
+                text=f"{_where(line)}: the t-test (p = {p_value:.2g}) and the exact sign-flip test (p = {exact:.2g}) "
+                f"disagree at {alpha:.2g}.",
+            )
 
 
-def _regime(lines: Sequence[Line]) -> Iterator[Remark]:
-    for study in dict.fromkeys(line.setting.study for line in lines if line.setting.regime == "burst"):
-        yield Remark(
-            level="note",
-            text=f"{study} ran in the burst regime: a demonstration. Clocks and temperature were not steady.",
-        )
+def _outliers(grounds: Grounds) -> Iterator[Remark]:
+    said = []
+    for line in (*grounds.proofs, *grounds.lines):
+        without = line.checks.without_outliers
+        if without is not None:
+            blocks = ", ".join(map(str, line.checks.outliers))
+            said.append(
+                f"{_where(line)}: block {blocks}, {_interval(line.ratio)} with and {_interval(without)} without"
+            )
+    if said:
+        yield Remark(level="warning", text=f"Blocks that stand far off are kept: {some(said, '; ')}.")
 
 
-def _weights(lines: Sequence[Line], trials: Mapping[str, Sequence[TrialValues]]) -> Iterator[Remark]:
-    for study in dict.fromkeys(line.setting.study for line in lines if line.setting.weights_source == "seeded"):
-        reasons = Counter(
-            row.quality_reason
-            for row in trials[study]
-            if row.weights_source == "seeded" and row.quality is None and row.quality_reason
-        )
-        why = reasons.most_common(1)[0][0] if reasons else "weights drawn from a seed answer at random"
-        yield Remark(
-            level="note",
-            text=f"{study} has seeded weights: cost is real, quality is null because {why.rstrip('.')}.",
-        )
-
-
-def _separate(lines: Sequence[Line]) -> Iterator[Remark]:
-    once = _one_a_match(lines)
-    machines = {line.setting.machine_id for line in once}
+def _separate(facts: Sequence[MatchFacts]) -> Iterator[Remark]:
+    machines = {fact.setting.machine_id for fact in facts}
     if len(machines) > 1:
         yield Remark(
             level="note",
-            text=f"{len(machines)} machines: each has lines of its own, and counts once in what is said of all.",
+            text=f"{len(machines)} machines: each counts once in what is said of all.",
         )
-    twins = Counter((line.pair, line.setting) for line in once)
+    twins = Counter((fact.pair, fact.setting) for fact in facts)
     several = sum(1 for count in twins.values() if count > 1)
     if several:
         yield Remark(
             level="warning",
-            text=f"{_count(several, 'comparison')} were measured under several protocols (the study changed "
+            text=f"{counted(several, 'comparison')} were measured under several protocols (the study changed "
             "between runs): each protocol has a line of its own.",
         )
 
 
-def _few_blocks(lines: Sequence[Line]) -> Iterator[Remark]:
-    most = max((line.ratio.n_blocks for line in lines), default=BLOCKS_FOR_TEST)
+def _few_blocks(grounds: Grounds) -> Iterator[Remark]:
+    most = max((estimate.n_blocks for _, estimate in _estimates(grounds)), default=BLOCKS_FOR_TEST)
     if most < BLOCKS_FOR_TEST:
+        what = "trial" if grounds.facts and not any(fact.paired for fact in grounds.facts) else "block"
         yield Remark(
             level="note",
-            text=f"{_count(most, 'block')}: too few for a p-value, which needs {BLOCKS_FOR_TEST}.",
+            text=f"{counted(most, what)}: too few for a p-value, which needs {BLOCKS_FOR_TEST}.",
         )
 
 
-def _uncorrected(lines: Sequence[Line]) -> Iterator[Remark]:
-    tested = sum(1 for line in lines if line.ratio.p_value is not None)
-    if tested > 1:
+def _spread(findings: Sequence[Finding]) -> Iterator[Remark]:
+    for finding in findings:
+        spread = finding.components
+        if finding.role != "primary" or spread is None or spread.block is None:
+            continue
+        of = (("blocks", spread.block), ("machines", spread.machine), ("CPU models", spread.cpu_model))
+        parts = [f"between {what} {percent_of(variance)}" for what, variance in of if variance is not None]
         yield Remark(
             level="note",
-            text=f"Intervals and p-values are of one line each, not corrected for their number ({tested}): "
-            "read them as exploratory.",
+            text=f"{finding.setting.study}: {finding.title} of {finding.other} on {finding.setting.task} varies "
+            f"{', '.join(parts)} (standard deviations of the ratio).",
         )
 
 
-def _one_a_match(lines: Sequence[Line]) -> list[Line]:
-    """One line for all metrics of the same trials."""
-    first: dict[object, Line] = {}
-    for line in lines:
-        first.setdefault((line.pair, line.setting, line.teacher.protocol, line.student.protocol), line)
-    return list(first.values())
+def _families(grounds: Grounds) -> Iterator[Remark]:
+    for family in grounds.families:
+        of = [finding for finding in grounds.findings if finding.setting.study == family.study]
+        primary = next((finding for finding in of if finding.role == "primary"), None)
+        if primary is not None:
+            stated = family.stated
+            which = f"{_names('pair', stated.pairs)} on {_names('task', stated.tasks)}"
+            tests = f"Holm over {primary.family_size}" if primary.family_size > 1 else "one test"
+            yield Remark(
+                level="note",
+                text=f"{family.study}: primary, as stated before the data ({family.digest[:8]}): {primary.title} of "
+                f"{which}, at {family.alpha:g}, {tests}. Every other metric is secondary, a family of its own; "
+                "lines of single machines and all else are exploratory.",
+            )
+        elif any(finding.p_value is not None for finding in of):
+            number = sum(finding.p_value is not None for finding in of)
+            yield Remark(
+                level="note",
+                text=f"{family.study}: exploratory, p-values not corrected for their number ({number}).",
+            )
+        if family.alpha != family.stated.alpha:
+            yield Remark(
+                level="note",
+                text=f"{family.study} states an alpha of {family.stated.alpha:g}; shown is {family.alpha:g}.",
+            )
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} ×{count}" for name, count in counts.items())
+def _names(what: str, names: Sequence[str] | None) -> str:
+    return f"every {what}" if names is None else ", ".join(names)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _estimates(grounds: Grounds) -> Iterator[tuple[str, Estimate]]:
+    """Every estimate with its metric: of the lines, or of the machines where those have no lines."""
+    lines = (*grounds.proofs, *grounds.lines)
+    yield from ((line.title, line.ratio) for line in lines)
+    if not grounds.lines:
+        for finding in grounds.findings:
+            yield from ((finding.title, result.ratio) for result in finding.machines)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from joulefleet.analysis.comparison import Setting
+from joulefleet.analysis.contrasts import model_contrasts
+from joulefleet.analysis.estimates import logs_of
 from joulefleet.analysis.findings import common_basis
-from joulefleet.analysis.matching import Match, checked, matches
+from joulefleet.analysis.matching import Match, by_level, checked, matches
 from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
 from joulefleet.analysis.statistics.components import Components, components
-from joulefleet.analysis.statistics.paired import log_ratios
 from joulefleet.analysis.statistics.sizes import Size, size
 from joulefleet.analysis.store import Store
 from joulefleet.analysis.study_records import newest
@@ -48,18 +49,22 @@ def sizing(
     """
     records = chosen(newest(store.studies), study)
     pairs = [
-        (record, comparand) for record in records for comparand in record.comparands if comparand.kind == "distillation"
+        (record, contrast)
+        for record in records
+        if record.imported_from is None
+        for contrast in model_contrasts(record)
+        if contrast.kind == "distillation"
     ]
-    checked("pair in these studies", [pair] if pair else None, [comparand.name for _, comparand in pairs])
+    checked("pair in these studies", [pair] if pair else None, [contrast.name for _, contrast in pairs])
     checked("metric", [metric], [known.name for known in METRICS])
     (wanted,) = [known for known in METRICS if known.name == metric]
     found = []
-    for record, comparand in pairs:
-        if pair in (None, comparand.name):
+    for record, contrast in pairs:
+        if pair in (None, contrast.name):
             settings: dict[Setting, list[Match]] = defaultdict(list)
-            for match in matches(record, comparand, load_trials(store, record.name)):
+            for match in matches(record, contrast, by_level(load_trials(store, record.name), "model")):
                 settings[replace(match.setting, machine_id=None)].append(match)
-            found += [_sizing(comparand.name, setting, of, wanted, factor) for setting, of in settings.items()]
+            found += [_sizing(contrast.name, setting, of, wanted, factor) for setting, of in settings.items()]
     return found
 
 
@@ -70,20 +75,16 @@ def stated(within: float, between: float | None, *, factor: float) -> tuple[Size
 
 
 def _sizing(pair: str, setting: Setting, found: Sequence[Match], metric: Metric, factor: float) -> Sizing:
-    pairs = {str(match.setting.machine_id): match.blocks().pairs for match in found}
-    basis = common_basis(list(pairs.values())) if metric.name == "energy" else None
+    basis = common_basis(found) if metric.name == "energy" else None
     by_model: dict[str, dict[str, list[float]]] = defaultdict(dict)
     for match in found:
         machine = str(match.setting.machine_id)
-        logs = log_ratios(
-            [metric.value(teacher, basis) for teacher, _ in pairs[machine]],
-            [metric.value(student, basis) for _, student in pairs[machine]],
-        )
+        logs = logs_of(match, metric, basis)
         if logs:
             by_model[match.first.cpu_model or machine][machine] = logs
     spread = components(by_model)
     machines = sum(len(of) for of in by_model.values())
-    between = None if machines < 2 else _between(spread)
+    between = None if machines < 2 else between_machines(spread)
     return Sizing(
         pair=pair,
         setting=setting,
@@ -96,7 +97,8 @@ def _sizing(pair: str, setting: Setting, found: Sequence[Match], metric: Metric,
     )
 
 
-def _between(spread: Components) -> float | None:
+def between_machines(spread: Components) -> float | None:
+    """The variance between machines of any CPU model; None where the data cannot tell it."""
     known = [value for value in (spread.cpu_model, spread.machine) if value is not None]
     return sum(known) if known else None
 
@@ -106,6 +108,6 @@ def _reason(spread: Components, machines: int) -> str | None:
         return "no machine has two blocks that differ"
     if machines < 2:
         return "one machine says nothing of how machines differ: state it with --between"
-    if _between(spread) is None:
+    if between_machines(spread) is None:
         return "every machine is of a CPU model of its own: how they differ is not told from their models"
     return None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import duckdb
 
 from joulefleet.analysis.files import FileGone, Lookout, StoreFiles
+from joulefleet.analysis.own_tables import create_own_tables
 from joulefleet.analysis.published import fetch, is_uri, remote
 from joulefleet.analysis.question import Params, check_question, plain_errors
+from joulefleet.analysis.scratch import ScratchFolder, sweep
 from joulefleet.analysis.study_records import StudyRecord, read_studies
 from joulefleet.analysis.views import create_views, glob_safe, parquet_folders, point_views, quoted
 from joulefleet.store_layout import STORE_VARIABLE, StoreLayout, default_store, read_format
@@ -55,41 +56,49 @@ class Store:
         studies: tuple[StudyRecord, ...],
         lookout: Lookout,
         files: StoreFiles,
-        spill: Path,
+        scratch: ScratchFolder,
+        tables: tuple[str, ...],
     ) -> None:
         self.layout = layout
         self.store_id = store_id
         self.studies = studies
         """Every version of every study, oldest first."""
+        self.tables = tables
+        """The user's own tables, beside the views."""
         self._connection = connection
         self._lookout = lookout
         self._files: StoreFiles | None = files
         """What the views read; None: to be pointed anew."""
+        self._held = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="joulefleet-query")
         self._working: Future[Any] | None = None
-        self._remove_spill = weakref.finalize(self, shutil.rmtree, spill, ignore_errors=True)
+        self._remove_spill = weakref.finalize(self, scratch.remove)
 
     @classmethod
-    def open(cls, path: str | Path | None = None) -> Self:
+    def open(cls, path: str | Path | None = None, *, tables: Mapping[str, str | Path] | None = None) -> Self:
         """Open the store at `path`, by default `$JOULEFLEET_STORE`, else ./joulefleet-store.
 
         An address (`s3://…`) is that of a published store: a copy of it is made, and removed at the
-        end. Raises StoreError where there is none, or one with a file that cannot be understood.
+        end. `tables` names files of your own (CSV, Parquet, JSON), which are read now and stand beside
+        the views as tables of those names. Raises StoreError where there is no store, or one with a file
+        that cannot be understood, and QueryError where one of `tables` will not do.
         """
         asked = path or os.environ.get(STORE_VARIABLE) or default_store()
-        spill = Path(tempfile.mkdtemp(prefix="joulefleet-"))
-        connection = _connect(spill)
+        sweep()
+        scratch = ScratchFolder.make()
+        connection = _connect(scratch.path)
         try:
-            layout = _local(asked, spill)
+            layout = _local(asked, scratch.path)
             store_id = read_format(layout)
             studies = tuple(read_studies(layout))
             lookout = Lookout(layout)
             create_views(connection, studies)
+            create_own_tables(connection, tables or {})
             _confine(connection, layout, footers_kept=len(lookout.look().loose) <= MOST_FOOTERS)
             files = _patiently(lambda: _pointed(connection, layout, lookout))
         except BaseException:
             connection.close()
-            shutil.rmtree(spill, ignore_errors=True)
+            scratch.remove()
             raise
         return cls(
             connection,
@@ -98,7 +107,8 @@ class Store:
             studies=studies,
             lookout=lookout,
             files=files,
-            spill=spill,
+            scratch=scratch,
+            tables=tuple(tables or ()),
         )
 
     def sql(self, query: str, params: Params = None) -> duckdb.DuckDBPyRelation:
@@ -119,19 +129,22 @@ class Store:
         frame: pd.DataFrame = self.arrow(query, params).to_pandas()
         return frame
 
-    def batches(self, query: str, params: Params = None) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    def batches(
+        self, query: str, params: Params = None, *, rows: int | None = None
+    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The answer's columns, and its rows in batches as they are computed. Ctrl-C interrupts. Raises QueryError.
 
-        Raises StoreError where the store is compacted after the first batch was handed over.
+        `rows`: so many a batch, where rows are large. Raises StoreError where the store is compacted after the
+        first batch was handed over.
         """
 
         def begin() -> tuple[pa.RecordBatchReader, list[pa.RecordBatch]]:
-            reader = self._asked(query, params).to_arrow_reader(_BATCH_ROWS)
+            reader = self._asked(query, params).to_arrow_reader(rows or _BATCH_ROWS)
             return reader, list(itertools.islice(reader, 1))
 
         reader, first = _patiently(lambda: self._interruptible(begin))
 
-        def rows() -> Iterator[pa.RecordBatch]:
+        def arriving() -> Iterator[pa.RecordBatch]:
             yield from first
             while True:
                 try:
@@ -139,7 +152,19 @@ class Store:
                 except StopIteration:
                     return
 
-        return reader.schema, rows()
+        return reader.schema, arriving()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have all questions asked inside see the attempts of one moment.
+
+        One that is compacted meanwhile is a StoreError, of the kind `FileGone`.
+        """
+        self._held, self._files = True, None
+        try:
+            yield
+        finally:
+            self._held = False
 
     def close(self) -> None:
         """Close the connection and remove what it spilled. Closing twice is harmless."""
@@ -157,7 +182,7 @@ class Store:
         self.close()
 
     def _asked(self, query: str, params: Params) -> duckdb.DuckDBPyRelation:
-        files = self._lookout.look()
+        files = self._files if self._held and self._files else self._lookout.look()
         if files != self._files:
             self._files = None
             point_views(self._connection, self.layout, files)
@@ -227,8 +252,8 @@ def _local(asked: str | Path, temporary: Path) -> StoreLayout:
     return layout
 
 
-def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(
+def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
         ":memory:",
         config={
             "autoinstall_known_extensions": "false",
@@ -237,16 +262,17 @@ def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
             "allow_persistent_secrets": "false",
             # Otherwise a table's name that is misspelt could be a variable of the caller's.
             "python_enable_replacements": "false",
-            "temp_directory": str(spill),
+            "temp_directory": str(scratch),
             # A query that joins everything with everything ends in an error, not in a full disk.
             "max_temp_directory_size": MOST_SPILLED,
         },
     )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def _confine(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, *, footers_kept: bool) -> None:
     """Shut off everything but the Parquet of `layout`, for good."""
-    connection.execute("SET TimeZone = 'UTC'")
     # The files never change once written, so their footers need reading once only.
     connection.execute(f"SET parquet_metadata_cache = {str(footers_kept).lower()}")
     folders = [str(folder) for folder in parquet_folders(layout)]

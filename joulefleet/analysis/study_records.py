@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class StudyRecord:
     comparands: tuple[ComparandRecord, ...]
     imported_from: str | None
     """The tool whose output it is; `definition` then only names models and tasks, and there are no blocks."""
+    imported_planned: Mapping[str, int] = field(default_factory=dict)
+    """Of an imported study: how many runs the tool had planned, by place."""
 
 
 COMPARANDS_SCHEMA = pa.schema(
@@ -130,6 +132,9 @@ def _read(file: Path) -> StudyRecord:
             else machines,
             comparands=tuple(_comparand(entry) for entry in data["comparands"]),
             imported_from=_text(data["imported"]["from"]) if "imported" in data else None,
+            imported_planned={_text(place): int(n) for place, n in data["imported"]["planned_at"].items()}
+            if "imported" in data
+            else {},
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(file, error) from error
@@ -183,16 +188,17 @@ def studies_table(records: Sequence[StudyRecord]) -> pa.Table:
 
 
 def _study_row(record: StudyRecord) -> dict[str, Any]:
-    study = record.definition
+    study, imported = record.definition, record.imported_from is not None
     try:
         return {
             "study": record.name,
             "digest": record.digest,
             "asked_at": record.asked_at,
             "description": _text(study.get("description", "")),
-            "regime": _text(study["regime"]),
-            "seed": int(study["seed"]),
-            "repetitions": int(study["repetitions"]),
+            # Another tool's study has none of these.
+            "regime": None if imported else _text(study["regime"]),
+            "seed": None if imported else int(study["seed"]),
+            "repetitions": None if imported else int(study["repetitions"]),
             "models": [_text(name) for name in study["models"]],
             "tasks": [_text(name) for name in study["tasks"]],
             "machines": [{"machine_id": machine_id, "machine": name} for machine_id, name in record.machines],

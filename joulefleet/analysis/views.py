@@ -1,14 +1,13 @@
 """The views that a user queries, over the files of one store.
 
 The schema `internal` holds what the views stand on; `main` holds what a user sees. Each view is one
-file of queries/, which says in its first comment what a row is.
+file of queries/, which says in its first comment what a row is; each macro is one of macros/.
 """
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from joulefleet.analysis.files import StoreFiles, file_error, file_gone
+from joulefleet.analysis.sql_files import sql_names, sql_text
 from joulefleet.analysis.study_records import StudyRecord, comparands_table, studies_table
 from joulefleet.errors import StoreError
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, SCHEMA_VERSION
@@ -49,7 +49,7 @@ _VERDICTS_SCHEMA = pa.schema(
 
 def query_text(name: str) -> str:
     """The text of queries/<name>.sql."""
-    return (resources.files("joulefleet.analysis") / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    return sql_text("queries", name)
 
 
 def parquet_folders(layout: StoreLayout) -> list[Path]:
@@ -68,7 +68,7 @@ def glob_safe(path: str) -> str:
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, studies: Sequence[StudyRecord]) -> None:
-    """Create every view in `connection`, without any rows: `point_views` gives them."""
+    """Create every view and macro in `connection`, without any rows: `point_views` gives them."""
     connection.execute("CREATE SCHEMA internal")
     for name, schema in (("loose", ATTEMPT_SCHEMA), ("compacted", ATTEMPT_SCHEMA), ("verdicts", _VERDICTS_SCHEMA)):
         _create_table(connection, f"no_{name}", schema.empty_table())
@@ -80,6 +80,13 @@ def create_views(connection: duckdb.DuckDBPyConnection, studies: Sequence[StudyR
     for name in VIEWS:
         if name != "attempts":
             _create_view(connection, name, query_text(name))
+    create_macros(connection)
+
+
+def create_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create every macro in `connection`, over its views or over tables of the same names."""
+    for name in sql_names("macros"):
+        connection.execute(sql_text("macros", name))
 
 
 def point_views(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, files: StoreFiles) -> None:

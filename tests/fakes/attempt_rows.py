@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from joulefleet.plan import cells, comparands
-from joulefleet.schema import COLUMNS, SCHEMA_VERSION, attempt_table
+from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION, attempt_table
 from joulefleet.study import Study
 from joulefleet.study_file import study_of, study_to_json
 from joulefleet.trial import Cell, Trial
@@ -172,8 +172,19 @@ def write_compacted(store: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write `rows` into one compacted file."""
     (store / "compacted").mkdir(exist_ok=True)
     file = store / "compacted" / "part.parquet"
-    pq.write_table(pa.concat_tables([attempt_table(row) for row in rows]), file)
+    every = [dict(row) for row in rows]
+    assert all(row.keys() == set(ATTEMPT_SCHEMA.names) for row in every)
+    pq.write_table(pa.Table.from_pylist(every, schema=ATTEMPT_SCHEMA), file, compression="none")
     return file
+
+
+def write_measured(
+    path: Path, rows: Iterable[Mapping[str, Any]], study: Study, machines: Iterable[tuple[str, str]] = (MACHINE,)
+) -> Path:
+    """A store at `path` as `write_store` makes it, its rows in one file: many are written and read at once."""
+    write_store(path, [], study, machines=machines)
+    write_compacted(path, rows)
+    return path
 
 
 def write_study(

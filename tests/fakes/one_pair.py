@@ -11,7 +11,7 @@ from joulefleet.analysis import Store
 from joulefleet.analysis.compare import compare
 from joulefleet.analysis.comparison import Comparison
 from joulefleet.study import Study
-from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
+from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_measured
 
 ONE_PAIR = """
 name: one
@@ -43,7 +43,7 @@ def unchanged(row: dict[str, Any]) -> dict[str, Any]:
 def compared(path: Path, study: Study, change: Change = unchanged, more: tuple[dict[str, Any], ...] = ()) -> Comparison:
     """The comparison of a store with `study`'s rows, each changed by `change`, and `more` rows."""
     rows = [change(timed(row)) for row in twelve_cell_rows(study)]
-    with Store.open(write_store(path / "store", [*rows, *more], study)) as store:
+    with Store.open(write_measured(path / "store", [*rows, *more], study)) as store:
         return compare(store)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,9 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from coordinator.answers import TABLE_ROWS
 from coordinator.commands.compare import compare
 from coordinator.commands.sql import sql
 from coordinator.commands.status import status
+from joulefleet.analysis.views import VIEWS
 from joulefleet.errors import QueryError, StoreError
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
 
@@ -70,6 +74,89 @@ def test_query_that_is_not_text_is_refused(store: str) -> None:
     """With a cure."""
     result = CliRunner().invoke(app, ["sql", "--store", store], input=b"\xff\xfe")
     assert isinstance(result.exception, QueryError)
+
+
+def test_sql_describes_itself_without_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All views and macros, or one, in any format."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JOULEFLEET_STORE", raising=False)
+    text = said("sql", "--describe")
+    assert all(f"\n{name}\n" in f"\n{text}" for name in VIEWS)
+    assert "grams_co2e(joules, g_per_kwh)\n" in text
+    assert "\x1b" not in text
+    lines = said("sql", "--describe", "Latencies").splitlines()
+    assert lines[0] == "latencies"
+    assert lines[-1].split() == ["latency_s", "DOUBLE", "s", "Duration", "of", "the", "batch."]
+    rows = json.loads(said("sql", "--describe", "latencies", "--format", "json"))
+    assert [row["column"] for row in rows] == [None, "trial_id", "batch", "latency_s"]
+    assert rows[-1] == {
+        "name": "latencies",
+        "kind": "view",
+        "column": "latency_s",
+        "type": "DOUBLE",
+        "unit": "s",
+        "meaning": "Duration of the batch.",
+    }
+    header, *_ = said("sql", "--describe", "--format", "csv").splitlines()
+    assert header == "name,kind,column,type,unit,meaning"
+    said("sql", "--describe", "-o", str(tmp_path / "views.txt"))
+    assert (tmp_path / "views.txt").read_text() == text
+
+
+def test_sql_lists_shows_and_asks_the_examples(store: str) -> None:
+    """By name."""
+    assert "Which model needs least energy an item, by task?" in said("sql", "--examples")
+    sql_of_it = said("sql", "--examples", "latency-percentiles")
+    assert sql_of_it.startswith("-- How long does a batch take")
+    assert json.loads(said("sql", "--examples", "latency-percentiles", "--format", "json"))[0]["sql"] == sql_of_it
+    asked = said("sql", "--store", store, "--example", "latency-percentiles", "--format", "csv")
+    assert asked == said("sql", "--store", store, "--format", "csv", typed=sql_of_it)
+    assert len(asked.splitlines()) == 1 + 12
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--describe", "--examples"), ("--examples", "--example", "ranking"), ("--example", "ranking", "x")]
+)
+def test_sql_does_one_thing_at_a_time(arguments: tuple[str, ...]) -> None:
+    """Wrong usage is said."""
+    result = CliRunner().invoke(app, ["sql", *arguments])
+    assert result.exit_code == 2
+
+
+def test_sql_joins_files_of_the_users_own(store: str, tmp_path: Path) -> None:
+    """Several, each under its name."""
+    (tmp_path / "grid.csv").write_text("machine,g_per_kwh\nbench,400\n")
+    (tmp_path / "names.jsonl").write_text('{"model": "bert", "known_as": "BERT"}\n')
+    query = "select distinct known_as, g_per_kwh from trials join grid using (machine) join names using (model)"
+    own = ["--with", f"grid={tmp_path}/grid.csv", "--with", f"names={tmp_path}/names.jsonl"]
+    assert json.loads(said("sql", "--store", store, "--format", "json", *own, query)) == [
+        {"known_as": "BERT", "g_per_kwh": 400}
+    ]
+    with pytest.raises(QueryError, match="2 mistakes"):
+        said("sql", "--store", store, "--with", "grid", "--with", "x=/none.csv", query)
+
+
+def test_a_table_of_a_million_rows_is_cut(store: str) -> None:
+    """And says of how many it shows the first."""
+    result = CliRunner().invoke(app, ["sql", "--store", store, "select range as i from range(1000000)"])
+    assert len(result.stdout.splitlines()) == 1 + TABLE_ROWS
+    assert result.stderr.startswith(f"{TABLE_ROWS} of 1000000 rows shown.")
+
+
+def test_names_that_would_command_a_terminal_are_shown_harmless(store: str) -> None:
+    """Whatever a column or a value is called."""
+    text = said("sql", "--store", store, 'select \'\x1b[2J\na "q"\' as "\x1b]0;x\x07 \n\'"')
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert text.splitlines() == ["\\x1b]0;x\\x07 \\n'", '\\x1b[2J\\na "q"']
+
+
+def test_the_help_loads_nothing_heavy() -> None:
+    """It answers at once."""
+    heavy = ("prompt_toolkit", "duckdb", "pyarrow", "rich.table", "pydantic", "ray", "torch")
+    code = f"import sys, coordinator.__main__; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_compare_prints_plain_text(store: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import joulefleet
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
+from tests.fakes.replication_package import MAPPING, write_package
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / ".venv-base" / "bin"
@@ -78,3 +79,13 @@ def test_compare_answers_with_the_base_dependencies(store: Path) -> None:
     done = run("joulefleet", "compare", "--store", str(store), folder=store)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in ("bert", "gpt2", "sst2", "stsb", "mnli"))
+
+
+def test_data_of_others_are_imported_with_the_base_dependencies(tmp_path: Path) -> None:
+    """Whoever compares published data measures nothing."""
+    write_package(tmp_path / "data")
+    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    arguments = ("import", "experiment-runner", "data", "--mapping", "mapping.yaml", "--store", "store")
+    done = run("joulefleet", *arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("42 runs of 6 folders imported")

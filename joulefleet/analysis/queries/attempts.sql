@@ -5,7 +5,7 @@ SELECT * REPLACE (
     AS energy_provenance
 )
 FROM (
-    SELECT * FROM internal.loose ANTI JOIN internal.compacted USING (attempt_id)
+    SELECT * FROM internal.loose
     UNION ALL
     SELECT * FROM internal.compacted
 )

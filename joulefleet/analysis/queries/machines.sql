@@ -1,15 +1,18 @@
 -- Each machine, as its newest attempt found it.
 SELECT
     machine_id,
-    arg_max(machine, started_at) AS machine,
-    arg_max(cpu_model, started_at) AS cpu_model,
-    arg_max(sockets, started_at) AS sockets,
-    arg_max(physical_cores, started_at) AS physical_cores,
-    arg_max(logical_cpus, started_at) AS logical_cpus,
-    arg_max(memory_bytes, started_at) AS memory_bytes,
-    arg_max(virtualised, started_at) AS virtualised,
+    arg_max(machine, since) AS machine,
+    arg_max(cpu_model, since) AS cpu_model,
+    arg_max(sockets, since) AS sockets,
+    arg_max(physical_cores, since) AS physical_cores,
+    arg_max(logical_cpus, since) AS logical_cpus,
+    arg_max(memory_bytes, since) AS memory_bytes,
+    arg_max(virtualised, since) AS virtualised,
     count(*) AS attempts,
     min(started_at) AS first_seen,
     max(started_at) AS last_seen
-FROM attempts
+FROM (
+    -- Imported trials may have no time; what they say of a machine counts last.
+    SELECT *, coalesce(started_at, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS since FROM attempts
+)
 GROUP BY machine_id

@@ -22,7 +22,7 @@ SELECT
     environment, environment_id, runtime, engine, image, kernel, kernel_command_line, os, microcode,
     governor, turbo, smt, frequency_min_mhz, frequency_max_mhz, numa_nodes, energy_filter,
     swap_bytes,
-    cgroup_cpu_limit, cgroup_memory_limit_bytes, blas,
+    cgroup_cpu_limit, cgroup_memory_limit_bytes, blas, md5(CAST(libraries AS VARCHAR)) AS libraries_digest,
     -- what
     model, task, batch_size, threads, threads_asked, dtype, regime, isolation, weights_source,
     weights_digest, parameters, model_class, attention, labels,

@@ -26,6 +26,9 @@ MACHINES_FOR_PREDICTION = 5
 
 _GRID = 200
 
+_AT_ONCE = 50_000
+"""Machines times points of the grid that are computed together: a few arrays of them stay in a CPU's cache."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineEffect:
@@ -74,6 +77,8 @@ class Pooled:
     """Exponential of the unweighted mean of the units' log ratios."""
     low: float | None
     high: float | None
+    error: float | None
+    """Standard error of the mean log ratio, with units - 1 degrees of freedom."""
     p_value: float | None
     """Two-sided, of the ratio being 1."""
     reason: str | None
@@ -92,7 +97,7 @@ def pool(effects: Sequence[MachineEffect], *, confidence: float = 0.95) -> Poole
         raise ValueError("every machine needs a variance above zero")
     unit, means, variances = _units(effects)
     reason = _too_few(unit, len(means))
-    ratio = low = high = p_value = None
+    ratio = low = high = error = p_value = None
     if reason is None:
         mean, error = float(np.mean(means)), float(np.std(means, ddof=1)) / math.sqrt(len(means))
         margin = float(stdtrit(len(means) - 1, 0.5 + confidence / 2)) * error
@@ -105,6 +110,7 @@ def pool(effects: Sequence[MachineEffect], *, confidence: float = 0.95) -> Poole
         ratio=ratio,
         low=low,
         high=high,
+        error=error,
         p_value=p_value,
         reason=reason,
         check=None if reason else random_effects(means, variances, confidence=confidence),
@@ -158,19 +164,22 @@ def reml_tau2(y: np.ndarray, v: np.ndarray) -> float:
     """
     most = max(float(np.var(y, ddof=1)), float(np.max(v))) * 100
     grid = np.concatenate([[0.0], np.geomspace(most * 1e-12, most, _GRID)])
-    best = int(np.argmax([_likelihood(tau2, y, v) for tau2 in grid]))
+    parts = np.array_split(grid, max(1, len(grid) * len(y) // _AT_ONCE))
+    best = int(np.argmax(np.concatenate([_likelihoods(part, y, v) for part in parts])))
     low, high = grid[max(0, best - 1)], grid[min(_GRID, best + 1)]
     if _slope(low, y, v) <= 0:
         return float(low) if low == 0 else float(grid[best])
     return float(brentq(_slope, low, high, args=(y, v), xtol=1e-300, rtol=1e-14))
 
 
-def _likelihood(tau2: float, y: np.ndarray, v: np.ndarray) -> float:
-    weights = 1 / (v + tau2)
-    mean = np.sum(weights * y) / np.sum(weights)
-    return float(
-        0.5 * np.sum(np.log(weights)) - 0.5 * np.log(np.sum(weights)) - 0.5 * np.sum(weights * (y - mean) ** 2)
-    )
+def _likelihoods(tau2: np.ndarray, y: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The logarithm of the restricted likelihood at each `tau2`."""
+    weights = 1 / (v + tau2[:, None])
+    total = np.sum(weights, axis=1)
+    mean = np.sum(weights * y, axis=1) / total
+    off = np.sum(weights * (y - mean[:, None]) ** 2, axis=1)
+    found: np.ndarray = 0.5 * np.sum(np.log(weights), axis=1) - 0.5 * np.log(total) - 0.5 * off
+    return found
 
 
 def _slope(tau2: float, y: np.ndarray, v: np.ndarray) -> float:

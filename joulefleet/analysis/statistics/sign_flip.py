@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-EXACT_UP_TO = 20
-"""2^20 assignments of signs take a tenth of a second; beyond, the t procedure needs no check of normality."""
+EXACT_UP_TO = 30
+"""Two halves of 2^15 sums take 10 ms; beyond, the t procedure needs no check of normality."""
 
 _SAME = 1e-12
 """Sums closer than this part of the largest are equal: they differ by rounding alone."""
@@ -22,8 +22,19 @@ def sign_flip_p(log_ratios: Sequence[float], *, null_log_ratio: float = 0.0) -> 
     n = len(log_ratios)
     if not 0 < n <= EXACT_UP_TO:
         return None
+    values = np.asarray(log_ratios, dtype=float) - null_log_ratio
+    observed = abs(math.fsum(values)) - _SAME * float(np.sum(np.abs(values)))
+    if observed <= 0:
+        return 1.0
+    # Every sum is one of the first half of the values and one of the second: 2^(n/2) of each are enough to
+    # count all. By symmetry as many are far below 0 as above.
+    first, second = _sums(values[: n // 2]), np.sort(_sums(values[n // 2 :]))
+    reaching = len(second) * len(first) - int(np.sum(np.searchsorted(second, observed - first, side="left")))
+    return float(2 * reaching / 2**n)
+
+
+def _sums(values: np.ndarray) -> np.ndarray:
     sums = np.zeros(1)
-    for value in np.asarray(log_ratios, dtype=float) - null_log_ratio:
+    for value in values:
         sums = np.concatenate([sums + value, sums - value])
-    observed = abs(math.fsum(value - null_log_ratio for value in log_ratios))
-    return float(np.mean(np.abs(sums) >= observed - _SAME * float(np.max(np.abs(sums)))))
+    return sums

@@ -12,7 +12,7 @@ from joulefleet.analysis import Store
 from joulefleet.analysis.compare import compare
 from joulefleet.analysis.comparison import Comparison, Line
 from joulefleet.errors import QueryError
-from tests.fakes.attempt_rows import STARTED, failed_row, twelve_cell_rows, write_store
+from tests.fakes.attempt_rows import STARTED, failed_row, twelve_cell_rows, write_measured, write_store
 from tests.fakes.one_pair import PROOFS, compared, one_pair, timed
 
 
@@ -34,7 +34,7 @@ def test_ratio_and_medians_of_a_pair(tmp_path: Path) -> None:
     assert line.ratio.ratio == pytest.approx(0.5, rel=0.01)
     assert line.ratio.n_blocks == 5
     assert line.ratio.p_value is not None
-    assert line.teacher.median == pytest.approx(2 / 64, rel=0.1)
+    assert line.reference.median == pytest.approx(2 / 64, rel=0.1)
     assert line.unit == "s"
 
 
@@ -91,7 +91,7 @@ def test_unmeasured_energy_is_modelled_throughout(tmp_path: Path) -> None:
     line = line_of(comparison, "energy")
     assert line.basis is not None
     assert line.basis.provenance == "modelled"
-    assert line.teacher.median == pytest.approx(7 * (line_of(comparison, "time").teacher.median or 0))
+    assert line.reference.median == pytest.approx(7 * (line_of(comparison, "time").reference.median or 0))
     assert "not measured: idle + busy. Not measured, because: masked." in texts(comparison, "note")
 
 
@@ -167,7 +167,7 @@ def test_marked_trials_stay_and_are_also_left_out(tmp_path: Path) -> None:
     comparison = compared(tmp_path, one_pair(), change)
     line = line_of(comparison, "time")
     assert (line.ratio.n_blocks, line.without_marked.n_blocks, line.marked_blocks) == (5, 4, 1)
-    assert (line.teacher.marks, line.student.marks) == ({}, {"foreign_cpu": 1})
+    assert (line.reference.marks, line.other.marks) == ({}, {"foreign_cpu": 1})
     assert "small/sst2 on bench: foreign_cpu ×1 of 5" in texts(comparison, "warning")
 
 
@@ -182,7 +182,7 @@ def test_failed_trial_leaves_its_block_without_a_pair(tmp_path: Path) -> None:
 
     comparison = compared(tmp_path, one_pair(), change)
     line = line_of(comparison, "time")
-    assert (line.ratio.n_blocks, line.unpaired_blocks, line.student.failed) == (4, 1, 1)
+    assert (line.ratio.n_blocks, comparison.facts[0].unpaired_blocks, line.other.failed) == (4, 1, 1)
     assert "one: 1 trial failed (timeout ×1)" in texts(comparison, "warning")
 
 
@@ -196,8 +196,8 @@ def test_all_students_failed_still_shows_the_teacher(tmp_path: Path) -> None:
         return failed_row("exception", **{name: row[name] for name in same})
 
     line = line_of(compared(tmp_path, one_pair(), change), "energy")
-    assert line.teacher.median is not None
-    assert line.student.median is None
+    assert line.reference.median is not None
+    assert line.other.median is None
     assert line.ratio.interval_reason == "no block: an interval needs 2"
 
 
@@ -224,7 +224,7 @@ def test_protocols_are_never_pooled(tmp_path: Path) -> None:
 
     comparison = compared(tmp_path, one_pair(), change)
     lines = [line for line in comparison.lines if line.metric == "time"]
-    protocols = {(line.teacher.protocol, line.student.protocol, line.ratio.n_blocks) for line in lines}
+    protocols = {(line.reference.protocol, line.other.protocol, line.ratio.n_blocks) for line in lines}
     assert protocols == {("big old", "small old", 3), ("big new", "small new", 2)}
     assert "several protocols" in texts(comparison, "warning")
 
@@ -237,7 +237,7 @@ def test_unequal_passes_are_no_pair(tmp_path: Path) -> None:
 
     lines = [line for line in compared(tmp_path, one_pair(), change).lines if line.metric == "time"]
     assert [line.ratio.n_blocks for line in lines] == [0, 0]
-    assert {line.teacher.ok + line.student.ok for line in lines} == {5}
+    assert {line.reference.ok + line.other.ok for line in lines} == {5}
 
 
 def test_unequal_threads_are_left_out(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_unequal_threads_are_left_out(tmp_path: Path) -> None:
         return row | ({"threads": 1} if (row["model"], row["block"]) == ("small", 1) else {})
 
     comparison = compared(tmp_path, one_pair(), change)
-    assert line_of(comparison, "time").unequal_blocks == 1
+    assert comparison.facts[0].unequal_blocks == 1
     assert "unequal work" in texts(comparison, "warning")
 
 
@@ -258,8 +258,8 @@ def test_trials_of_two_rounds_are_no_pair(tmp_path: Path) -> None:
         again = (row["model"], row["block"]) == ("small", 1)
         return row | ({"round": 2} if again else {})
 
-    line = line_of(compared(tmp_path, one_pair(), change), "time")
-    assert (line.ratio.n_blocks, line.unpaired_blocks) == (4, 1)
+    comparison = compared(tmp_path, one_pair(), change)
+    assert (line_of(comparison, "time").ratio.n_blocks, comparison.facts[0].unpaired_blocks) == (4, 1)
 
 
 def test_different_boots_in_a_block_are_said(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_different_boots_in_a_block_are_said(tmp_path: Path) -> None:
         return row | ({"boot_id": "other"} if (row["model"], row["block"]) == ("small", 1) else {})
 
     comparison = compared(tmp_path, one_pair(), change)
-    assert line_of(comparison, "time").boots_differ == 1
+    assert comparison.facts[0].boots_differ == 1
     assert "1 block pair trials of different boots" in texts(comparison, "warning")
 
 
@@ -277,7 +277,7 @@ def test_unfinished_study_has_estimates_and_no_p_values(tmp_path: Path) -> None:
     """Five of six blocks are there."""
     study = one_pair(6)
     rows = [timed(row) for row in twelve_cell_rows(study) if row["block"] < 6]
-    with Store.open(write_store(tmp_path / "store", rows, study)) as store:
+    with Store.open(write_measured(tmp_path / "store", rows, study)) as store:
         comparison = compare(store)
     line = line_of(comparison, "time")
     assert line.ratio.low is not None
@@ -290,7 +290,7 @@ def test_several_machines_give_several_lines(tmp_path: Path) -> None:
     study = one_pair()
     machines = (("m1", "left"), ("m2", "right"))
     rows = [timed(row) for row in twelve_cell_rows(study, machines=machines)]
-    with Store.open(write_store(tmp_path / "store", rows, study, machines=machines)) as store:
+    with Store.open(write_measured(tmp_path / "store", rows, study, machines=machines)) as store:
         comparison = compare(store, metrics=["time"])
     assert [(line.machine, line.ratio.n_blocks) for line in comparison.lines] == [("left", 5), ("right", 5)]
     assert "2 machines" in texts(comparison, "note")
@@ -315,9 +315,11 @@ def test_few_blocks_are_said(tmp_path: Path) -> None:
     assert "3 blocks: too few for a p-value" in texts(compared(tmp_path, one_pair(3)), "note")
 
 
-def test_number_of_tests_is_said(tmp_path: Path) -> None:
-    """Nothing corrects for it here."""
-    assert "not corrected for their number (3)" in texts(compared(tmp_path, one_pair()), "note")
+def test_what_is_primary_is_said(tmp_path: Path) -> None:
+    """And what is not."""
+    text = texts(compared(tmp_path, one_pair()), "note")
+    assert "energy an item of every pair on every task, at 0.05, one test" in text
+    assert "Every other metric is secondary" in text
 
 
 def test_store_without_studies_compares_nothing(tmp_path: Path) -> None:

@@ -11,17 +11,17 @@ import pytest
 from joulefleet.analysis import Store
 from joulefleet.analysis.compare import compare
 from joulefleet.analysis.comparison import Comparison, Finding
-from tests.fakes.attempt_rows import twelve_cell_rows, write_store
+from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
 from tests.fakes.one_pair import Change, one_pair, timed, unchanged
 
 
-def over(path: Path, count: int, change: Change = unchanged, repetitions: int = 5) -> Comparison:
+def over(path: Path, count: int, change: Change = unchanged, **asked: Any) -> Comparison:
     """The comparison of `count` machines of six CPU models, where the student takes half of the teacher."""
-    study = one_pair(repetitions)
+    study = one_pair()
     machines = [(f"id-{number}", f"node{number}") for number in range(count)]
     rows = [change(timed(row) | {"cpu_model": f"CPU {_number(row) % 6}"}) for row in _rows(study, machines)]
-    with Store.open(write_store(path / "store", rows, study, machines=machines)) as store:
-        return compare(store)
+    with Store.open(write_measured(path / "store", rows, study, machines=machines)) as store:
+        return compare(store, **asked)
 
 
 def _rows(study: Any, machines: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def test_thirty_machines_on_one_of_which_the_effect_is_absent(tmp_path: Path) ->
     assert without.pooled.check.prediction_high is not None
     assert found.pooled.check.prediction_high > without.pooled.check.prediction_high
     assert "but not on each of them (node7: " in found.sentence
-    assert "on every one of 30 machines of 6 CPU models, each counted once." in without.sentence
+    assert "on every one of 30 machines of 6 CPU models, each counted once (p < 0.0001)." in without.sentence
     assert without.sentence.startswith("On sst2, small needs 0.5")
     assert "of big's package energy an item" in without.sentence
 
@@ -75,11 +75,11 @@ def test_one_machine_speaks_for_itself_and_two_have_no_mean(tmp_path: Path) -> N
     """Neither is pooled."""
     one = finding(over(tmp_path / "one", 1), "time")
     assert one.pooled is None
-    assert one.sentence.endswith("of big's time an item, on node0 alone.")
+    assert one.sentence.endswith("of big's time an item, on node0 alone (p < 0.0001).")
     two = finding(over(tmp_path / "two", 2, noisy), "time")
     assert two.pooled is not None
     assert two.pooled.ratio is None
-    assert " on node0 and " in two.sentence
+    assert " on node0 (p < 0.0001 by Holm over 2) and " in two.sentence
     assert two.on_every_machine is True
 
 
@@ -91,7 +91,7 @@ def test_the_scope_is_the_one_that_all_machines_have(tmp_path: Path) -> None:
         dram = {"energy_scope": "package+dram", "energy_j": 1.5 * row["energy_j"]} if _number(row) < 3 else {}
         return noisy(row) | package | dram
 
-    comparison = over(tmp_path, 4, change)
+    comparison = over(tmp_path, 4, change, every_machine=True)
     found = finding(comparison, "energy")
     assert found.basis is not None
     assert found.basis.scope == "package"

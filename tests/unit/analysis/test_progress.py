@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from joulefleet.plan import cells
 from tests.fakes.attempt_rows import (
     STARTED,
     TWELVE_CELLS,
+    attempt_row,
     failed_row,
     study_from,
     trial_row,
     twelve_cell_rows,
+    write_attempt,
     write_store,
     write_study,
 )
@@ -101,3 +104,29 @@ def test_study_that_this_version_does_not_understand_is_named(tmp_path: Path) ->
     file.write_text(file.read_text().replace('"thresholds"', '"limits"'))
     with Store.open(path) as store, pytest.raises(StoreError, match="does not understand"):
         progress(store)
+
+
+def test_imported_study_counts_the_runs_that_were_done(tmp_path: Path) -> None:
+    """There is no plan of ours to hold them against: its record says how many there were to be on each machine."""
+    path = write_store(tmp_path / "s", [])
+    same = {"study": "theirs", "imported_from": "tool", "block": None, "place": "m1", "machine_id": "m1"}
+    for number in range(3):
+        write_attempt(path, attempt_row(trial_id=f"t{number}", started_at=None, **same))
+    record = {
+        "study": {"name": "theirs", "models": {"bert": {}}, "tasks": {"sst2": {}}},
+        "asked_at": STARTED.isoformat(),
+        "store_layout": 1,
+        "digest": "0" * 20,
+        "machines": [{"machine_id": "m1", "name": "one"}],
+        "places": [{"place": "m1", "name": "one"}, {"place": "m2", "name": "two"}],
+        "comparands": [],
+        "imported": {"from": "tool", "planned": 6, "planned_at": {"m1": 4, "m2": 2}, "mapping": {}},
+    }
+    (path / "studies" / "theirs.json").write_text(json.dumps(record))
+    with Store.open(path) as store:
+        (state,) = progress(store)
+    assert [(place.name, place.planned, place.ok, place.missing) for place in state.machines] == [
+        ("one", 4, 3, 1),
+        ("two", 2, 0, 2),
+    ]
+    assert (state.imported_from, state.newest_at, state.finished) == ("tool", None, False)

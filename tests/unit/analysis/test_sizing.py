@@ -12,7 +12,7 @@ import pytest
 from joulefleet.analysis import Store
 from joulefleet.analysis.sizing import sizing, stated
 from joulefleet.errors import QueryError
-from tests.fakes.attempt_rows import twelve_cell_rows, write_store
+from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
 from tests.fakes.one_pair import one_pair, timed
 
 
@@ -31,7 +31,7 @@ def store_of(path: Path, machines: int, *, between: float, within: float) -> Pat
         return row | {"cpu_model": f"CPU {number % 2}", "window_s": row["window_s"] * factor}
 
     rows = [change(timed(row)) for row in twelve_cell_rows(study, machines=names)]
-    return write_store(path / "store", rows, study, machines=names)
+    return write_measured(path / "store", rows, study, machines=names)
 
 
 def test_machines_that_differ_need_machines_and_not_blocks(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from coordinator.comparison_text import comparison_lines
 from coordinator.comparison_words import WIDTH
 from joulefleet.analysis import Store
 from joulefleet.analysis.compare import compare
-from tests.fakes.attempt_rows import TWELVE_CELLS, study_from, twelve_cell_rows, write_store
+from tests.fakes.attempt_rows import TWELVE_CELLS, study_from, twelve_cell_rows, write_measured, write_store
 
 PROOFS = "proofs: {twice: [{model: bert, task: sst2}]}\n"
 
@@ -18,7 +18,7 @@ def text_of(path: Path, more: str = "", **overrides: Any) -> str:
     """The text of a finished study of twelve cells."""
     study = study_from(TWELVE_CELLS + more)
     rows = [row | overrides for row in twelve_cell_rows(study)]
-    with Store.open(write_store(path / "s", rows, study)) as store:
+    with Store.open(write_measured(path / "s", rows, study)) as store:
         return "\n".join(comparison_lines(compare(store)))
 
 
@@ -61,7 +61,7 @@ def test_marked_blocks_have_a_second_line(tmp_path: Path) -> None:
     study = study_from()
     rows = twelve_cell_rows(study)
     marked = [row | {"marks": ["throttled"] if row["block"] == 1 else []} for row in rows]
-    with Store.open(write_store(tmp_path / "s", marked, study)) as store:
+    with Store.open(write_measured(tmp_path / "s", marked, study)) as store:
         text = "\n".join(comparison_lines(compare(store)))
     assert text.count("without marked") >= 6 * 3
     assert "throttled ×1 of 3" in text
@@ -85,7 +85,7 @@ def test_several_machines_come_first_and_as_sentences(tmp_path: Path) -> None:
     study = study_from()
     machines = [(f"id-{number}", f"node{number}") for number in range(6)]
     rows = twelve_cell_rows(study, machines=machines)
-    with Store.open(write_store(tmp_path / "s", rows, study, machines=machines)) as store:
+    with Store.open(write_measured(tmp_path / "s", rows, study, machines=machines)) as store:
         lines = list(comparison_lines(compare(store)))
     assert lines[0] == "bert: bert → distilbert, over all machines"
     assert max(map(len, lines)) <= WIDTH

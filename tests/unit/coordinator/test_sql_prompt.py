@@ -61,5 +61,25 @@ def test_commands_with_a_dot(store: Store) -> None:
     out, notes = conversation(store, ".tables", ".help", ".what", ".quit", "select 5 as five;")
     assert "trials" in out.split()
     assert "five" not in out
-    assert ".quit     leave" in notes
+    assert ".quit             leave" in notes
     assert ".what: no such command" in notes
+
+
+def test_views_and_examples_are_asked_for_by_name(store: Store) -> None:
+    """A misspelt one ends nothing."""
+    out, notes = conversation(
+        store, ".describe latencies", ".describe latency", ".examples", ".example pareto", ".example x", ".describe"
+    )
+    assert "Duration of the batch." in out
+    assert "no view or macro called 'latency'. Did you mean" in notes
+    assert "Which models are beaten by none" in out
+    assert "FROM pareto_front()" in notes
+    assert "s_per_item" in out
+    assert "no example called 'x'" in notes
+    assert ".describe what?" in notes
+
+
+def test_a_line_that_begins_with_a_dot_may_be_part_of_a_question(store: Store) -> None:
+    """Only the first line is a command."""
+    out, _ = conversation(store, "select 1 +", ".5 as half;")
+    assert out.split() == ["half", "1.5"]

@@ -1,0 +1,180 @@
+"""The traces in the folder of a run: PowerJoular's of the machine and of processes, and of memory."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from math import nan
+from pathlib import Path
+
+from agent.thinning import thinned
+from coordinator.importing.complaints import quoted
+from coordinator.importing.csv_file import CsvReader, CsvTable, number
+from coordinator.importing.values import parsed_moment
+from coordinator.importing.wrapped_power import Moment, PowerTrace
+from joulefleet.measurement import Channel, Readings
+
+MACHINE_FILE = "powerjoular.csv"
+MEMORY_FILE = "raw_data.csv"
+SOURCE = "powerjoular"
+
+_PROCESS_FILE = re.compile(r"powerjoular\.csv-([0-9]+)\.csv")
+_POWER = "CPU Power"
+_TOTAL = "Total Power"
+_LONGEST = timedelta(days=366)
+_MOST = 1e12
+"""No machine draws so many watts, nor does a wrapped counter make it seem so."""
+
+_COLUMNS = {"CPU Utilization": "", _TOTAL: "W", _POWER: "W", "GPU Power": "W"}
+"""What PowerJoular records, and its units; it does not say that of its utilisation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One file of PowerJoular."""
+
+    subject: str
+    """machine, or process (with its id where there are several)."""
+    dates: Sequence[str]
+    times: Sequence[datetime]
+    columns: Mapping[str, Sequence[float]]
+
+    def power(self, column: str = _POWER) -> PowerTrace | None:
+        """The samples of `column`, W; None where there is none."""
+        watts = self.columns.get(column)
+        return None if watts is None else PowerTrace(moments=_moments(self.dates), watts=watts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTraces:
+    """What the folder of a run holds of traces."""
+
+    machine: Trace | None
+    processes: tuple[Trace, ...]
+    memory: Sequence[float] | None
+    """Per cent, once a second."""
+    digests: tuple[tuple[str, str], ...]
+    """Name and SHA-256 of each file that was read."""
+
+    @property
+    def started_at(self) -> datetime | None:
+        """The first date of the process's trace, else of the machine's."""
+        starts = [trace.times[0] for trace in self.processes if trace.times]
+        if not starts and self.machine is not None and self.machine.times:
+            starts = [self.machine.times[0]]
+        return min(starts, default=None)
+
+    def readings(self) -> tuple[Readings, ...]:
+        """Every trace as readings, as recorded; times from the first date of any."""
+        traces = [trace for trace in (self.machine, *self.processes) if trace is not None and trace.times]
+        first = min((min(trace.times) for trace in traces), default=None)
+        found = [series for trace in traces for series in _readings(trace, first)]
+        if self.memory:
+            seconds = array("q", (index * 1_000_000_000 for index in range(len(self.memory))))
+            found.append(_series("memory", "%", seconds, self.memory, source=MEMORY_FILE))
+        return tuple(found)
+
+
+def read_traces(reader: CsvReader, folder: Path, files: Iterable[str], zone: tzinfo) -> RunTraces:
+    """The traces among `files` of the run's `folder`, with a complaint of each that will not do."""
+    names = sorted(files)
+    processes = [name for name in names if _PROCESS_FILE.fullmatch(name)]
+    digests = []
+    traces: dict[str, Trace] = {}
+    for name in [name for name in names if name == MACHINE_FILE] + processes:
+        table = reader.read(folder / name)
+        if table is not None:
+            digests.append((name, table.sha256))
+            trace = _trace(reader, table, _subject(name, alone=len(processes) == 1), zone)
+            if trace is not None:
+                traces[name] = trace
+    times = [time for trace in traces.values() for time in trace.times]
+    if times and max(times) - min(times) > _LONGEST:
+        reader.complaints.add(folder, "the dates of its traces are over a year apart; mend them, or remove the traces.")
+        traces = {}
+    memory = None
+    if MEMORY_FILE in names and (table := reader.read(folder / MEMORY_FILE)) is not None:
+        digests.append((MEMORY_FILE, table.sha256))
+        place = table.place("mem_usage")
+        memory = None if place is None else _numbers(reader, table, place)
+    return RunTraces(
+        machine=traces.get(MACHINE_FILE),
+        processes=tuple(traces[name] for name in processes if name in traces),
+        memory=memory,
+        digests=tuple(digests),
+    )
+
+
+def repaired_readings(trace: Trace, watts: Sequence[float], first: datetime) -> Readings:
+    """The repaired power of `trace`, in a channel of its own beside what was recorded."""
+    return _series(f"{trace.subject}.cpu_power_repaired", "W", _since(trace, first), watts, source=SOURCE)
+
+
+def _subject(file: str, *, alone: bool) -> str:
+    match = _PROCESS_FILE.fullmatch(file)
+    if match is None:
+        return "machine"
+    return "process" if alone else f"process.{match[1]}"
+
+
+def _trace(reader: CsvReader, table: CsvTable, subject: str, zone: tzinfo) -> Trace | None:
+    date = table.place("Date")
+    if date is None or table.place(_POWER) is None:
+        reader.complaints.add(table.path, table.lacks("Date" if date is None else _POWER))
+        return None
+    dates, times = [], []
+    for line in table.lines:
+        text = line.cells[date].strip()
+        moment = parsed_moment(text, zone)
+        if moment is None:
+            text = f"Date is {quoted(text)}, no date and time; mend the row or remove it."
+            reader.complaints.add(table.path, text, line=line.number)
+            return None
+        dates.append(text)
+        times.append(moment)
+    columns = {name: _numbers(reader, table, place) for name in _COLUMNS if (place := table.place(name)) is not None}
+    return Trace(subject=subject, dates=dates, times=times, columns=columns)
+
+
+def _numbers(reader: CsvReader, table: CsvTable, place: int) -> array[float]:
+    """The numbers of a column; NaN where a sensor said nothing, or that it has none."""
+    found = array("d")
+    for line in table.lines:
+        text = line.cells[place].strip()
+        value = nan if text.lower() in ("", "nan") else number(text)
+        if value is None or abs(value) > _MOST:
+            text = f"{table.header[place]} is {quoted(text)}, no number that can be; mend the row or remove it."
+            reader.complaints.add(table.path, text, line=line.number)
+        found.append(nan if value is None else value)
+    return found
+
+
+def _moments(dates: Sequence[str]) -> list[Moment]:
+    seen: Counter[str] = Counter()
+    moments = []
+    for date in dates:
+        moments.append((date, seen[date]))
+        seen[date] += 1
+    return moments
+
+
+def _readings(trace: Trace, first: datetime | None) -> Iterable[Readings]:
+    assert first is not None
+    since = _since(trace, first)
+    for column, values in trace.columns.items():
+        name = column.lower().replace(" ", "_")
+        yield _series(f"{trace.subject}.{name}", _COLUMNS[column], since, values, source=SOURCE)
+
+
+def _since(trace: Trace, first: datetime) -> Sequence[int]:
+    """Nanoseconds; the dates have whole seconds, and no more is made of them. One array for all channels."""
+    return thinned(array("q", ((time - first) // timedelta(microseconds=1) * 1000 for time in trace.times)))
+
+
+def _series(name: str, unit: str, t_ns: Sequence[int], values: Sequence[float], *, source: str) -> Readings:
+    channel = Channel(name=name, unit=unit, kind="gauge", source=source)
+    return Readings(channel=channel, t_ns=thinned(t_ns), value=array("d", thinned(values)))

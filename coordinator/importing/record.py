@@ -1,0 +1,62 @@
+"""The record of an imported study, as a store keeps it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from coordinator.importing.complaints import Complaints, quoted
+from coordinator.importing.imported import Package
+from coordinator.importing.mapping import CommonMapping
+from coordinator.importing.rows import attempt_id
+from joulefleet.identity import digest
+
+
+def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of `package` as the study called `study`; `given` is the mapping as its file has it."""
+    planned = Counter(identity.machine.machine_id for identity in package.planned)
+    names = {identity.machine.machine_id: identity.machine.name for identity in package.planned}
+    models = dict.fromkeys(identity.model for identity in package.planned)
+    tasks = dict.fromkeys(identity.task for identity in package.planned)
+    return {
+        "study": {
+            "name": study,
+            "description": mapping.description,
+            "models": {name: {} for name in models},
+            "tasks": {name: {} for name in tasks},
+        },
+        "store_layout": 1,
+        "machines": [{"machine_id": place, "name": name} for place, name in sorted(names.items())],
+        "places": [{"place": place, "name": name} for place, name in sorted(names.items())],
+        "comparands": [
+            {
+                "name": name,
+                "kind": "distillation",
+                "teacher": pair.teacher,
+                "student": pair.student,
+                "expected_ratio": None,
+            }
+            for name, pair in mapping.pairs.items()
+        ],
+        "imported": {
+            "from": package.tool,
+            "planned": len(package.planned),
+            "planned_at": dict(sorted(planned.items())),
+            "content": digest([sorted(attempt_id(study, package.tool, run) for run in package.runs), given]),
+            "mapping": given,
+        },
+    }
+
+
+def check_pairs(mapping: CommonMapping, package: Package, name: str) -> None:
+    """Raise StudyError where a pair names a model that no run is of; `name` is the mapping's file."""
+    complaints = Complaints()
+    models = sorted({identity.model for identity in package.planned})
+    for pair_name, pair in mapping.pairs.items():
+        for side in ("teacher", "student"):
+            model = getattr(pair, side)
+            if model not in models:
+                known = ", ".join(models)
+                complaints.add(name, f"pairs.{pair_name}.{side}: no run is of {quoted(model)}; there are {known}.")
+    complaints.settle()

@@ -1,0 +1,45 @@
+"""From a column's unit to ours. Pure."""
+
+from __future__ import annotations
+
+from coordinator.importing.mapping import CpuUnit, EnergyUnit, MemoryUnit, TimeUnit
+
+JOULES: dict[EnergyUnit, float] = {"J": 1.0, "mJ": 1e-3, "kJ": 1e3, "Wh": 3600.0, "kWh": 3.6e6}
+SECONDS: dict[TimeUnit, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0, "h": 3600.0}
+PERCENT: dict[CpuUnit, float] = {
+    "percent of one core": 1.0,
+    "fraction of one core": 100.0,
+    "percent of all cores": 1.0,
+    "fraction of all cores": 100.0,
+}
+"""To percent of one core, or of all of them."""
+BYTES: dict[MemoryUnit, float] = {
+    "B": 1.0,
+    "kB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+}
+SHARES: dict[MemoryUnit, float] = {"percent of memory": 1e-2, "fraction of memory": 1.0}
+"""Of the machine's memory."""
+
+
+def of_all_cores(unit: CpuUnit) -> bool:
+    """Whether the number of cores is needed to understand `unit`."""
+    return unit.endswith("all cores")
+
+
+def cpu_factor(unit: CpuUnit, logical_cpus: int | None) -> float | None:
+    """What turns `unit` into percent of one core; None where the machine's cores are not known."""
+    if not of_all_cores(unit):
+        return PERCENT[unit]
+    return None if logical_cpus is None else PERCENT[unit] * logical_cpus
+
+
+def memory_factor(unit: MemoryUnit, memory_bytes: int | None) -> float | None:
+    """What turns `unit` into bytes; None where the machine's memory is not known."""
+    if unit in BYTES:
+        return BYTES[unit]
+    return None if memory_bytes is None else SHARES[unit] * memory_bytes

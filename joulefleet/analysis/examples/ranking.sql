@@ -1,0 +1,14 @@
+-- Which model needs least energy an item, by task? And least time, where there are no joules?
+SELECT
+    study, task, machine, model,
+    avg(j_per_item) AS j_per_item,
+    energy_provenance,
+    avg(window_s / items) AS s_per_item,
+    avg(energy_modelled_j / items) AS modelled_j_per_item,
+    count(*) AS trials
+FROM trials
+WHERE status = 'ok'
+GROUP BY
+    study, task, machine_id, machine, model, energy_scope, energy_source, energy_provenance, batch_size, threads_asked,
+    dtype, environment
+ORDER BY study, task, machine, j_per_item, s_per_item

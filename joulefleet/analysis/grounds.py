@@ -1,0 +1,43 @@
+"""What the remarks under a comparison are about, and how they count and list it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from joulefleet.analysis.comparison import Family, Finding, Line, MatchFacts
+from joulefleet.analysis.metrics import TrialValues
+from joulefleet.analysis.progress import StudyProgress
+
+LISTED = 6
+"""So many machines, arms or lines are named; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What the remarks are about."""
+
+    proofs: Sequence[Line]
+    lines: Sequence[Line]
+    findings: Sequence[Finding]
+    facts: Sequence[MatchFacts]
+    families: Sequence[Family]
+    states: Sequence[StudyProgress]
+    trials: Mapping[str, Sequence[TrialValues]]
+    """All trials of each study, by its name."""
+
+
+def some(texts: Sequence[str], between: str = ", ") -> str:
+    """The first of `texts`, and how many more there are."""
+    more = f"{between}and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
+    return between.join(texts[:LISTED]) + more
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Each name with its number."""
+    return ", ".join(f"{name} ×{count}" for name, count in counts.items())
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,96 @@
+"""Whether what a student saves depends on another factor: the pair's ratio at one level against that at another.
+
+Both ratios are of one block, so the interaction is a paired comparison as any other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import mean, median
+
+from joulefleet.analysis.comparison import Arm, Checks, Line, Setting
+from joulefleet.analysis.estimates import Terms, basis_of
+from joulefleet.analysis.matching import Match
+from joulefleet.analysis.metrics import Basis, Metric, TrialValues
+from joulefleet.analysis.statistics import paired_ratio
+from joulefleet.analysis.statistics.effects import hedges_g
+from joulefleet.analysis.statistics.paired import log_ratios
+from joulefleet.analysis.study_records import StudyRecord
+
+_BlockKey = tuple[int | None, int | None]
+
+
+def interactions(
+    record: StudyRecord, matches: Sequence[Match], metrics: Sequence[Metric], terms: Terms
+) -> Iterator[Line]:
+    """A line for each pair of the study whose two models stand in `matches` of one contrast and setting."""
+    settings: dict[tuple[str, Setting], dict[str | None, Match]] = defaultdict(dict)
+    for match in matches:
+        settings[match.contrast.name, replace(match.setting, model=None)][match.setting.model] = match
+    for comparand in record.comparands:
+        for (_, setting), by_model in settings.items():
+            teacher, student = by_model.get(comparand.teacher), by_model.get(comparand.student)
+            if comparand.kind == "distillation" and teacher is not None and student is not None:
+                for metric in metrics:
+                    yield _line(comparand.name, setting, (teacher, student), metric, terms)
+
+
+def _line(pair: str, setting: Setting, models: tuple[Match, Match], metric: Metric, terms: Terms) -> Line:
+    teacher, student = models
+    contrast = teacher.contrast
+    basis = basis_of(teacher) if metric.name == "energy" else None
+    first, second = _by_block(teacher), _by_block(student)
+    shared = sorted(first.keys() & second.keys(), key=lambda key: (key[0] or 0, key[1] or 0))
+    ratios = [[_ratio(first[key][level], second[key][level], metric, basis) for key in shared] for level in (0, 1)]
+    unmarked = [
+        place for place, key in enumerate(shared) if not any(trial.marks for trial in (*first[key], *second[key]))
+    ]
+    none = Checks(
+        sign_flip_p=None, hedges_g=None, cliffs_delta=None, outliers=(), without_outliers=None, with_excluded=None
+    )
+    return Line(
+        by=contrast.by,
+        pair=pair,
+        kind="interaction",
+        setting=setting,
+        machine=teacher.first.machine,
+        metric=metric.name,
+        title=metric.title_of(teacher.first),
+        unit="",
+        basis=basis,
+        expected_ratio=None,
+        reference=_arm(contrast.reference_name, ratios[0]),
+        other=_arm(contrast.other_name, ratios[1]),
+        ratio=paired_ratio(*ratios, finished=terms.finished, confidence=terms.confidence),
+        without_marked=paired_ratio(
+            *([of[place] for place in unmarked] for of in ratios),
+            finished=terms.finished,
+            confidence=terms.confidence,
+        ),
+        marked_blocks=len(shared) - len(unmarked),
+        checks=replace(none, hedges_g=hedges_g(log_ratios(*ratios))),
+    )
+
+
+def _by_block(match: Match) -> Mapping[_BlockKey, tuple[TrialValues, TrialValues]]:
+    return {(pair[0].block, pair[0].round): pair for pair in match.blocks.pairs}
+
+
+def _ratio(teacher: TrialValues, student: TrialValues, metric: Metric, basis: Basis | None) -> float | None:
+    values = metric.value(teacher, basis), metric.value(student, basis)
+    return None if values[0] is None or values[1] is None or values[0] <= 0 else values[1] / values[0]
+
+
+def _arm(level: str, ratios: Sequence[float | None]) -> Arm:
+    known = [ratio for ratio in ratios if ratio is not None]
+    return Arm(
+        level=level,
+        protocol=None,
+        ok=len(known),
+        failed=0,
+        marks={},
+        median=median(known) if known else None,
+        mean=mean(known) if known else None,
+    )

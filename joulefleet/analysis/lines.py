@@ -1,0 +1,99 @@
+"""The lines of one match: each metric's values, ratio and checks; and what is to be known of its trials."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import mean, median
+
+from joulefleet.analysis.comparison import Arm, Line, MatchFacts
+from joulefleet.analysis.estimates import Terms, basis_of, checks_of, estimate
+from joulefleet.analysis.matching import Match
+from joulefleet.analysis.metrics import Basis, Metric, TrialValues
+
+
+def line_of(match: Match, metric: Metric, terms: Terms) -> Line:
+    """The line of `match` by `metric`."""
+    contrast = match.contrast
+    basis = basis_of(match) if metric.name == "energy" else None
+    expected = contrast.expected_ratio if metric.per_item else None
+    null_ratio = 1.0 if expected is None else expected
+    return Line(
+        by=contrast.by,
+        pair=contrast.name,
+        kind=contrast.kind,
+        setting=match.setting,
+        machine=None if contrast.by == "machine" else match.first.machine,
+        metric=metric.name,
+        title=metric.title_of(match.first),
+        unit=metric.unit,
+        basis=basis,
+        expected_ratio=expected,
+        reference=_arm(contrast.reference_name, match.reference, metric, basis),
+        other=_arm(contrast.other_name, match.other, metric, basis),
+        ratio=estimate(match, metric, basis, terms, null_ratio=null_ratio),
+        without_marked=estimate(match, metric, basis, terms, null_ratio=null_ratio, marked=False),
+        marked_blocks=_marked(match),
+        checks=checks_of(match, metric, basis, terms, null_ratio=null_ratio),
+    )
+
+
+def facts_of(match: Match) -> MatchFacts:
+    """What is to be known of its trials, whatever the metric."""
+    contrast, blocks = match.contrast, match.blocks
+    arms = {contrast.reference_name: match.reference, contrast.other_name: match.other}
+    return MatchFacts(
+        by=contrast.by,
+        pair=contrast.name,
+        kind=contrast.kind,
+        setting=match.setting,
+        machine=match.first.machine or match.first.machine_id,
+        reference=contrast.reference_name,
+        other=contrast.other_name,
+        reference_protocol=_protocol(match.reference),
+        other_protocol=_protocol(match.other),
+        marks={name: _marks(trials) for name, trials in arms.items()},
+        ok={name: sum(trial.status == "ok" for trial in trials) for name, trials in arms.items()},
+        paired=match.paired,
+        interleaved=_interleaved(match.reference, match.other),
+        unpaired_blocks=blocks.unpaired,
+        unequal_blocks=blocks.unequal,
+        other_libraries=blocks.other_libraries,
+        excluded=len(blocks.excluded),
+        boots_differ=sum(first.boot_id != second.boot_id for first, second in blocks.pairs),
+    )
+
+
+def _marked(match: Match) -> int:
+    blocks = match.blocks
+    if match.paired:
+        return sum(bool(first.marks or second.marks) for first, second in blocks.pairs)
+    return sum(bool(trial.marks) for trial in (*blocks.reference, *blocks.other))
+
+
+def _arm(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis | None) -> Arm:
+    ok = [trial for trial in trials if trial.status == "ok"]
+    values = [value for trial in ok if (value := metric.value(trial, basis)) is not None]
+    return Arm(
+        level=level,
+        protocol=_protocol(trials),
+        ok=len(ok),
+        failed=len(trials) - len(ok),
+        marks=_marks(trials),
+        median=median(values) if values else None,
+        mean=mean(values) if values else None,
+    )
+
+
+def _protocol(trials: Sequence[TrialValues]) -> str | None:
+    return trials[0].protocol if trials else None
+
+
+def _marks(trials: Sequence[TrialValues]) -> dict[str, int]:
+    marked = [trial.marks for trial in trials if trial.marks and trial.status == "ok"]
+    return dict(sorted(Counter(mark for marks in marked for mark in marks).items()))
+
+
+def _interleaved(reference: Sequence[TrialValues], other: Sequence[TrialValues]) -> bool:
+    times = [[trial.started_at for trial in arm if trial.started_at is not None] for arm in (reference, other)]
+    return all(times) and min(times[0]) < max(times[1]) and min(times[1]) < max(times[0])

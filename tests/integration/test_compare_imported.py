@@ -1,0 +1,65 @@
+"""Others' data, imported with a mapping alone, compared: means and ratios to all digits, and what they cannot say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from coordinator.__main__ import app
+from joulefleet.analysis import Store
+from joulefleet.analysis.compare import compare
+from joulefleet.analysis.comparison import Comparison
+from tests.fakes.replication_package import MAPPING, write_package
+
+
+@pytest.fixture
+def comparison(tmp_path: Path) -> Comparison:
+    """Of the published package."""
+    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    write_package(tmp_path / "data")
+    done = CliRunner().invoke(
+        app,
+        [
+            *("import", "experiment-runner", str(tmp_path / "data"), "--mapping", str(tmp_path / "mapping.yaml")),
+            *("--store", str(tmp_path / "store")),
+        ],
+        catch_exceptions=False,
+    )
+    assert done.exit_code == 0, done.output
+    with Store.open(tmp_path / "store") as store:
+        rows = store.arrow("select model, energy_reported_j, window_s from trials").to_pylist()
+        found = compare(store)
+    for line in found.lines:
+        if line.metric in {"energy", "time"}:
+            column = {"energy": "energy_reported_j", "time": "window_s"}[line.metric]
+            arms = [[row[column] for row in rows if row["model"] == arm.level] for arm in (line.reference, line.other)]
+            assert [line.reference.mean, line.other.mean] == pytest.approx([fmean(arm) for arm in arms], rel=1e-14)
+            logs = [[math.log(value) for value in arm] for arm in arms]
+            assert line.ratio.ratio == pytest.approx(math.exp(fmean(logs[1]) - fmean(logs[0])), rel=1e-13)
+            interval = stats.ttest_ind(logs[1], logs[0], equal_var=False).confidence_interval()
+            assert line.ratio.low == pytest.approx(math.exp(interval.low), rel=1e-9)
+            assert line.ratio.high == pytest.approx(math.exp(interval.high), rel=1e-9)
+    return found
+
+
+def test_it_is_compared_unpaired_by_what_the_tool_reported(comparison: Comparison) -> None:
+    """A run's joules, of neither measured nor modelled basis, and nothing of it primary."""
+    energy = [line for line in comparison.lines if line.metric == "energy"]
+    assert {line.pair for line in energy} == {"bert", "gpt2"}
+    assert {line.title for line in energy} == {"energy a run"}
+    assert {line.basis.provenance for line in energy if line.basis} == {"reported"}
+    assert all("Welch" in line.ratio.method for line in energy)
+    assert {finding.role for finding in comparison.findings} == {"exploratory"}
+    assert {line.metric for line in comparison.lines} == {"energy", "time", "cpu_use", "mean_memory"}
+
+
+def test_model_and_day_are_said_to_be_confounded(comparison: Comparison) -> None:
+    """All runs of a model were one block."""
+    warnings = " ".join(remark.text for remark in comparison.remarks if remark.level == "warning")
+    assert "model and day are confounded" in warnings
+    assert "energy_repaired" in warnings

@@ -1,0 +1,365 @@
+"""What can be wrong with the data of others: all of it is said at once, and nothing is imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from coordinator.importing.complaints import Complaints
+from coordinator.importing.csv_file import CsvReader
+from coordinator.importing.experiment_runner import read_package
+from coordinator.importing.imported import ImportedRun, Package
+from coordinator.importing.mapping import ExperimentRunnerMapping
+from coordinator.importing.mapping_file import mapping_of
+from coordinator.importing.placing import place
+from coordinator.importing.record import check_pairs, import_record
+from coordinator.store_writer import open_store
+from joulefleet.analysis.compaction import compact
+from joulefleet.errors import StoreError, StudyError
+from joulefleet.yaml_reader import parse_yaml
+from tests.fakes.crashes import CrashAt, CrashError, attempts_of
+from tests.fakes.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package
+
+SMALL = """\
+machines: {server: {logical_cpus: 32, memory_bytes: 405000000000}}
+metrics:
+  energy_reported_j: {column: total_energy}
+  window_s: {column: total_inference_time}
+reported_by: PowerJoular
+model: {value: bert}
+task: {value: glue}
+"""
+
+
+def read(root: Path, mapping: str = SMALL) -> Package:
+    """The package at `root`."""
+    asked = mapping_of(parse_yaml(mapping, name="m"), ExperimentRunnerMapping, name="m")
+    package = read_package(root, asked, mapping_name="m", reader=CsvReader(Complaints()))
+    check_pairs(asked, package, "m")
+    return package
+
+
+def mistakes(root: Path, mapping: str = SMALL) -> list[str]:
+    """What is wrong with it, each without the folder it is in."""
+    with pytest.raises(StudyError) as caught:
+        read(root, mapping)
+    assert "Nothing was imported" in caught.value.cure
+    return [problem.replace(f"{root}/", "").replace(str(root), ".") for problem in caught.value.problems]
+
+
+@pytest.fixture
+def runs() -> list[FakeRun]:
+    """Three runs."""
+    return package_runs()[:3]
+
+
+@pytest.fixture
+def root(tmp_path: Path, runs: list[FakeRun]) -> Path:
+    """An experiment of three runs in `one`."""
+    write_experiment(tmp_path / "data" / "one", runs)
+    return tmp_path / "data"
+
+
+def edit(path: Path, change: Callable[[str], str]) -> None:
+    """Change the text of a file."""
+    before = path.read_text()
+    path.write_text(change(before))
+    assert path.read_text() != before
+
+
+def test_one_experiment_is_a_package_too(root: Path) -> None:
+    """Named itself, its folder is `.`."""
+    assert [run.folder for run in read(root).runs] == ["one"] * 3
+    assert [run.folder for run in read(root / "one").runs] == ["."] * 3
+
+
+def test_everything_is_said_at_once(root: Path, runs: list[FakeRun]) -> None:
+    """Of every file, with its line and what to do."""
+    write_experiment(root / "two", runs)
+    write_experiment(root / "three", runs)
+    (root / "four" / "run_0").mkdir(parents=True)
+    edit(root / "one" / "run_table.csv", lambda text: text.replace("total_energy", "energy"))
+    edit(
+        root / "two" / "run_table.csv",
+        lambda text: text.replace(f",{runs[0].row['total_energy']},", ",a lot,").replace("run_2,DONE", "run_1,DONE"),
+    )
+    edit(root / "three" / "run_table.csv", lambda text: text.replace("run_1,DONE", "run_1,ERROR"))
+    (root / "three" / "run_2" / "powerjoular.csv").rename(root / "three" / "run_2" / "kept.csv")
+    (root / "three" / "run_2").rename(root / "three" / "elsewhere")
+    found = mistakes(root, SMALL + "folders: [{match: five, task: other}]\npairs: {a: {teacher: bert, student: x}}\n")
+    assert found == [
+        "four: holds run_0 and no run_table.csv; put it back, or leave the folder out (`folders: leave_out`).",
+        "m: folders.0.match: 'five' matches no folder with a run_table.csv; there are 'one', 'three', 'two'.",
+        (
+            "one/run_table.csv: no column 'total_energy'; did you mean 'energy'? "
+            "(metrics.energy_reported_j of the mapping)"
+        ),
+        "three/run_table.csv:3: __done of 'run_1' is 'ERROR', neither TODO nor DONE.",
+        "three/run_table.csv:4: the folder 'run_2' of this run is missing; put it back, or remove the row.",
+        "two/run_table.csv:2: total_energy is 'a lot', no finite number; mend the cell or empty it.",
+        "two/run_table.csv:4: the run 'run_1' stands in line 3 already; remove one, or rename it.",
+    ]
+
+
+def test_a_pair_of_models_that_are_not_there_is_a_mistake(root: Path) -> None:
+    """With those that are."""
+    pair = "pairs: {a: {teacher: bert, student: x}}\n"
+    assert mistakes(root, SMALL + pair) == ["m: pairs.a.student: no run is of 'x'; there are bert."]
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "1,5", "1_0", "12 J"])
+def test_a_cell_without_a_finite_number_is_named(root: Path, runs: list[FakeRun], text: str) -> None:
+    """Of any metric."""
+    seconds = runs[1].row["total_inference_time"]
+    edit(root / "one" / "run_table.csv", lambda table: table.replace(seconds, f'"{text}"'))
+    assert mistakes(root) == [
+        f"one/run_table.csv:3: total_inference_time is {text!r}, no finite number; mend the cell or empty it."
+    ]
+
+
+def test_an_empty_cell_is_no_value(root: Path, runs: list[FakeRun]) -> None:
+    """Null, and never 0; of energy with the reason."""
+    edit(root / "one" / "run_table.csv", lambda table: table.replace(runs[1].row["total_energy"], ""))
+    run = read(root).runs[1]
+    assert run.energy.joules is None
+    assert run.energy.repair == "no energy: the table says no energy of this run"
+
+
+def test_a_folder_without_any_table_is_a_mistake(tmp_path: Path) -> None:
+    """And so is one that is not there, and one in which nothing was done."""
+    (tmp_path / "data").mkdir()
+    assert mistakes(tmp_path / "data") == [
+        ".: no run_table.csv in it or below; name the folder that holds the experiments."
+    ]
+    assert mistakes(tmp_path / "none") == [".: no folder; name the folder that holds the experiments."]
+
+
+def test_a_table_without_a_done_row_is_no_result(root: Path) -> None:
+    """There is nothing to import."""
+    edit(root / "one" / "run_table.csv", lambda text: text.replace("DONE", "TODO"))
+    assert mistakes(root) == [".: no run is DONE in any run_table.csv; there is nothing to import."]
+
+
+def test_files_that_cannot_be_read_are_named(root: Path) -> None:
+    """Not UTF-8, cut off, or with dates that are none."""
+    (root / "one" / "run_0" / "powerjoular.csv").write_bytes(b"Date,CPU Power\n\xff,1\n")
+    edit(root / "one" / "run_1" / "powerjoular.csv", lambda text: text[:-12])
+    edit(root / "one" / "run_2" / "powerjoular.csv-4711.csv", lambda text: text.replace("2023-", "2023/"))
+    found = mistakes(root)
+    assert found[0] == "one/run_0/powerjoular.csv:2: not UTF-8; save it as UTF-8."
+    assert found[1].endswith("cells under 5 columns; mend the row or remove it.")
+    assert found[2].startswith("one/run_2/powerjoular.csv-4711.csv:2: Date is '2023/")
+
+
+def test_dates_and_watts_that_cannot_be_are_named(root: Path) -> None:
+    """They would not fit into any row."""
+    edit(root / "one" / "run_0" / "powerjoular.csv", lambda text: text.replace("2023-", "9023-"))
+    edit(root / "one" / "run_1" / "powerjoular.csv", lambda text: text.replace(",0.37,4", ",0.37,1e300", 1))
+    found = mistakes(root)
+    assert found[0] == "one/run_0: the dates of its traces are over a year apart; mend them, or remove the traces."
+    assert found[1].startswith("one/run_1/powerjoular.csv:2: Total Power is '1e3003")
+
+
+def test_names_that_a_terminal_would_obey_stay_on_one_line(root: Path, runs: list[FakeRun]) -> None:
+    """Quotes, newlines and escapes in names of folders and in cells."""
+    odd = root / 'a"b\n\x1b[31m'
+    write_experiment(odd, runs)
+    edit(odd / "run_table.csv", lambda text: text.replace(runs[0].row["total_energy"], '"x\n""y\x1b"'))
+    (found,) = mistakes(root)
+    assert "\n" not in found
+    assert "\x1b" not in found
+    edit(odd / "run_table.csv", lambda text: text.replace('"x\n""y\x1b"', "5"))
+    assert {run.folder for run in read(root).runs} == {"one", 'a"b\n\x1b[31m'}
+
+
+def test_a_run_never_leads_out_of_its_folder(root: Path) -> None:
+    """Whatever its id says."""
+    (root / "secret").mkdir()
+    edit(root / "one" / "run_table.csv", lambda text: text.replace("run_1,", "../secret,"))
+    assert mistakes(root) == ["one/run_table.csv:3: __run_id is '../secret', no name of a run's folder."]
+
+
+def test_two_models_for_one_folder_are_a_mistake(root: Path) -> None:
+    """And a model that no one says."""
+    rules = "folders: [{match: one, model: a}, {match: '*', model: b}]\n"
+    assert mistakes(root, SMALL + rules) == [
+        "one/run_table.csv: model is a by folders.0 and b by folders.1 of the mapping."
+    ]
+    found = mistakes(root, SMALL.replace("model: {value: bert}", ""))
+    assert found[0] == (
+        "one/run_table.csv:2: which model it is is not said; say it under `folders` or `model` of the mapping."
+    )
+
+
+def test_names_from_columns_must_be_names(root: Path) -> None:
+    """Or be given one."""
+    edit(root / "one" / "run_table.csv", lambda text: text.replace("__done,run,", "__done,model,"))
+    column = "model: {column: model, values: {'0': bert}}"
+    found = mistakes(root, SMALL.replace("model: {value: bert}", column))
+    assert found[0].endswith("model is '1', which `model: values` of the mapping does not know.")
+    package = read(root, SMALL.replace("model: {value: bert}", "model: {column: model}"))
+    assert [run.identity.model for run in package.runs] == ["0", "1", "2"]
+
+
+def test_folders_may_be_left_out(root: Path) -> None:
+    """A rehearsal, or what is broken."""
+    (root / "broken" / "run_0").mkdir(parents=True)
+    package = read(root, SMALL + "folders: [{match: broken, leave_out: true}, {match: '*', task: glue}]\n")
+    assert len(package.runs) == 3
+
+
+@pytest.mark.parametrize(
+    ("lost", "why"),
+    [
+        (("powerjoular.csv",), "there is no trace of the machine to repair it by"),
+        (("powerjoular.csv-4711.csv",), "has traces of no process"),
+        (("powerjoular.csv", "powerjoular.csv-4711.csv"), "below zero, and there is no trace to rebuild it from"),
+    ],
+)
+def test_a_wrapped_run_without_its_traces_has_no_energy(tmp_path: Path, lost: tuple[str, ...], why: str) -> None:
+    """Its joules are null, with the reason and what the table said; never a guess. The import says so."""
+    write_package(tmp_path)
+    for name in lost:
+        (tmp_path / "bert" / "experiment_2" / "run_3" / name).unlink()
+    package = read(tmp_path, MAPPING)
+    (run,) = [run for run in package.runs if (run.folder, run.run) == ("bert/experiment_2", "run_3")]
+    assert (run.energy.joules, run.energy.repaired) == (None, False)
+    assert why in str(run.energy.repair)
+    assert "the table says -251" in str(run.energy.repair)
+    assert any("run_3" in note and why in note for note in package.notes)
+
+
+def test_a_machines_total_is_rebuilt_from_the_machines_trace(tmp_path: Path) -> None:
+    """Where the mapping says that the table's energy is the machine's."""
+    write_package(tmp_path)
+    package = read(tmp_path, MAPPING + "traces: {energy_of: machine}\n")
+    (run,) = [run for run in package.runs if (run.folder, run.run) == ("gpt2/parts/one", "run_1")]
+    (fake,) = [fake for fake in package_runs() if (fake.folder, fake.run) == ("gpt2/parts/one", "run_1")]
+    assert run.energy.joules == pytest.approx(sum(fake.machine) + 262_143.328850, rel=1e-12)
+
+
+def test_a_long_run_that_wrapped_and_yet_is_above_zero_is_not_taken_as_it_is(tmp_path: Path) -> None:
+    """Its total may well be positive, and too small by the range."""
+    write_package(tmp_path)
+    folder = tmp_path / "bert" / "experiment_2"
+    (fake,) = [fake for fake in package_runs() if (fake.folder, fake.run) == ("bert/experiment_2", "run_3")]
+    edit(folder / "run_table.csv", lambda text: text.replace(fake.row["total_energy"], "300000.0"))
+    (run,) = [run for run in read(tmp_path, MAPPING).runs if (run.folder, run.run) == ("bert/experiment_2", "run_3")]
+    assert run.energy.repaired
+    assert "The table said 300000.0 J; the trace as recorded adds up to -251" in str(run.energy.repair)
+
+
+def small_import(root: Path) -> tuple[Package, dict[str, object]]:
+    """A package, and its record."""
+    package = read(root)
+    asked = mapping_of(parse_yaml(SMALL, name="m"), ExperimentRunnerMapping, name="m")
+    return package, import_record("one", package, asked, {})
+
+
+def test_an_import_that_ends_at_any_step_left_nothing_or_all(root: Path, tmp_path: Path) -> None:
+    """And the same import again completes it; so does a compaction in between."""
+    package, record = small_import(root)
+    counts, steps = [], []
+    for number in range(20):
+        store = tmp_path / f"store-{number}"
+        crash = CrashAt(number)
+        with open_store(store, study="import") as writer:
+            try:
+                place(writer, package, record, tell=crash)
+            except CrashError:
+                steps = crash.steps
+            else:
+                break
+        counts.append(len(attempts_of(store)))
+        assert not [path for path in store.rglob("*.tmp") if path.parent.name != "epochs"]
+        if number % 2:
+            with open_store(store, study="compaction") as writer:
+                compact(writer.layout)
+        with open_store(store, study="import") as writer:
+            place(writer, package, record)
+            assert place(writer, package, record) == 0
+        assert len(attempts_of(store)) == 3
+        assert len(list((store / "studies").iterdir())) == 1
+    assert steps == ["recording", "recorded", "writing", "written", "checked", "imported", "listed"]
+    assert counts == [0, 0, 0, 0, 0, 3, 3]
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from coordinator.importing.placing import place
+from coordinator.store_writer import open_store
+from tests.integration.test_import_mistakes import small_import
+
+class Kill:
+    left = int(sys.argv[3])
+    def __call__(self, step):
+        self.left -= 1
+        if self.left < 0:
+            os.kill(os.getpid(), 9)
+
+package, record = small_import(Path(sys.argv[1]))
+with open_store(Path(sys.argv[2]), study="import") as writer:
+    place(writer, package, record, tell=Kill())
+"""
+
+
+@pytest.mark.parametrize("step", [2, 3, 5])
+def test_an_import_that_was_killed_left_nothing_or_all(root: Path, tmp_path: Path, step: int) -> None:
+    """Without any time to clean up: what it left behind counts for nothing, and is swept up by a compaction."""
+    store = tmp_path / "store"
+    arguments = (str(root), str(store), str(step))
+    repository = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"PYTHONPATH": str(repository)}
+    done = subprocess.run([sys.executable, "-c", _KILLED, *arguments], env=environment, check=False)
+    assert done.returncode == -9
+    assert len(attempts_of(store)) == (0 if step < 5 else 3)
+    package, record = small_import(root)
+    with open_store(store, study="import") as writer:
+        place(writer, package, record)
+        assert len(attempts_of(store)) == 3
+        compact(writer.layout)
+    assert not list((store / "compacted").glob(".*"))
+    assert len(attempts_of(store)) == 3
+
+
+def test_a_name_that_was_taken_by_an_import_that_died_may_be_used(root: Path, tmp_path: Path) -> None:
+    """It has a record and no trials: mended data may take its place."""
+    package, record = small_import(root)
+    with open_store(tmp_path / "store", study="import") as writer, pytest.raises(CrashError):
+        place(writer, package, record, tell=CrashAt(2))
+    edit(root / "one" / "run_table.csv", lambda text: text.replace("DONE,0,", "DONE,00,"))
+    package, record = small_import(root)
+    with open_store(tmp_path / "store", study="import") as writer:
+        assert place(writer, package, record) == 3
+
+
+def test_a_full_disk_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    """And is said."""
+    package, record = small_import(root)
+    with open_store(tmp_path / "store", study="import") as writer:
+        (tmp_path / "store" / "compacted").mkdir()
+        (tmp_path / "store" / "compacted" / f".import.parquet.{os.getpid()}.tmp").symlink_to("/dev/full")
+        with pytest.raises(StoreError, match=r"Nothing was imported\. Make room"):
+            place(writer, package, record)
+    assert attempts_of(tmp_path / "store") == []
+
+
+def test_ids_hold_on_the_data_alone(root: Path, tmp_path: Path) -> None:
+    """Where the folder lies does not matter; a changed trace does."""
+    from coordinator.importing.rows import run_id
+
+    def ids(runs: list[ImportedRun]) -> list[str]:
+        return [run_id("one", "experiment-runner", run) for run in runs]
+
+    before = ids(list(read(root).runs))
+    root.rename(tmp_path / "moved")
+    assert ids(list(read(tmp_path / "moved").runs)) == before
+    edit(tmp_path / "moved" / "one" / "run_1" / "raw_data.csv", lambda text: text.replace("5.7", "5.8", 1))
+    after = ids(list(read(tmp_path / "moved").runs))
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]

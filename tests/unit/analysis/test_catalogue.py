@@ -1,0 +1,74 @@
+"""Views and macros as they are described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from joulefleet.analysis.catalogue import Entry, catalogue, entry
+from joulefleet.analysis.reference import views_text
+from joulefleet.analysis.sql_files import sql_names, sql_text
+from joulefleet.analysis.view_columns import meaning_of, own_columns
+from joulefleet.analysis.views import VIEWS
+from joulefleet.errors import QueryError
+from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
+
+ENTRIES = {one.name: one for one in catalogue()}
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "views.md"
+
+
+def test_every_view_and_macro_is_described() -> None:
+    """And nothing else is."""
+    assert set(ENTRIES) == {*VIEWS, *sql_names("macros")}
+    assert all(one.meaning.endswith(".") for one in ENTRIES.values())
+
+
+@pytest.mark.parametrize("one", ENTRIES.values(), ids=lambda one: one.name)
+def test_every_column_is_described_and_nothing_else_is(one: Entry) -> None:
+    """What is said of a column that is gone would mislead as much as silence."""
+    columns = {column.name for column in one.columns}
+    assert all(column.meaning for column in one.columns)
+    assert own_columns(one.name) <= columns
+
+
+def test_columns_of_an_attempt_mean_what_the_schema_says() -> None:
+    """One definition; a view says something else only where it means something else."""
+    attempts = ENTRIES["attempts"]
+    assert [(c.name, c.unit, c.meaning) for c in attempts.columns] == [(c.name, c.unit, c.meaning) for c in COLUMNS]
+    said_again = {
+        (view, column)
+        for view in ENTRIES
+        for column in own_columns(view) & set(ATTEMPT_SCHEMA.names)
+        if meaning_of(view, column) == meaning_of("attempts", column)
+    }
+    assert said_again == set()
+
+
+def test_macros_show_their_parameters() -> None:
+    """With what is taken where one is left out."""
+    assert ENTRIES["pareto_front"].call == "pareto_front(of_study := NULL, modelled := false)"
+    assert ENTRIES["wh_per_1000_items"].call == "wh_per_1000_items(joules, items)"
+    assert ENTRIES["wh_per_1000_items"].columns == ()
+
+
+def test_each_file_of_sql_is_named_for_what_it_makes() -> None:
+    """And begins with a comment that says what that is."""
+    for name in sql_names("macros"):
+        assert sql_text("macros", name).startswith("-- ")
+        assert f"\nCREATE MACRO {name}(" in sql_text("macros", name)
+
+
+def test_a_misspelt_name_is_met_with_the_right_one() -> None:
+    """Or with all of them."""
+    assert entry("TRIALS").name == "trials"
+    with pytest.raises(QueryError, match=r"Did you mean trials\?"):
+        entry("trialz")
+    with pytest.raises(QueryError, match="There are trials, attempts"):
+        entry("x\n'\"")
+
+
+def test_the_reference_is_up_to_date() -> None:
+    """It is generated: `python -m joulefleet.analysis.reference > docs/reference/views.md`."""
+    cure = "run: .venv/bin/python -m joulefleet.analysis.reference > docs/reference/views.md"
+    assert REFERENCE.read_text(encoding="utf-8") == views_text(), cure

@@ -1,0 +1,182 @@
+"""What of a comparison is primary, and how it is corrected."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulefleet.analysis import Store
+from joulefleet.analysis.compare import compare
+from joulefleet.analysis.comparison import Comparison, Finding
+from joulefleet.analysis.statistics.families import holm
+from joulefleet.study import Study
+from tests.fakes.attempt_rows import (
+    STARTED,
+    TWELVE_CELLS,
+    study_from,
+    twelve_cell_rows,
+    write_measured,
+    write_store,
+    write_study,
+)
+from tests.fakes.one_pair import compared, one_pair, timed
+
+FIVE = TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5")
+
+
+def of_twelve(path: Path, more: str = "", **asked: Any) -> Comparison:
+    """The comparison of a finished study of twelve cells, that states `more`."""
+    study = study_from(FIVE + more)
+    with Store.open(write_measured(path / "store", twelve_cell_rows(study), study)) as store:
+        return compare(store, **asked)
+
+
+def roles(comparison: Comparison) -> dict[tuple[str, str | None, str], str]:
+    """The role of each finding."""
+    return {(f.pair, f.setting.task, f.metric): f.role for f in comparison.findings}
+
+
+def of_metric(comparison: Comparison, metric: str) -> list[Finding]:
+    """The findings by `metric`."""
+    return [finding for finding in comparison.findings if finding.metric == metric]
+
+
+def test_by_default_energy_of_every_pair_on_every_task_is_primary(tmp_path: Path) -> None:
+    """The other metrics are secondary, each a family of its own, corrected by Holm."""
+    comparison = of_twelve(tmp_path)
+    found = roles(comparison)
+    assert {role for (_, _, metric), role in found.items() if metric == "energy"} == {"primary"}
+    assert {role for (_, _, metric), role in found.items() if metric == "time"} == {"secondary"}
+    times = of_metric(comparison, "time")
+    adjusted = holm([finding.p_value or 1 for finding in times])
+    assert [finding.p_adjusted for finding in times] == adjusted
+    assert {finding.family_size for finding in times} == {6}
+    assert all("by Holm over 6" in finding.sentence for finding in times)
+
+
+def test_what_is_not_stated_is_exploratory(tmp_path: Path) -> None:
+    """Another pair, and another task."""
+    comparison = of_twelve(tmp_path, "primary: {metric: time, pairs: [bert], tasks: [sst2, mnli]}\n")
+    found = roles(comparison)
+    assert found["bert", "sst2", "time"] == "primary"
+    assert found["bert", "mnli", "energy"] == "secondary"
+    assert found["bert", "stsb", "time"] == found["gpt2", "sst2", "time"] == "exploratory"
+    assert {f.family_size for f in of_metric(comparison, "time") if f.role == "primary"} == {2}
+    (exploratory, *_) = [f for f in of_metric(comparison, "time") if f.role == "exploratory"]
+    assert (exploratory.p_adjusted, exploratory.family_size) == (None, 0)
+    assert "p =" not in exploratory.sentence
+
+
+def test_looking_at_one_pair_does_not_make_the_family_smaller(tmp_path: Path) -> None:
+    """It is what was stated, not what is shown."""
+    all_of_it = of_metric(of_twelve(tmp_path / "all"), "time")
+    one = of_metric(of_twelve(tmp_path / "one", pair="bert"), "time")
+    assert [f.p_adjusted for f in one] == [f.p_adjusted for f in all_of_it if f.pair == "bert"]
+
+
+def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -> None:
+    """And the warning says how many; a statement that was always so is not one that has changed."""
+    first, second = study_from(FIVE), study_from(FIVE + "primary: {metric: time}\n")
+    root = write_measured(tmp_path / "store", twelve_cell_rows(first), first)
+    late = STARTED + timedelta(minutes=30)
+    write_study(root, second, digest="later", asked_at=late)
+    with Store.open(root) as store:
+        comparison = compare(store)
+    assert {finding.role for finding in comparison.findings} == {"exploratory"}
+    (family,) = comparison.families
+    assert family.changed_after == 30
+    assert "changed after 30 trials had begun" in comparison.remarks[0].text
+    more = study_from(FIVE.replace("repetitions: 5", "repetitions: 6"))
+    again = write_measured(tmp_path / "again", twelve_cell_rows(first), first)
+    write_study(again, more, digest="later", asked_at=late)
+    with Store.open(again) as store:
+        assert compare(store).families[0].changed_after == 0
+
+
+def test_margins_are_judged_by_the_primary_metric(tmp_path: Path) -> None:
+    """At most 5 % more: yes; the same within 10 %: no, it needs half."""
+    comparison = of_twelve(
+        tmp_path, "primary: {metric: time, non_inferior_percent: 5, equivalent_percent: 10}\n", pair="bert"
+    )
+    (finding, *_) = of_metric(comparison, "time")
+    kinds = {within.kind: within.test.holds for within in finding.within}
+    assert kinds == {"non-inferior": True, "equivalent": False}
+    assert "at most 5 % more and not shown to be equivalent within 10 %." in finding.sentence
+    assert all(finding.within == () for finding in of_metric(comparison, "energy"))
+
+
+def test_alpha_sets_the_width_and_is_said(tmp_path: Path) -> None:
+    """The stated one, or the one that is asked for."""
+    (stated,) = of_metric(compared(tmp_path / "a", one_pair(more="primary: {alpha: 0.1}")), "time")
+    assert stated.machines[0].ratio.confidence == pytest.approx(0.9)
+    study = one_pair()
+    rows = [timed(row) for row in twelve_cell_rows(study)]
+    with Store.open(write_measured(tmp_path / "b", rows, study)) as store:
+        asked = compare(store, alpha=0.01)
+    assert of_metric(asked, "time")[0].machines[0].ratio.confidence == pytest.approx(0.99)
+    assert any("states an alpha of 0.05; shown is 0.01" in remark.text for remark in asked.remarks)
+
+
+def test_stated_exclusions_leave_blocks_out_of_both_arms_and_are_shown_with_them(tmp_path: Path) -> None:
+    """A mark on one arm takes the block, and the result with it stands beside."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        spoilt = row["block"] == 2 and row["model"] == "small"
+        return row | ({"marks": ["throttled"], "window_s": 9.0} if spoilt else {})
+
+    comparison = compared(tmp_path, one_pair(7, "primary: {exclude_marks: [throttled]}"), change)
+    (line,) = [line for line in comparison.lines if line.metric == "time"]
+    assert line.ratio.n_blocks == 6
+    assert line.ratio.ratio == pytest.approx(0.5, rel=0.02)
+    assert line.checks.with_excluded is not None
+    assert line.checks.with_excluded.n_blocks == 7
+    assert "1 block left out for their marks" in " ".join(remark.text for remark in comparison.remarks)
+
+
+def test_a_block_far_off_is_named_and_kept(tmp_path: Path) -> None:
+    """With the result without it."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return row | ({"window_s": row["window_s"] * 1.3} if (row["model"], row["block"]) == ("small", 4) else {})
+
+    comparison = compared(tmp_path, one_pair(8), change)
+    (line,) = [line for line in comparison.lines if line.metric == "time"]
+    assert 4 in line.checks.outliers
+    assert line.ratio.n_blocks == 8
+    assert line.checks.without_outliers is not None
+    assert line.checks.without_outliers.n_blocks == 8 - len(line.checks.outliers)
+    assert "block 4" in " ".join(remark.text for remark in comparison.remarks if remark.level == "warning")
+
+
+def test_a_study_with_pilot_blocks_rests_on_their_variance(tmp_path: Path) -> None:
+    """The first ten blocks are noisy, the others are not: the interval stays as wide as the ten say."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        noise = 1.05 if row["block"] <= 10 and row["block"] % 2 and row["model"] == "small" else 1.0
+        return row | {"window_s": row["window_s"] * noise}
+
+    stated = "primary: {metric: time, precision_percent: 3, pilot_blocks: 10}"
+    two, plain = (compared(tmp_path / name, one_pair(30, more), change) for name, more in (("2", stated), ("1", "")))
+    (line,), (fixed,) = ([line for line in of.lines if line.metric == "time"] for of in (two, plain))
+    assert "Stein" in line.ratio.method
+    assert line.ratio.degrees == 9
+    assert fixed.ratio.degrees == 29
+    assert line.ratio.ratio == fixed.ratio.ratio
+    assert (line.ratio.high or 0) - (line.ratio.low or 0) > 1.3 * ((fixed.ratio.high or 0) - (fixed.ratio.low or 0))
+
+
+def test_the_statement_is_in_the_record_of_the_study(tmp_path: Path) -> None:
+    """So its digest can be told from another's, and old records without one state the default."""
+    study: Study = study_from(FIVE)
+    root = write_store(tmp_path / "store", [], study)
+    (file,) = (root / "studies").iterdir()
+    data = json.loads(file.read_text())
+    assert data["study"]["primary"]["metric"] == "energy"
+    del data["study"]["primary"]
+    file.write_text(json.dumps(data))
+    with Store.open(root) as store:
+        assert compare(store).families[0].stated == study.primary

@@ -1,0 +1,117 @@
+"""Folders in which queries spill, and those that killed processes left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from joulefleet.analysis import Store
+from joulefleet.analysis.scratch import ScratchFolder, sweep
+from tests.fakes.attempt_rows import attempt_row, write_store
+
+KEEPS_OPEN = """
+import sys
+from joulefleet.analysis import Store
+store = Store.open(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def left_behind(parent: Path) -> Path:
+    """A folder with something in it, of a process that is gone."""
+    scratch = ScratchFolder.make(parent)
+    (scratch.path / "spilled").write_bytes(b"much")
+    os.close(scratch._descriptor)
+    return scratch.path
+
+
+def test_what_a_gone_process_left_is_swept(tmp_path: Path) -> None:
+    """With what is in it; also where it was killed before it had locked anything."""
+    left = left_behind(tmp_path)
+    empty = tmp_path / "joulefleet-query-abcd_123"
+    empty.mkdir()
+    sweep(tmp_path)
+    assert not left.exists()
+    assert not empty.exists()
+
+
+def test_what_is_in_use_stays(tmp_path: Path) -> None:
+    """In this process or in another."""
+    scratch = ScratchFolder.make(tmp_path)
+    sweep(tmp_path)
+    assert scratch.path.is_dir()
+    scratch.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    """Whatever a user has named alike, links, files, and folders with something in them and no lock."""
+    left = left_behind(tmp_path)
+    names = ("joulefleet-results", "joulefleet-query-", "joulefleet-query-abcdefghi", "joulefleet-query-ABCDEFGH")
+    for name in names:
+        (tmp_path / name).mkdir()
+    (tmp_path / "joulefleet-query-linked_1").symlink_to(tmp_path / "joulefleet-results")
+    (tmp_path / "joulefleet-query-file_123").write_text("mine")
+    full = tmp_path / "joulefleet-query-full_123"
+    full.mkdir()
+    (full / "notes.txt").write_text("mine")
+    before = set(tmp_path.iterdir())
+    sweep(tmp_path)
+    assert set(tmp_path.iterdir()) == before - {left}
+
+
+def test_opening_and_sweeping_at_once_do_each_other_no_harm(tmp_path: Path) -> None:
+    """Whoever has been given a folder keeps it, however many sweep meanwhile."""
+    over = threading.Event()
+
+    def sweep_on() -> None:
+        while not over.is_set():
+            sweep(tmp_path)
+
+    threads = [threading.Thread(target=sweep_on) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(200):
+            scratch = ScratchFolder.make(tmp_path)
+            (scratch.path / "spilled").write_bytes(b"")
+            assert (scratch.path / "lock").exists()
+            scratch.remove()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_opening_sweeps_after_a_killed_process(tmp_path: Path) -> None:
+    """A real one, killed while it had a store open: its folder stays while it lives, and goes with the next opening."""
+    store = write_store(tmp_path / "s", [attempt_row()])
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    command = [sys.executable, "-c", KEEPS_OPEN, str(store)]
+    opens_and_leaves = [sys.executable, "-m", "coordinator", "sql", "--store", str(store), "select 1"]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        (used,) = temporary.iterdir()
+        (used / "spilled").write_bytes(b"10 GB")
+        subprocess.run(opens_and_leaves, env=environment, check=True, stdout=subprocess.DEVNULL)
+        assert list(temporary.iterdir()) == [used]
+        process.send_signal(signal.SIGKILL)
+    subprocess.run(opens_and_leaves, env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_closed_store_leaves_no_folder(tmp_path: Path) -> None:
+    """Nor one that could not be opened."""
+    with Store.open(write_store(tmp_path / "s", [])) as store:
+        (folder,) = store.sql("select current_setting('temp_directory')").fetchall()[0]
+        assert Path(folder).is_dir()
+    assert not Path(folder).exists()
