@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ from joulefleet.errors import QueryError, StoreError
 from joulefleet.plan import cells
 from joulefleet.study import Study
 from joulefleet.study_file import study_from_json
-from joulefleet.trial import Cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,23 +101,23 @@ def _progress(store: Store, record: StudyRecord) -> StudyProgress:
     if record.imported_from is not None:
         return _imported(store, record)
     study = understood(record)
-    wanted = set(cells(study))
+    wanted = {_key(asdict(cell) | {"threads_asked": cell.threads}) for cell in cells(study)}
     rows = store.arrow(query_text("progress"), {"study": record.name}).to_pylist()
     protocols = read_protocols(store.layout, record.name)
     newest_of: dict[tuple[object, ...], Mapping[str, Any]] = {}
     for row in rows:
         # Measured in another way than is asked for now, a trial is missing again.
         current = row["place"] not in protocols or row["protocol"] in protocols[row["place"]]
-        if current and 1 <= row["block"] <= study.repetitions and (cell := _cell(row)) in wanted:
+        if current and 1 <= row["block"] <= study.repetitions and (cell := _key(row)) in wanted:
             newest_of[cell, row["block"], row["place"]] = row
     done = list(newest_of.values())
-    machines = tuple(_machine(place, name, len(wanted) * study.repetitions, done) for place, name in record.places)
+    planned = dict.fromkeys((place for place, _ in record.places), len(wanted) * study.repetitions)
     asked = {place for place, _ in record.places}
     counted = [row for row in done if row["place"] in asked]
     return StudyProgress(
         study=record.name,
         asked_at=record.asked_at,
-        machines=machines,
+        machines=_machines(record.places, planned, done),
         failures=dict(Counter(row["reason"] or "unknown" for row in counted if row["status"] != "ok").most_common()),
         newest_at=max((row["started_at"] for row in counted), default=None),
     )
@@ -131,29 +130,28 @@ def _imported(store: Store, record: StudyRecord) -> StudyProgress:
     return StudyProgress(
         study=record.name,
         asked_at=record.asked_at,
-        machines=tuple(
-            _machine(place, name, record.imported_planned.get(place, 0), rows) for place, name in record.places
-        ),
+        machines=_machines(record.places, record.imported_planned, rows),
         failures={},
         newest_at=max((row["started_at"] for row in rows if row["started_at"] is not None), default=None),
         imported_from=record.imported_from,
     )
 
 
-def _machine(place: str, name: str, planned: int, rows: Sequence[Mapping[str, Any]]) -> MachineProgress:
-    status = Counter(row["status"] == "ok" for row in rows if row["place"] == place)
-    return MachineProgress(place=place, name=name, planned=planned, ok=status[True], failed=status[False])
-
-
-def _cell(row: Mapping[str, Any]) -> Cell:
-    return Cell(
-        model=row["model"],
-        task=row["task"],
-        batch_size=row["batch_size"],
-        threads=row["threads_asked"],
-        dtype=row["dtype"],
-        environment=row["environment"],
+def _machines(
+    places: Sequence[tuple[str, str]], planned: Mapping[str, int], rows: Sequence[Mapping[str, Any]]
+) -> tuple[MachineProgress, ...]:
+    count = Counter((row["place"], row["status"] == "ok") for row in rows)
+    return tuple(
+        MachineProgress(
+            place=place, name=name, planned=planned.get(place, 0), ok=count[place, True], failed=count[place, False]
+        )
+        for place, name in places
     )
+
+
+def _key(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """What tells the cells of a study apart."""
+    return tuple(row[name] for name in ("model", "task", "batch_size", "threads_asked", "dtype", "environment"))
 
 
 def understood(record: StudyRecord) -> Study:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from joulefleet.analysis.files import file_error, file_gone
 from joulefleet.analysis.views import FILE_FAULT
@@ -72,11 +73,12 @@ def plain_errors() -> Iterator[None]:
     """Turn what DuckDB raises into a QueryError, or into a StoreError where a file of the store is at fault."""
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        # Arrow reports what DuckDB raises while it streams, as errors of its own.
         raise _plain(error) from error
 
 
-def _plain(error: duckdb.Error) -> JoulefleetError:
+def _plain(error: duckdb.Error | pa.ArrowException | OSError) -> JoulefleetError:
     message = str(error)
     if FILE_FAULT in message:
         path, _, what = message.split(FILE_FAULT, 1)[1].partition("\x1f")
@@ -85,7 +87,8 @@ def _plain(error: duckdb.Error) -> JoulefleetError:
     if isinstance(error, duckdb.OutOfMemoryException):
         return QueryError(f"SQL: {first}.", cure="Ask for less at once: fewer columns, or a filter.")
     file = _FILE.search(message)
-    if file and isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+    streamed = isinstance(error, pa.ArrowException | OSError)
+    if file and (streamed or isinstance(error, duckdb.IOException | duckdb.InvalidInputException)):
         if not Path(file["path"]).exists():
             return file_gone(file["path"])
         return file_error(file["path"], "torn, or no file of this store")

@@ -1,10 +1,10 @@
 -- Joules of each trial by phase, domain and source. valid is false where there is a reason instead.
 -- Domains overlap (core lies inside package, psys contains it): add up none but packages and dram.
 SELECT
-    study, trial_id, attempt_id, model, task,
+    study, trial_id, attempt_id, model, task, status, items, energy_scope,
     e.phase AS phase, e.domain AS domain, e.source AS source, e.provenance AS provenance,
     e.joules AS joules, e.joules IS NOT NULL AS valid, e.reason AS reason
 FROM (
-    SELECT study, trial_id, attempt_id, model, task, unnest(energies) AS e
+    SELECT study, trial_id, attempt_id, model, task, status, items, energy_scope, unnest(energies) AS e
     FROM internal.accepted
 )
