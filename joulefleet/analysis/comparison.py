@@ -137,6 +137,8 @@ class MatchFacts:
     """Blocks whose two environments had different libraries."""
     excluded: int
     """Blocks that the study leaves out for their marks."""
+    always_first: str | None
+    """The arm that ran first in every block, of eight blocks or more; None where they took turns."""
     boots_differ: int
     """Blocks whose two trials ran in different boots of the machine."""
 

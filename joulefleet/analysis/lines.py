@@ -11,6 +11,9 @@ from joulefleet.analysis.estimates import Terms, basis_of, checks_of, estimate
 from joulefleet.analysis.matching import Match
 from joulefleet.analysis.metrics import Basis, Metric, TrialValues
 
+BLOCKS_FOR_ORDER = 8
+"""In fewer blocks one arm may come first in all by chance alone: of eight, once in 128."""
+
 
 def line_of(match: Match, metric: Metric, terms: Terms) -> Line:
     """The line of `match` by `metric`."""
@@ -60,8 +63,22 @@ def facts_of(match: Match) -> MatchFacts:
         unequal_blocks=blocks.unequal,
         other_libraries=blocks.other_libraries,
         excluded=len(blocks.excluded),
+        always_first=_always_first(match),
         boots_differ=sum(first.boot_id != second.boot_id for first, second in blocks.pairs),
     )
+
+
+def _always_first(match: Match) -> str | None:
+    times = [
+        (first.started_at, second.started_at)
+        for first, second in match.blocks.pairs
+        if first.started_at is not None and second.started_at is not None
+    ]
+    if len(times) < BLOCKS_FOR_ORDER:
+        return None
+    if all(first < second for first, second in times):
+        return match.contrast.reference_name
+    return match.contrast.other_name if all(first > second for first, second in times) else None
 
 
 def _marked(match: Match) -> int:

@@ -165,6 +165,13 @@ def _blocks_lost(grounds: Grounds) -> Iterator[Remark]:
             level="warning",
             text=f"{counted(excluded, 'block')} left out for their marks, as the study stated before.",
         )
+    first = [f"{fact.always_first} on {fact.setting.task or fact.machine}" for fact in facts if fact.always_first]
+    if first:
+        yield Remark(
+            level="warning",
+            text=f"One arm ran first in every block ({some(list(dict.fromkeys(first)))}): what changes within a block "
+            "is not told from what is compared. With two cells there is no other order; a study of more has one.",
+        )
     if boots:
         yield Remark(level="warning", text=f"{counted(boots, 'block')} pair trials of different boots of the machine.")
 

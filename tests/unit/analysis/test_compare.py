@@ -339,3 +339,15 @@ def test_names_that_are_not_there_are_refused(tmp_path: Path) -> None:
             compare(store, pair="bert")
         with pytest.raises(QueryError, match="Did you mean energy"):
             compare(store, metrics=["enrgy"])
+
+
+def test_an_arm_that_is_always_first_is_said(tmp_path: Path) -> None:
+    """What drifts within a block would be taken for the model's."""
+
+    def turned(row: dict[str, Any]) -> dict[str, Any]:
+        turn = timedelta(minutes=3) if row["block"] == 4 and row["model"] == "big" else timedelta()
+        return row | {"started_at": row["started_at"] + turn}
+
+    always, turns = compared(tmp_path / "a", one_pair(8)), compared(tmp_path / "b", one_pair(8), turned)
+    assert "One arm ran first in every block (big on sst2)" in texts(always, "warning")
+    assert "ran first" not in texts(turns, "warning")
