@@ -30,6 +30,7 @@ from joulefleet.plan import (
 from joulefleet.primary import primary_digest
 from joulefleet.store_layout import StoreLayout, read_format
 from joulefleet.study import Study
+from joulefleet.study_file import study_to_json
 from joulefleet.timing import timing
 from joulefleet.trial import Cell, trial_to_json
 
@@ -174,7 +175,7 @@ def _primary_lines(study: Study) -> list[str]:
     tasks = study.tasks if stated.tasks is None else stated.tasks
     what = f"{stated.metric} of {', '.join(pairs)} on {', '.join(tasks)}"
     lines = [
-        f"Primary, stated before the data ({primary_digest(stated)[:8]}):",
+        f"Primary, stated before the data ({primary_digest(study_to_json(study))[:8]}):",
         f"  {what}, alpha {stated.alpha:g} over all of them (Holm)",
     ]
     if stated.non_inferior_percent is not None:
@@ -198,7 +199,8 @@ def outlook_json(outlook: Outlook) -> dict[str, Any]:
         "failed": outlook.failed,
         "obsolete": outlook.obsolete,
         "pilots_to_do": outlook.pilots_to_do,
-        "primary": asdict(outlook.pinned.study.primary) | {"digest": primary_digest(outlook.pinned.study.primary)},
+        "primary": asdict(outlook.pinned.study.primary)
+        | {"digest": primary_digest(study_to_json(outlook.pinned.study))},
         "expected_s": round(outlook.expected_s, 1),
         "passes_known": outlook.measured_passes,
         "blocks": [

@@ -10,6 +10,8 @@ from typing import Any
 from joulefleet.analysis import Store
 from joulefleet.analysis.statistics.sizes import PILOT_BLOCKS
 from joulefleet.analysis.stopping import blocks_needed
+from joulefleet.errors import StudyError
+from joulefleet.primary import Primary
 from joulefleet.study import Study
 from joulefleet.study_file import study_from_json
 
@@ -22,25 +24,35 @@ class Stages:
     """
 
     def __init__(self, study: Study, *, at_most: int) -> None:
-        stated = study.primary
-        self._two = stated.precision_percent is not None
         self._asked = study
         self._at_most = at_most
+        self._take(study.primary)
+
+    def _take(self, stated: Primary) -> None:
+        self._two = stated.precision_percent is not None
         if self._two:
-            pilot = stated.pilot_blocks or max(PILOT_BLOCKS, study.repetitions)
-            self._asked = replace(study, repetitions=pilot, primary=replace(stated, pilot_blocks=pilot))
+            if self._asked.placement != "every-machine":
+                raise StudyError(
+                    "A precision is of each machine's blocks, and placement any-machine spreads them.",
+                    cure="Say `placement: every-machine`, or leave out the precision.",
+                )
+            pilot = stated.pilot_blocks or max(PILOT_BLOCKS, self._asked.repetitions)
+            self._asked = replace(self._asked, repetitions=pilot, primary=replace(stated, pilot_blocks=pilot))
         self._blocks = self._asked.repetitions
         self._decided = not self._two
 
     def study(self, last: Mapping[str, Any]) -> Study:
         """The study of this stage; `last` is its newest record, empty where there is none.
 
-        Blocks that were added before an interruption stay asked for.
+        Blocks that were added before an interruption stay asked for, and so does a precision that only the
+        command line of an earlier run stated: without it the statement would be another.
         """
-        if self._two and last:
-            before = study_from_json(last["study"])
-            if before.primary == self._asked.primary:
-                self._blocks = max(self._blocks, before.repetitions)
+        if last and "imported" not in last:
+            before = study_from_json(last["study"]).primary
+            if not self._two and replace(before, precision_percent=None, pilot_blocks=None) == self._asked.primary:
+                self._take(before)
+            if self._two and before == self._asked.primary:
+                self._blocks = max(self._blocks, int(last["study"]["repetitions"]))
         return replace(self._asked, repetitions=self._blocks)
 
     def more(self, store: Path, *, say: Callable[[str], None]) -> bool:
@@ -53,14 +65,11 @@ class Stages:
         for need in needs:
             if need.blocks is None:
                 say(f"{need.what}: {need.reason}")
-        known = {need.what: need.blocks for need in needs if need.blocks is not None}
-        if not known:
-            return False
-        most = max(known, key=lambda what: known[what])
+        needed, most = max(((need.blocks or 0, need.what) for need in needs), default=(0, ""))
         percent = self._asked.primary.precision_percent
-        wanted = min(known[most], max(self._at_most, self._asked.repetitions))
-        if known[most] > wanted:
-            say(f"{most} needs {known[most]} blocks for {percent:g} %; --at-most allows {wanted}")
+        wanted = min(needed, max(self._at_most, self._asked.repetitions))
+        if needed > wanted:
+            say(f"{most} needs {needed} blocks for {percent:g} %; --at-most allows {wanted}")
         if wanted <= self._blocks:
             return False
         say(f"for {percent:g} % of {most}: {wanted - self._blocks} blocks more, {wanted} in all")

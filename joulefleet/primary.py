@@ -6,7 +6,8 @@ it, and its digest says whether it has changed since the first trial.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -47,7 +48,23 @@ class Primary:
     ] = None
 
 
-def primary_digest(primary: Primary) -> str:
-    """What tells two statements apart."""
-    stated: dict[str, Any] = asdict(primary)
-    return digest(stated)
+def primary_digest(definition: Mapping[str, Any]) -> str:
+    """What tells the statements of two studies apart, from the study as JSON data.
+
+    The family is hashed as it is: which models each pair compares, the tasks, every level of the factors.
+    A task that is added joins the family, unless the study names the tasks that are primary. How many
+    blocks the pilot has is no part of it: `run` fills that in.
+    """
+    stated: dict[str, Any] = {**definition["primary"], "pilot_blocks": None}
+    pairs: Mapping[str, Any] = definition["pairs"]
+    tasks = definition["tasks"] if stated["tasks"] is None else stated["tasks"]
+    named = pairs if stated["pairs"] is None else stated["pairs"]
+    return digest(
+        stated
+        | {
+            "pairs": {name: pairs.get(name) for name in named},
+            "tasks": sorted(tasks),
+            "factors": definition["factors"],
+            "environments": definition["environments"],
+        }
+    )

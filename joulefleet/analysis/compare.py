@@ -15,6 +15,7 @@ from joulefleet.analysis.contrasts import PROOFS, WITHIN_BLOCKS, By, checked_by,
 from joulefleet.analysis.estimates import Terms
 from joulefleet.analysis.findings import find
 from joulefleet.analysis.grounds import Grounds
+from joulefleet.analysis.imported import alike, pooled_labels
 from joulefleet.analysis.interactions import interactions
 from joulefleet.analysis.judging import family_of, judge
 from joulefleet.analysis.lines import facts_of, line_of
@@ -49,6 +50,7 @@ class StudyPart:
     """What is found of one study."""
 
     family: Family
+    pooled_labels: Sequence[str]
     trials: Sequence[TrialValues]
     facts: Sequence[MatchFacts]
     lines: Sequence[Line]
@@ -120,6 +122,7 @@ def compare(
                 families=[part.family for part in parts],
                 states=states,
                 trials={part.family.study: part.trials for part in parts},
+                pooled_labels={part.family.study: part.pooled_labels for part in parts},
             )
         ),
         progress=states,
@@ -128,6 +131,8 @@ def compare(
 
 def _compare(store: Store, record: StudyRecord, state: StudyProgress, asked: _Asked) -> StudyPart:
     trials = load_trials(store, record.name)
+    if record.imported_from is not None:
+        trials = alike(trials, record)
     versions = [version for version in store.studies if version.name == record.name]
     family = family_of(record, versions, trials, asked.alpha)
     two_stages = family.stated.precision_percent is not None
@@ -154,6 +159,7 @@ def _compare(store: Store, record: StudyRecord, state: StudyProgress, asked: _As
     listed = [match for match in found if shown or match.contrast.kind in PROOFS]
     return StudyPart(
         family=family,
+        pooled_labels=pooled_labels(trials, record) if record.imported_from is not None else (),
         trials=trials,
         facts=[facts_of(match) for match in found],
         lines=[line_of(match, metric, terms) for match in listed for metric in metrics],

@@ -161,6 +161,11 @@ class Within:
 
     kind: Literal["non-inferior", "equivalent"]
     test: WithinMargin
+    """By itself."""
+    p_adjusted: float
+    """Corrected by Holm for all tests of its kind in the primary family."""
+    holds: bool
+    """p_adjusted is below alpha."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +216,10 @@ class Family:
     study: str
     stated: Primary
     digest: str
-    changed_after: int
+    changed_after: int = 0
     """Trials that had begun before it was stated so; 0 unless it was changed meanwhile."""
+    extended_after: int | None = None
+    """Blocks that were finished when more were asked for; None unless that was so."""
     alpha: float
     """In force: the stated one, or the one asked for."""
 

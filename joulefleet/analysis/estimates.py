@@ -92,7 +92,7 @@ def basis_of(match: Match) -> Basis | None:
 def checks_of(match: Match, metric: Metric, basis: Basis | None, terms: Terms, *, null_ratio: float = 1.0) -> Checks:
     """The same trials looked at in other ways."""
     arms = [
-        [value for trial in arm if (value := metric.value(trial, basis)) is not None]
+        [value for trial in arm if (value := metric.value(trial, basis)) is not None and math.isfinite(value)]
         for arm in (match.blocks.reference, match.blocks.other)
     ]
     delta = cliffs_delta(*arms, confidence=terms.confidence) if all(arms) else None
@@ -107,7 +107,9 @@ def checks_of(match: Match, metric: Metric, basis: Basis | None, terms: Terms, *
         )
     logs, far = logs_of(match, metric, basis), _outliers(match, metric, basis)
     kept = [pair for pair in match.blocks.pairs if pair not in far]
-    every = (*match.blocks.pairs, *match.blocks.excluded)
+    every = sorted(
+        (*match.blocks.pairs, *match.blocks.excluded), key=lambda pair: (pair[0].block or 0, pair[0].round or 1)
+    )
     return Checks(
         sign_flip_p=_sign_flip(logs, terms, null_ratio),
         hedges_g=hedges_g(logs),

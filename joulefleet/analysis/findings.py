@@ -6,16 +6,16 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from joulefleet.analysis.comparison import Finding, MachineResult, Setting
 from joulefleet.analysis.estimates import Terms, common_joules, estimate, logs_of
 from joulefleet.analysis.matching import Match
 from joulefleet.analysis.metrics import PROVENANCES, Basis, Metric
-from joulefleet.analysis.statistics import MachineEffect, Pooled, on_every_machine, pool
+from joulefleet.analysis.statistics import Estimate, MachineEffect, Pooled, on_every_machine, pool
 from joulefleet.analysis.statistics.components import components
 from joulefleet.analysis.statistics.machines import MACHINES_FOR_MEAN
 from joulefleet.analysis.statistics.mixed import MACHINES_FOR_MODEL, mixed_model
+from joulefleet.analysis.statistics.paired import BLOCKS_FOR_INTERVAL, BLOCKS_FOR_TEST
 
 LEVEL_NOISE = 1e-12
 """A standard error below this is rounding: no machine is that precise."""
@@ -34,15 +34,11 @@ def find(
             # Of several protocols on a machine the newest counts.
             setting, machine_id = replace(match.setting, machine_id=None), str(match.setting.machine_id)
             known = settings[setting].get(machine_id)
-            if known is None or _began(known) < _began(match):
+            if known is None or known.began < match.began:
                 settings[setting][machine_id] = match
     for setting, by_machine in settings.items():
         for metric in metrics:
             yield _finding(setting, by_machine, metric, terms, mixed=mixed)
-
-
-def _began(match: Match) -> datetime:
-    return match.first.started_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _finding(
@@ -55,7 +51,8 @@ def _finding(
     for machine_id, match in by_machine.items():
         ratio = estimate(match, metric, basis, terms)
         if ratio.error is None or ratio.error < LEVEL_NOISE:
-            left_out[match.first.machine or machine_id] = str(ratio.interval_reason)
+            name = match.first.machine or machine_id
+            left_out[name if name not in left_out else f"{name} ({machine_id})"] = _why_not(match, metric, basis, ratio)
         else:
             results.append(
                 MachineResult(
@@ -99,14 +96,33 @@ def _finding(
 def common_basis(matches: Sequence[Match]) -> Basis | None:
     """The basis on which most machines have both arms: counted before modelled wherever a mean can be had."""
     common: Counter[Basis] = Counter()
+    blocks: Counter[Basis] = Counter()
     for match in matches:
-        common.update(set(common_joules(match)))
+        joules = common_joules(match)
+        blocks.update(joules)
+        # With fewer blocks a machine has no interval, and does not count.
+        common.update({basis for basis, count in joules.items() if count >= BLOCKS_FOR_INTERVAL})
     enough = min(MACHINES_FOR_MEAN, len(matches))
     return max(
-        common,
-        key=lambda basis: (common[basis] >= enough, -PROVENANCES.index(basis.provenance), common[basis], str(basis)),
+        blocks,
+        key=lambda basis: (
+            common[basis] >= enough,
+            -PROVENANCES.index(basis.provenance),
+            common[basis],
+            blocks[basis],
+            str(basis),
+        ),
         default=None,
     )
+
+
+def _why_not(match: Match, metric: Metric, basis: Basis | None, ratio: Estimate) -> str:
+    """Why a machine has no interval: the reason for its lack of joules says more than that there are none."""
+    if metric.name == "energy" and not any(basis in trial.joules for trial in (*match.reference, *match.other)):
+        reasons = Counter(trial.energy_reason for trial in (*match.reference, *match.other) if trial.energy_reason)
+        if reasons:
+            return f"no energy of this kind: {reasons.most_common(1)[0][0]}"
+    return ratio.interval_reason or "zero variance: every block has the same ratio"
 
 
 def _pooled(results: Sequence[MachineResult], terms: Terms) -> Pooled:
@@ -123,8 +139,9 @@ def _pooled(results: Sequence[MachineResult], terms: Terms) -> Pooled:
         ],
         confidence=terms.confidence,
     )
-    # As within a machine: looking at p-values on the way raises the rate of false positives.
-    return pooled if terms.finished else replace(pooled, p_value=None)
+    # As within a machine: looking at p-values on the way raises the rate of false positives, and few blocks have none.
+    tested = terms.finished and all(result.ratio.n_blocks >= BLOCKS_FOR_TEST for result in results)
+    return pooled if tested else replace(pooled, p_value=None)
 
 
 def _logs(by_machine: Mapping[str, Match], metric: Metric, basis: Basis | None) -> dict[str, dict[str, list[float]]]:

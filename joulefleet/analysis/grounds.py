@@ -25,6 +25,8 @@ class Grounds:
     states: Sequence[StudyProgress]
     trials: Mapping[str, Sequence[TrialValues]]
     """All trials of each study, by its name."""
+    pooled_labels: Mapping[str, Sequence[str]]
+    """Of each study: labels of imported trials that are no factors and differ within an arm."""
 
 
 def some(texts: Sequence[str], between: str = ", ") -> str:

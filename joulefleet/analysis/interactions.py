@@ -28,7 +28,12 @@ def interactions(
     """A line for each pair of the study whose two models stand in `matches` of one contrast and setting."""
     settings: dict[tuple[str, Setting], dict[str | None, Match]] = defaultdict(dict)
     for match in matches:
-        settings[match.contrast.name, replace(match.setting, model=None)][match.setting.model] = match
+        if match.reference and match.other:
+            # Of several protocols the newest counts, as for the findings.
+            by_model = settings[match.contrast.name, replace(match.setting, model=None)]
+            known = by_model.get(match.setting.model)
+            if known is None or known.began < match.began:
+                by_model[match.setting.model] = match
     for comparand in record.comparands:
         for (_, setting), by_model in settings.items():
             teacher, student = by_model.get(comparand.teacher), by_model.get(comparand.student)

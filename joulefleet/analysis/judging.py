@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Literal
 
 from joulefleet.analysis.comparison import Family, Finding, MachineResult, Within
 from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
 from joulefleet.analysis.statistics.families import holm
-from joulefleet.analysis.statistics.margins import equivalent, non_inferior
+from joulefleet.analysis.statistics.margins import WithinMargin, equivalent, non_inferior
 from joulefleet.analysis.study_records import StudyRecord
+from joulefleet.plan import cells
 from joulefleet.primary import Primary, primary_digest
+from joulefleet.study import Study
+from joulefleet.study_file import study_to_json
+
+_MarginTest = Callable[..., WithinMargin]
 
 
 def family_of(
@@ -22,21 +29,19 @@ def family_of(
 ) -> Family:
     """What `record` states as primary; `versions` are all of the study, oldest first."""
     stated = stated_in(record)
-    now = primary_digest(stated)
-    since: datetime | None = record.asked_at
-    for version in reversed(versions):
-        if primary_digest(stated_in(version)) != now:
-            break
-        since = version.asked_at
-    else:
-        # It has always been stated so; a clock that was wrong at first is no change.
-        since = None
-    late = [trial for trial in trials if since and trial.started_at and trial.started_at < since]
+    if record.imported_from is not None:
+        return Family(study=record.name, stated=stated, digest="", alpha=alpha or stated.alpha)
+    studies = [(understood(version), version.asked_at) for version in versions]
+    digests = [primary_digest(study_to_json(study)) for study, _ in studies]
+    # It may always have been stated so; a clock that was wrong at first is no change.
+    changes = [place for place in range(1, len(digests)) if digests[place] != digests[place - 1]]
+    since = studies[changes[-1]][1] if changes else None
     return Family(
         study=record.name,
         stated=stated,
-        digest=now,
-        changed_after=len(late),
+        digest=digests[-1],
+        changed_after=sum(trial.started_at < since for trial in trials if trial.started_at) if since else 0,
+        extended_after=_extended(studies, trials),
         alpha=stated.alpha if alpha is None else alpha,
     )
 
@@ -44,6 +49,31 @@ def family_of(
 def stated_in(record: StudyRecord) -> Primary:
     """The statement in `record`; the default one where other tools' data have none."""
     return Primary() if record.imported_from is not None else understood(record).primary
+
+
+def _extended(studies: Sequence[tuple[Study, datetime]], trials: Sequence[TrialValues]) -> int | None:
+    """The number of blocks that some machine had finished when more were asked for; None where none had.
+
+    Who looks at a p-value and then adds blocks has more chances of a small one. Blocks that follow pilot
+    blocks for a stated precision are not meant: only their variance decided about them, once.
+    """
+    for (before, _), (after, asked_at) in itertools.pairwise(studies):
+        staged = before.primary.precision_percent is not None and before.repetitions == before.primary.pilot_blocks
+        if after.repetitions <= before.repetitions or staged:
+            continue
+        whole = len(cells(before)) * before.repetitions
+        done = Counter(
+            trial.machine_id
+            for trial in trials
+            if trial.block is not None and trial.block <= before.repetitions and _began_before(trial, asked_at)
+        )
+        if any(count >= whole for count in done.values()):
+            return before.repetitions
+    return None
+
+
+def _began_before(trial: TrialValues, moment: datetime) -> bool:
+    return trial.started_at is not None and trial.started_at < moment
 
 
 def judge(findings: Sequence[Finding], family: Family) -> list[Finding]:
@@ -68,8 +98,8 @@ def judge(findings: Sequence[Finding], family: Family) -> list[Finding]:
         for (index, place, _), p in zip(tests, adjusted, strict=True):
             judged[index] = _adjusted(judged[index], place, p)
         if primary:
-            for index in members:
-                judged[index] = replace(judged[index], within=tuple(_within(judged[index], family)))
+            for index, within in zip(members, _margins([judged[index] for index in members], family), strict=True):
+                judged[index] = replace(judged[index], within=within)
     return judged
 
 
@@ -77,7 +107,8 @@ def _stated(finding: Finding, family: Family) -> bool:
     stated = family.stated
     return (
         (finding.by, finding.kind, finding.paired) == ("model", "distillation", True)
-        and family.changed_after == 0
+        and (family.changed_after, family.extended_after) == (0, None)
+        and family.alpha == family.stated.alpha
         and (stated.pairs is None or finding.pair in stated.pairs)
         and (stated.tasks is None or finding.setting.task in stated.tasks)
     )
@@ -101,17 +132,25 @@ def _adjusted(finding: Finding, place: int | None, p: float) -> Finding:
     return replace(finding, machines=tuple(machines))
 
 
-def _within(finding: Finding, family: Family) -> Iterator[Within]:
-    """The tests against the margins that were stated, of a mean or of the one machine."""
-    mean = _mean(finding)
-    if mean is None or finding.p_value is None:
-        return
-    stated, alpha = family.stated, family.alpha
-    if stated.non_inferior_percent is not None:
-        test = non_inferior(*mean, margin=stated.non_inferior_percent / 100, alpha=alpha)
-        yield Within(kind="non-inferior", test=test)
-    if stated.equivalent_percent is not None:
-        yield Within(kind="equivalent", test=equivalent(*mean, margin=stated.equivalent_percent / 100, alpha=alpha))
+def _margins(findings: Sequence[Finding], family: Family) -> list[tuple[Within, ...]]:
+    """The tests of each finding against the margins that were stated, each kind of them corrected by Holm.
+
+    They are of a mean, or of the one machine: two machines have none.
+    """
+    stated, found = family.stated, [list[Within]() for _ in findings]
+    kinds: tuple[tuple[Literal["non-inferior", "equivalent"], float | None, _MarginTest], ...] = (
+        ("non-inferior", stated.non_inferior_percent, non_inferior),
+        ("equivalent", stated.equivalent_percent, equivalent),
+    )
+    for kind, percent, judged in kinds:
+        if percent is None:
+            continue
+        means = [_mean(finding) for finding in findings]
+        places = [place for place, mean in enumerate(means) if mean is not None and findings[place].p_value is not None]
+        tests = [judged(*mean, margin=percent / 100, alpha=family.alpha) for place in places if (mean := means[place])]
+        for place, test, p in zip(places, tests, holm([test.p_value for test in tests]), strict=True):
+            found[place].append(Within(kind=kind, test=test, p_adjusted=p, holds=p < family.alpha))
+    return [tuple(of) for of in found]
 
 
 def _mean(finding: Finding) -> tuple[float, float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from statistics import mean, median
@@ -90,7 +91,7 @@ def _marked(match: Match) -> int:
 
 def _arm(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis | None) -> Arm:
     ok = [trial for trial in trials if trial.status == "ok"]
-    values = [value for trial in ok if (value := metric.value(trial, basis)) is not None]
+    values = [value for trial in ok if (value := metric.value(trial, basis)) is not None and math.isfinite(value)]
     return Arm(
         level=level,
         protocol=_protocol(trials),

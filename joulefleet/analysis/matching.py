@@ -6,6 +6,7 @@ import difflib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -61,6 +62,11 @@ class Match:
     def first(self) -> TrialValues:
         """Some trial of it."""
         return (self.reference or self.other)[0]
+
+    @property
+    def began(self) -> datetime:
+        """When its first trial did; long ago where that is unknown."""
+        return self.first.started_at or datetime.min.replace(tzinfo=UTC)
 
 
 def by_level(trials: Sequence[TrialValues], by: By) -> Mapping[Level, Sequence[TrialValues]]:

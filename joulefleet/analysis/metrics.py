@@ -68,8 +68,10 @@ class TrialValues(NamedTuple):
     reported_by: str | None
     quality: float | None
     quality_reason: str | None
+    imported_labels: list[dict[str, str]] | None
+    """Key and value of each label of an imported trial."""
     imported_levels: str | None
-    """The levels of an imported trial's factors, which are labels: `size 3, quantised no`."""
+    """Those of the labels that are factors: `quantised no, size 3`. See `joulefleet.analysis.imported`."""
     joules: Mapping[Basis, float]
     """Its energy on each basis on which it has some."""
 
@@ -109,10 +111,15 @@ def load_trials(store: Store, study: str) -> list[TrialValues]:
     """Every trial of `study` in `store`, failed ones too."""
     table = store.arrow(query_text("compared"), {"study": study})
     # By columns: a dictionary for each of a hundred thousand rows would take twice as long as all else.
-    columns = {name: table.column(name).to_pylist() for name in TrialValues._fields if name != "joules"}
+    columns = {
+        name: table.column(name).to_pylist()
+        for name in TrialValues._fields
+        if name not in {"joules", "imported_levels"}
+    }
     known: dict[_BasisKey, Basis] = {}
     joules = [_joules(values, known) for values in zip(*(columns[name] for name in _JOULES), strict=True)]
-    return [TrialValues._make(values) for values in zip(*columns.values(), joules, strict=True)]
+    nothing = [None] * table.num_rows
+    return [TrialValues._make(values) for values in zip(*columns.values(), nothing, joules, strict=True)]
 
 
 def choose_basis(common: Counter[Basis]) -> Basis | None:

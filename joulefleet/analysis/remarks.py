@@ -22,9 +22,13 @@ def remarks(grounds: Grounds) -> tuple[Remark, ...]:
     found = [
         *_proofs(grounds.proofs),
         *_changed(grounds.families),
+        *_extended(grounds.families),
+        *_left_out(grounds.findings),
+        *_few_models(grounds.findings),
         *_implausible(grounds.findings),
         *_unfinished(grounds.states),
         *_confounded(grounds.facts),
+        *_pooled_labels(grounds.pooled_labels),
         *_failures(grounds.trials),
         *_blocks_lost(grounds),
         *_marks(grounds.facts),
@@ -79,6 +83,35 @@ def _changed(families: Sequence[Family]) -> Iterator[Remark]:
             )
 
 
+def _extended(families: Sequence[Family]) -> Iterator[Remark]:
+    for family in families:
+        if family.extended_after is not None:
+            yield Remark(
+                level="warning",
+                text=f"{family.study}: blocks were added when {family.extended_after} were finished and could be "
+                "looked at, so all of it is exploratory. `run --until-precision` adds blocks without that.",
+            )
+
+
+def _left_out(findings: Sequence[Finding]) -> Iterator[Remark]:
+    said: dict[str, list[str]] = {}
+    for finding in findings:
+        for machine, why in finding.left_out.items():
+            if finding.pooled is not None:
+                said.setdefault(f"{machine} ({why})", []).append(f"{finding.title} on {finding.setting.task}")
+    for machine, what in said.items():
+        yield Remark(level="warning", text=f"Not in the mean: {machine}: {some(list(dict.fromkeys(what)))}.")
+
+
+def _few_models(findings: Sequence[Finding]) -> Iterator[Remark]:
+    if any(of.pooled and of.pooled.ratio is not None and of.pooled.shared_models for of in findings):
+        yield Remark(
+            level="warning",
+            text="The machines share one or two CPU models and are no independent replicates: intervals over them hold "
+            "for machines of these models, and there is no p-value.",
+        )
+
+
 def _implausible(findings: Sequence[Finding]) -> Iterator[Remark]:
     low, high = PLAUSIBLE_TIME_RATIO
     for finding in findings:
@@ -126,6 +159,16 @@ def _confounded(facts: Sequence[MatchFacts]) -> Iterator[Remark]:
         )
     if any(fact.by == "machine" for fact in facts):
         yield Remark(level="note", text="Machines share no block: they are compared unpaired (Welch).")
+
+
+def _pooled_labels(labels: Mapping[str, Sequence[str]]) -> Iterator[Remark]:
+    for study, names in labels.items():
+        if names:
+            yield Remark(
+                level="warning",
+                text=f"{study}: trials with different {', '.join(names)} are taken together: not both models of each "
+                "pair have several trials at each level.",
+            )
 
 
 def _failures(trials: Mapping[str, Sequence[TrialValues]]) -> Iterator[Remark]:
@@ -286,7 +329,8 @@ def _families(grounds: Grounds) -> Iterator[Remark]:
         if family.alpha != family.stated.alpha:
             yield Remark(
                 level="note",
-                text=f"{family.study} states an alpha of {family.stated.alpha:g}; shown is {family.alpha:g}.",
+                text=f"{family.study} states an alpha of {family.stated.alpha:g}; shown is {family.alpha:g}, so all "
+                "of it is exploratory.",
             )
 
 

@@ -55,11 +55,12 @@ def sentence_of(finding: Finding, varied: Collection[str] = ()) -> str:
         )
         return f"{said} {each} {what}."
     models = "" if pooled.unit == "machine" else f" of {pooled.units} CPU models, each counted once"
-    every = finding.on_every_machine
-    where = f"on every one of {len(results)} machines" if every else f"in the mean of {len(results)} machines"
+    every, less = finding.on_every_machine, (results[0].ratio.high or math.inf) < 1
+    each = f", and {'less' if less else 'more'} on every one of them" if every else ""
     return (
-        f"{said} {digits(pooled.ratio)} [{digits(pooled.low)}, {digits(pooled.high)}] {what}, {where}{models}"
-        f"{_exceptions(results) if every is False else ''}{_p(finding.p_adjusted, finding)}{_within(finding.within)}."
+        f"{said} {digits(pooled.ratio)} [{digits(pooled.low)}, {digits(pooled.high)}] {what}, in the mean of "
+        f"{len(results)} machines{models}{each}{_exceptions(results) if every is False else ''}"
+        f"{_p(finding.p_adjusted, finding)}{_within(finding.within)}."
     )
 
 
@@ -115,9 +116,9 @@ def _within(tests: Sequence[Within]) -> str:
     for within in tests:
         percent = f"{100 * (within.test.margin - 1):.3g} %"
         if within.kind == "non-inferior":
-            said.append(f"{'at most' if within.test.holds else 'not shown to be at most'} {percent} more")
+            said.append(f"{'at most' if within.holds else 'not shown to be at most'} {percent} more")
         else:
-            said.append(f"{'equivalent' if within.test.holds else 'not shown to be equivalent'} within {percent}")
+            said.append(f"{'equivalent' if within.holds else 'not shown to be equivalent'} within {percent}")
     return f"; {' and '.join(said)}" if said else ""
 
 

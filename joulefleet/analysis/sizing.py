@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from joulefleet.analysis.comparison import Setting
@@ -82,8 +82,9 @@ def _sizing(pair: str, setting: Setting, found: Sequence[Match], metric: Metric,
         logs = logs_of(match, metric, basis)
         if logs:
             by_model[match.first.cpu_model or machine][machine] = logs
-    spread = components(by_model)
     machines = sum(len(of) for of in by_model.values())
+    # Where every machine is of a CPU model of its own, only both together can be told.
+    spread = components(by_model if len(by_model) < machines else {"": flat(by_model)})
     between = None if machines < 2 else between_machines(spread)
     return Sizing(
         pair=pair,
@@ -97,6 +98,11 @@ def _sizing(pair: str, setting: Setting, found: Sequence[Match], metric: Metric,
     )
 
 
+def flat(by_model: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Sequence[float]]:
+    """The log ratios by machine alone."""
+    return {machine: logs for of in by_model.values() for machine, logs in of.items()}
+
+
 def between_machines(spread: Components) -> float | None:
     """The variance between machines of any CPU model; None where the data cannot tell it."""
     known = [value for value in (spread.cpu_model, spread.machine) if value is not None]
@@ -108,6 +114,4 @@ def _reason(spread: Components, machines: int) -> str | None:
         return "no machine has two blocks that differ"
     if machines < 2:
         return "one machine says nothing of how machines differ: state it with --between"
-    if between_machines(spread) is None:
-        return "every machine is of a CPU model of its own: how they differ is not told from their models"
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from joulefleet.analysis.matching import Match, by_level, matches
 from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
 from joulefleet.analysis.sentences import percent_of
-from joulefleet.analysis.sizing import between_machines
+from joulefleet.analysis.sizing import flat
 from joulefleet.analysis.statistics.components import components
 from joulefleet.analysis.statistics.machines import MACHINES_FOR_MEAN
 from joulefleet.analysis.statistics.sizes import PILOT_BLOCKS, size, stein_blocks
@@ -55,14 +55,30 @@ def blocks_needed(store: Store, study: str) -> list[Need]:
     for contrast in model_contrasts(record):
         if contrast.kind != "distillation" or (stated.pairs is not None and contrast.name not in stated.pairs):
             continue
-        settings: dict[Setting, list[Match]] = defaultdict(list)
+        settings: dict[Setting, dict[str, Match]] = defaultdict(dict)
         for match in matches(record, contrast, levels, exclude_marks=stated.exclude_marks):
-            if stated.tasks is None or match.setting.task in stated.tasks:
-                settings[replace(match.setting, machine_id=None)].append(_first(match, pilot))
-        for setting, found in settings.items():
-            what = f"{contrast.name} on {setting.task}"
+            if match.reference and match.other and (stated.tasks is None or match.setting.task in stated.tasks):
+                # Of several protocols on a machine the newest counts, as for the findings.
+                by_machine = settings[replace(match.setting, machine_id=None)]
+                known = by_machine.get(str(match.setting.machine_id))
+                if known is None or known.began < match.began:
+                    by_machine[str(match.setting.machine_id)] = match
+        for setting, by_machine in settings.items():
+            what = " ".join([contrast.name, "on", str(setting.task), *_varied(setting, settings)])
+            found = [_first(match, pilot) for match in by_machine.values()]
             needs += _needs(what, found, metric, factor=factor, confidence=1 - stated.alpha)
     return needs
+
+
+def _varied(setting: Setting, among: Collection[Setting]) -> list[str]:
+    """The levels of `setting` that are not the same `among` all."""
+    levels = (
+        (f"batch {setting.batch_size}", {other.batch_size for other in among}),
+        (f"{setting.threads_asked} threads", {other.threads_asked for other in among}),
+        (str(setting.dtype), {other.dtype for other in among}),
+        (str(setting.environment), {other.environment for other in among}),
+    )
+    return [level for level, every in levels if len(every) > 1]
 
 
 def _first(match: Match, pilot: int) -> Match:
@@ -74,29 +90,46 @@ def _first(match: Match, pilot: int) -> Match:
 def _needs(what: str, found: Sequence[Match], metric: Metric, *, factor: float, confidence: float) -> list[Need]:
     basis = common_basis(found) if metric.name == "energy" else None
     logs: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    needs, names = [], {}
     for match in found:
+        machine_id, name = str(match.setting.machine_id), match.first.machine or match.first.machine_id
         of = logs_of(match, metric, basis)
         if len(of) < PILOT_BLOCKS:
             reason = f"{len(of)} pilot blocks count, and {PILOT_BLOCKS} are needed"
-            return [Need(what=f"{what} on {match.first.machine}", blocks=None, reason=reason)]
-        logs[match.first.cpu_model or str(match.setting.machine_id)][str(match.first.machine)] = of
-    machines = {name: of for by_machine in logs.values() for name, of in by_machine.items()}
-    if len(machines) < MACHINES_FOR_MEAN:
-        return [
+            needs.append(Need(what=f"{what} on {name}", blocks=None, reason=reason))
+            continue
+        names[machine_id] = name
+        logs[match.first.cpu_model or machine_id][machine_id] = of
+    if len(names) < MACHINES_FOR_MEAN:
+        return needs + [
             Need(
-                what=f"{what} on {name}",
+                what=f"{what} on {names[machine_id]}",
                 blocks=stein_blocks(float(np.var(of, ddof=1)), len(of), factor=factor, confidence=confidence),
                 reason=None,
             )
-            for name, of in machines.items()
+            for by_machine in logs.values()
+            for machine_id, of in by_machine.items()
         ]
-    spread = components(logs)
-    between = between_machines(spread)
-    if not spread.block or between is None:
-        return [Need(what=what, blocks=None, reason="how machines differ cannot be told from how their blocks do")]
-    wanted = size(between, spread.block, len(machines), factor=factor, confidence=confidence)
+    return [*needs, _mean_needs(what, logs, factor=factor, confidence=confidence)]
+
+
+def _mean_needs(
+    what: str, logs: Mapping[str, Mapping[str, Sequence[float]]], *, factor: float, confidence: float
+) -> Need:
+    """What the mean over three machines or more needs; each CPU model counts once where `pool` counts it so."""
+    machines = sum(map(len, logs.values()))
+    nested = MACHINES_FOR_MEAN <= len(logs) < machines
+    each = machines / len(logs) if nested else 1.0
+    spread = components(logs) if nested else components({"": flat(logs)})
+    between = (spread.cpu_model or 0.0) + (spread.machine or 0.0) / each
+    if not spread.block:
+        return Need(what=what, blocks=None, reason="no machine has two blocks that differ")
+    units = len(logs) if nested else machines
+    wanted = size(between, spread.block / each, units, factor=factor, confidence=confidence)
     if wanted.blocks is None:
-        apart = percent_of(between)
-        reason = f"{len(machines)} machines differ by {apart}: no number of blocks is enough, add machines"
-        return [Need(what=what, blocks=None, reason=reason)]
-    return [Need(what=what, blocks=wanted.blocks, reason=None)]
+        reason = (
+            f"{units} {'CPU models' if nested else 'machines'} differ by {percent_of(between)}: no number of blocks is "
+            "enough, add machines"
+        )
+        return Need(what=what, blocks=None, reason=reason)
+    return Need(what=what, blocks=wanted.blocks, reason=None)

@@ -63,3 +63,25 @@ def test_model_and_day_are_said_to_be_confounded(comparison: Comparison) -> None
     warnings = " ".join(remark.text for remark in comparison.remarks if remark.level == "warning")
     assert "model and day are confounded" in warnings
     assert "energy_repaired" in warnings
+
+
+def test_a_label_that_numbers_the_runs_is_no_factor_and_items_must_be_of_all(tmp_path: Path) -> None:
+    """Runs of one model are compared together; joules a run are never set beside joules an item."""
+    mapping = MAPPING.replace("{match: bert/**, model: bert}", "{match: bert/**, model: bert, items: 872}")
+    assert mapping != MAPPING
+    (tmp_path / "mapping.yaml").write_text(mapping)
+    write_package(tmp_path / "data")
+    done = CliRunner().invoke(
+        app,
+        [
+            *("import", "experiment-runner", str(tmp_path / "data"), "--mapping", str(tmp_path / "mapping.yaml")),
+            *("--store", str(tmp_path / "store")),
+        ],
+        catch_exceptions=False,
+    )
+    assert done.exit_code == 0, done.output
+    with Store.open(tmp_path / "store") as store:
+        found = compare(store, pair="bert", metrics=["energy"])
+    (line,) = found.lines
+    assert line.title == "energy a run"
+    assert line.ratio.ratio == pytest.approx(0.51, abs=0.03)

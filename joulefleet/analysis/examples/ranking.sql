@@ -3,8 +3,10 @@ SELECT
     study, task, machine, model,
     avg(j_per_item) AS j_per_item,
     energy_provenance,
-    avg(window_s / items) AS s_per_item,
+    avg(window_s / coalesce(items, CASE WHEN imported_from IS NOT NULL THEN 1 END)) AS s_per_item,
     avg(energy_modelled_j / items) AS modelled_j_per_item,
+    -- Of other tools, a run where the items are unknown; not known whether measured or modelled.
+    avg(energy_reported_j / coalesce(items, 1)) AS reported_j,
     count(*) AS trials
 FROM trials
 WHERE status = 'ok'

@@ -23,15 +23,15 @@ class Effect:
 
 
 def hedges_g(log_ratios: Sequence[float]) -> float | None:
-    """Standardised mean of the blocks' log ratios, without the bias of few blocks; None without variance.
+    """Standardised mean of the blocks' log ratios, without the bias of few blocks; None below three, or all equal.
 
     Mean over standard deviation, times Hedges' exact correction (Journal of Educational Statistics
     6:107, 1981). Says how the effect compares with the noise of one block, not how large it is.
     """
-    if len(log_ratios) < 2 or np.std(log_ratios, ddof=1) == 0:
+    if len(log_ratios) < 3 or np.std(log_ratios, ddof=1) == 0:
         return None
     degrees = len(log_ratios) - 1
-    correction = math.exp(float(gammaln(degrees / 2) - gammaln((degrees - 1) / 2))) if degrees > 1 else 0.0
+    correction = math.exp(float(gammaln(degrees / 2) - gammaln((degrees - 1) / 2)))
     return float(np.mean(log_ratios) / np.std(log_ratios, ddof=1)) * correction * math.sqrt(2 / degrees)
 
 

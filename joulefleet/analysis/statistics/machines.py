@@ -80,11 +80,14 @@ class Pooled:
     error: float | None
     """Standard error of the mean log ratio, with units - 1 degrees of freedom."""
     p_value: float | None
-    """Two-sided, of the ratio being 1."""
+    """Two-sided, of the ratio being 1. None as well where machines share one or two CPU models: they are no
+    independent replicates, and so few models are no sample of models."""
     reason: str | None
     """Why there is none of these."""
     check: RandomEffects | None
     confidence: float
+    shared_models: bool
+    """Whether several machines share one or two CPU models."""
 
 
 def pool(effects: Sequence[MachineEffect], *, confidence: float = 0.95) -> Pooled:
@@ -102,7 +105,8 @@ def pool(effects: Sequence[MachineEffect], *, confidence: float = 0.95) -> Poole
         mean, error = float(np.mean(means)), float(np.std(means, ddof=1)) / math.sqrt(len(means))
         margin = float(stdtrit(len(means) - 1, 0.5 + confidence / 2)) * error
         ratio, low, high = math.exp(mean), math.exp(mean - margin), math.exp(mean + margin)
-        p_value = float(2 * stdtr(len(means) - 1, -abs(mean) / error)) if error > 0 else None
+        if error > 0 and not _few_models(effects):
+            p_value = float(2 * stdtr(len(means) - 1, -abs(mean) / error))
     return Pooled(
         unit=unit,
         units=len(means),
@@ -115,6 +119,7 @@ def pool(effects: Sequence[MachineEffect], *, confidence: float = 0.95) -> Poole
         reason=reason,
         check=None if reason else random_effects(means, variances, confidence=confidence),
         confidence=confidence,
+        shared_models=_few_models(effects),
     )
 
 
@@ -204,6 +209,11 @@ def _units(effects: Sequence[MachineEffect]) -> tuple[Literal["machine", "cpu_mo
     means = [float(np.mean([effect.log_ratio for effect in of])) for of in models.values()]
     variances = [float(np.sum([effect.variance for effect in of])) / len(of) ** 2 for of in models.values()]
     return "cpu_model", means, variances
+
+
+def _few_models(effects: Sequence[MachineEffect]) -> bool:
+    models = {effect.cpu_model or f"machine {effect.machine}" for effect in effects}
+    return len(models) < min(MACHINES_FOR_MEAN, len(effects))
 
 
 def _too_few(unit: str, k: int) -> str | None:

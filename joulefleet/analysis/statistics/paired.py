@@ -25,7 +25,7 @@ BLOCKS_FOR_TEST = 5
 """Below this a p-value would rest on normality alone: the exact sign-flip test of 4 blocks never falls
 below 2 / 2^4 = 0.125."""
 
-_LOG_RESOLUTION = 1e-12
+LOG_RESOLUTION = 1e-12
 """Log ratios closer than this are equal: doubles of equal ratios differ by some 1e-15 in their logarithms."""
 
 
@@ -147,7 +147,7 @@ def _critical(degrees: int, confidence: float) -> float:
 def _no_interval(logs: Sequence[float]) -> str | None:
     if len(logs) < BLOCKS_FOR_INTERVAL:
         return f"{_blocks(len(logs))}: an interval needs {BLOCKS_FOR_INTERVAL}"
-    if max(logs) - min(logs) <= _LOG_RESOLUTION:
+    if max(logs) - min(logs) <= LOG_RESOLUTION:
         return "zero variance: every block has the same ratio"
     return None
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import stdtr
 
-from joulefleet.analysis.statistics.paired import Estimate, log_ratios, paired_ratio
+from joulefleet.analysis.statistics.paired import LOG_RESOLUTION, Estimate, log_ratios, paired_ratio
 from joulefleet.analysis.statistics.sizes import stein_interval
 
 METHOD = "paired t on the blocks' log ratios, variance of the pilot blocks (Stein)"
@@ -36,10 +36,10 @@ def two_stage_ratio(
     first = log_ratios(reference[:pilot], other[:pilot])
     if plain.error is None or plain.ratio is None or plain.n_blocks <= len(first):
         return plain
-    variance = float(np.var(first, ddof=1)) if len(first) > 1 else 0.0
-    if variance == 0:
+    if len(first) < 2 or max(first) - min(first) <= LOG_RESOLUTION:
         none = replace(plain, low=None, high=None, error=None, degrees=None, p_value=None, method=METHOD)
         return replace(none, interval_reason=_NO_PILOT, p_reason=_NO_PILOT)
+    variance = float(np.var(first, ddof=1))
     mean = math.log(plain.ratio)
     low, high = stein_interval(mean, variance, len(first), plain.n_blocks, confidence=confidence)
     error, degrees = math.sqrt(variance / plain.n_blocks), len(first) - 1

@@ -15,12 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from joulefleet.analysis.statistics.paired import BLOCKS_FOR_INTERVAL, BLOCKS_FOR_TEST, Estimate
+from joulefleet.analysis.statistics.paired import BLOCKS_FOR_INTERVAL, BLOCKS_FOR_TEST, LOG_RESOLUTION, Estimate
 
 METHOD = "Welch's t on the trials' logarithms"
-
-_LOG_RESOLUTION = 1e-12
-"""Logarithms closer than this are equal: doubles of equal values differ by some 1e-15 in theirs."""
 
 _LARGEST_LOG = math.log(np.finfo(float).max)
 
@@ -120,7 +117,7 @@ def _logs(values: Sequence[float | None], excluded: Counter[str]) -> list[float]
 def _no_interval(teacher: Sequence[float], student: Sequence[float]) -> str | None:
     if min(len(teacher), len(student)) < BLOCKS_FOR_INTERVAL:
         return f"{_trials(teacher, student)}: an interval needs {BLOCKS_FOR_INTERVAL} of each"
-    if all(max(arm) - min(arm) <= _LOG_RESOLUTION for arm in (teacher, student)):
+    if all(max(arm) - min(arm) <= LOG_RESOLUTION for arm in (teacher, student)):
         return "zero variance: all trials of an arm have the same value, in both arms"
     return None
 

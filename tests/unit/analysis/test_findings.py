@@ -66,7 +66,10 @@ def test_thirty_machines_on_one_of_which_the_effect_is_absent(tmp_path: Path) ->
     assert without.pooled.check.prediction_high is not None
     assert found.pooled.check.prediction_high > without.pooled.check.prediction_high
     assert "but not on each of them (node7: " in found.sentence
-    assert "on every one of 30 machines of 6 CPU models, each counted once (p < 0.0001)." in without.sentence
+    assert (
+        "in the mean of 30 machines of 6 CPU models, each counted once, and less on every one of them (p < 0.0001)."
+        in without.sentence
+    )
     assert without.sentence.startswith("On sst2, small needs 0.5")
     assert "of big's package energy an item" in without.sentence
 
@@ -128,3 +131,40 @@ def test_an_unfinished_study_has_no_p_value_over_machines(tmp_path: Path) -> Non
     whole = finding(over(tmp_path / "whole", 4, noisy), "time").pooled
     assert whole is not None
     assert whole.p_value == pytest.approx(0, abs=1e-4)
+
+
+def test_the_basis_of_a_finding_is_that_of_most_blocks(tmp_path: Path) -> None:
+    """Two blocks with dram do not cost the other eighteen."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        dram = {"energy_scope": "package+dram", "energy_j": 1.5 * row["energy_j"]} if row["block"] <= 2 else {}
+        return row | {"energy_package_j": row["energy_j"]} | dram
+
+    found = finding(over(tmp_path, 1, change), "energy")
+    assert found.basis is not None
+    assert (found.basis.scope, found.machines[0].ratio.n_blocks) == ("package", 5)
+
+
+def test_machines_of_two_cpu_models_have_a_mean_and_no_p_value(tmp_path: Path) -> None:
+    """Six of two models are no six replicates."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return noisy(row) | {"cpu_model": f"CPU {_number(row) % 2}"}
+
+    comparison = over(tmp_path, 6, change)
+    found = finding(comparison, "time")
+    assert found.pooled is not None
+    assert found.pooled.low is not None
+    assert (found.p_value, found.pooled.shared_models) == (None, True)
+    assert any("no independent replicates" in remark.text for remark in comparison.remarks)
+
+
+def test_a_machine_that_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
+    """It is not enough to count it."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        lost = {"energy_j": None, "energy_scope": None, "energy_provenance": None, "energy_reason": "masked"}
+        return noisy(row) | (lost if _number(row) == 2 else {})
+
+    warnings = " ".join(remark.text for remark in over(tmp_path, 4, change).remarks)
+    assert "Not in the mean: node2 (no energy of this kind: masked): energy an item on sst2." in warnings

@@ -180,3 +180,69 @@ def test_the_statement_is_in_the_record_of_the_study(tmp_path: Path) -> None:
     file.write_text(json.dumps(data))
     with Store.open(root) as store:
         assert compare(store).families[0].stated == study.primary
+
+
+def test_a_pair_that_is_dropped_after_the_data_changes_the_family(tmp_path: Path) -> None:
+    """What is left is fewer comparisons than were stated."""
+    first = study_from(FIVE)
+    second = study_from(FIVE.replace("  gpt2: {teacher: gpt2, student: distilgpt2}\n", ""))
+    assert set(second.pairs) == {"bert"}
+    root = write_measured(tmp_path / "store", twelve_cell_rows(first), first)
+    write_study(root, second, digest="later", asked_at=STARTED + timedelta(days=1))
+    with Store.open(root) as store:
+        comparison = compare(store)
+    assert comparison.families[0].changed_after == 60
+    assert {finding.role for finding in comparison.findings} == {"exploratory"}
+
+
+def test_blocks_added_after_a_look_are_exploratory(tmp_path: Path) -> None:
+    """Five were finished and had p-values; those that follow pilot blocks for a precision are another matter."""
+    for stated, expected in (("", 10), ("primary: {metric: time, precision_percent: 3, pilot_blocks: 10}", None)):
+        few, more = one_pair(10, stated), one_pair(12, stated)
+        rows = [timed(row) for row in twelve_cell_rows(more)]
+        late = STARTED + timedelta(days=1)
+        rows = [row | ({"started_at": late + timedelta(hours=1)} if row["block"] > 10 else {}) for row in rows]
+        root = write_measured(tmp_path / f"store{expected}", rows, few)
+        write_study(root, more, digest="later", asked_at=late)
+        with Store.open(root) as store:
+            comparison = compare(store)
+        assert comparison.families[0].extended_after == expected
+        roles_of = {finding.role for finding in of_metric(comparison, "time")}
+        assert roles_of == ({"exploratory"} if expected else {"primary"})
+
+
+def test_margins_are_corrected_for_their_family(tmp_path: Path) -> None:
+    """Each by itself may hold where all together do not."""
+    comparison = of_twelve(tmp_path, "primary: {metric: time, non_inferior_percent: 5}\n")
+    within = [finding.within[0] for finding in of_metric(comparison, "time")]
+    assert [one.p_adjusted for one in within] == holm([one.test.p_value for one in within])
+
+
+def test_another_alpha_than_the_stated_one_is_exploratory(tmp_path: Path) -> None:
+    """Who widens it afterwards has stated nothing."""
+    assert {finding.role for finding in of_twelve(tmp_path, alpha=0.4).findings} == {"exploratory"}
+
+
+def test_what_is_excluded_is_put_back_in_its_place(tmp_path: Path) -> None:
+    """The pilot blocks stay those that came first."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"marks": ["throttled"] if row["block"] in {3, 4, 5} else []}
+
+    stated = "precision_percent: 3, pilot_blocks: 10"
+    marked = compared(tmp_path / "m", one_pair(20, f"primary: {{exclude_marks: [throttled], {stated}}}"), change)
+    whole = compared(tmp_path / "w", one_pair(20, f"primary: {{{stated}}}"), change)
+    (line,), (same,) = ([line for line in of.lines if line.metric == "time"] for of in (marked, whole))
+    assert line.checks.with_excluded is not None
+    assert line.checks.with_excluded.error == same.ratio.error
+
+
+def test_a_value_that_is_no_number_ends_nothing(tmp_path: Path) -> None:
+    """Its block is left out, and said to be."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return row | ({"window_s": float("nan")} if (row["model"], row["block"]) == ("small", 2) else {})
+
+    (line,) = [line for line in compared(tmp_path, one_pair(), change).lines if line.metric == "time"]
+    assert line.ratio.exclusions == {"value not finite": 1}
+    assert line.checks.cliffs_delta is not None

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from coordinator.stages import Stages
+from joulefleet.errors import StudyError
 from joulefleet.study import Study
 from joulefleet.study_file import study_to_json
 from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
@@ -72,3 +76,36 @@ def test_where_machines_differ_most_it_is_machines_that_are_wanted(tmp_path: Pat
     study = replace(stages.study({}), description="of four")
     assert stages.more(measured(tmp_path, study, machines), say=said.append) is False
     assert "add machines" in said[0]
+
+
+def test_the_largest_need_decides_and_machines_may_be_of_many_models(tmp_path: Path) -> None:
+    """Of two batch sizes the noisy one; of three machines of three CPU models their mean."""
+    stages, said = (
+        Stages(one_pair(3, PRECISE.replace("0.25", "1") + "\nfactors: {batch_size: [1, 8]}"), at_most=900),
+        list[str](),
+    )
+    pilot = stages.study({})
+    rows = [timed(row) for row in twelve_cell_rows(pilot)]
+    noisy = [row | {"window_s": row["window_s"] * _noise(row)} for row in rows]
+    assert stages.more(write_measured(tmp_path / "store", noisy, pilot), say=said.append) is True
+    assert "batch 1" in said[0]
+    stages = Stages(one_pair(3, PRECISE.replace("0.25", "1")), at_most=900)
+    machines = [(f"m{number}", "node") for number in range(3)]
+    pilot = stages.study({})
+    rows = [timed(row) | {"cpu_model": row["machine_id"]} for row in twelve_cell_rows(pilot, machines=machines)]
+    rows = [row | {"window_s": row["window_s"] * _noise(row)} for row in rows]
+    assert stages.more(write_measured(tmp_path / "fleet", rows, pilot, machines), say=said.append) is True
+
+
+def test_a_precision_that_was_stated_once_stays(tmp_path: Path) -> None:
+    """A run without the option goes on with it; and it is not for blocks that are spread over machines."""
+    full = Stages(one_pair(3, PRECISE), at_most=100).study({})
+    plain = Stages(one_pair(3, PRECISE.replace(", precision_percent: 0.25", "")), at_most=100)
+    assert plain.study({"study": study_to_json(full)}) == full
+    with pytest.raises(StudyError, match="any-machine"):
+        Stages(one_pair(3, PRECISE + "\nplacement: any-machine"), at_most=100)
+
+
+def _noise(row: dict[str, Any]) -> float:
+    spoilt = row["batch_size"] == 1 and row["model"] == "small" and row["block"] % 2
+    return 1.05 if spoilt else 1.0

@@ -41,6 +41,9 @@ def test_pilot_blocks_that_do_not_differ_give_no_interval() -> None:
     assert found.ratio is not None
     assert (found.low, found.error, found.p_value) == (None, None, None)
     assert "pilot" in (found.interval_reason or "")
+    nearly = [1.0 + number / 10 for number in range(10)]
+    rounded = two_stage_ratio([*nearly, 1.0, 1.0], [*(0.7 * value for value in nearly), 0.6, 0.8], pilot=10)
+    assert (rounded.low, rounded.p_value) == (None, None)
 
 
 def test_an_unfinished_study_has_no_p_value() -> None:
