@@ -93,7 +93,7 @@ def judge(findings: Sequence[Finding], family: Family) -> list[Finding]:
         adjusted = holm([p for _, _, p in tests])
         for index in members:
             judged[index] = replace(
-                judged[index], role="primary" if primary else "secondary", family_size=max(1, len(tests))
+                judged[index], role="primary" if primary else "secondary", family_size=len(tests) or len(members)
             )
         for (index, place, _), p in zip(tests, adjusted, strict=True):
             judged[index] = _adjusted(judged[index], place, p)
