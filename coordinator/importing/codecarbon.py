@@ -61,9 +61,9 @@ class _Package:
     def _files(self, rules: Rules) -> list[tuple[str, Path]]:
         """Each file with the folder that it lies in, relative."""
         # Not by Path, which raises for a name that is too long.
-        if os.path.isfile(self._path):  # noqa: PTH113
+        if os.path.isfile(self._path):  # noqa: PTH113 - see above
             return [(".", self._path)]
-        if not os.path.isdir(self._path):  # noqa: PTH112
+        if not os.path.isdir(self._path):  # noqa: PTH112 - see above
             self._complaints.add(self._path, "neither a file nor a folder; name an emissions.csv, or its folder.")
             return []
         entries = walk(self._path, self._complaints)

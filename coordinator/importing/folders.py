@@ -105,7 +105,7 @@ class Rules:
                         self._complaints.add(path, text)
         plain = {name: value for name, (_, value) in said.items()}
         # The values are of the types of FolderRule's fields, which are those of FolderFacts.
-        return FolderFacts(**plain, labels={name: str(value) for name, (_, value) in labels.items()})  # type: ignore[arg-type]
+        return FolderFacts(**plain, labels={name: str(value) for name, (_, value) in labels.items()})  # type: ignore[arg-type]  # see above
 
     def complain_of_idle(self, mapping: str, folders: Iterable[str], what: str) -> None:
         """Complain of the rules that no folder has met."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from joulefleet.analysis.comparison import Finding, MachineResult, Setting
 from joulefleet.analysis.estimates import Terms, common_joules, estimate, logs_of
-from joulefleet.analysis.matching import Match
+from joulefleet.analysis.matching import Match, newest_apart
 from joulefleet.analysis.metrics import PROVENANCES, Basis, Metric
 from joulefleet.analysis.statistics import Estimate, MachineEffect, Pooled, on_every_machine, pool
 from joulefleet.analysis.statistics.components import components
@@ -28,15 +28,7 @@ def find(
 
     `mixed`: fit a mixed model as well, which takes half a second each.
     """
-    settings: dict[Setting, dict[str, Match]] = defaultdict(dict)
-    for match in matches:
-        if match.reference and match.other:
-            # Of several protocols on a machine the newest counts.
-            setting, machine_id = replace(match.setting, machine_id=None), str(match.setting.machine_id)
-            known = settings[setting].get(machine_id)
-            if known is None or known.began < match.began:
-                settings[setting][machine_id] = match
-    for setting, by_machine in settings.items():
+    for (_, setting), by_machine in newest_apart(matches, "machine_id").items():
         for metric in metrics:
             yield _finding(setting, by_machine, metric, terms, mixed=mixed)
 

@@ -5,14 +5,13 @@ Both ratios are of one block, so the interaction is a paired comparison as any o
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean, median
 
 from joulefleet.analysis.comparison import Arm, Checks, Line, Setting
 from joulefleet.analysis.estimates import Terms, basis_of
-from joulefleet.analysis.matching import Match
+from joulefleet.analysis.matching import Match, newest_apart
 from joulefleet.analysis.metrics import Basis, Metric, TrialValues
 from joulefleet.analysis.statistics import paired_ratio
 from joulefleet.analysis.statistics.effects import hedges_g
@@ -26,14 +25,7 @@ def interactions(
     record: StudyRecord, matches: Sequence[Match], metrics: Sequence[Metric], terms: Terms
 ) -> Iterator[Line]:
     """A line for each pair of the study whose two models stand in `matches` of one contrast and setting."""
-    settings: dict[tuple[str, Setting], dict[str | None, Match]] = defaultdict(dict)
-    for match in matches:
-        if match.reference and match.other:
-            # Of several protocols the newest counts, as for the findings.
-            by_model = settings[match.contrast.name, replace(match.setting, model=None)]
-            known = by_model.get(match.setting.model)
-            if known is None or known.began < match.began:
-                by_model[match.setting.model] = match
+    settings = newest_apart(matches, "model")
     for comparand in record.comparands:
         for (_, setting), by_model in settings.items():
             teacher, student = by_model.get(comparand.teacher), by_model.get(comparand.student)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from joulefleet.analysis.comparison import Setting
 from joulefleet.analysis.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
@@ -113,6 +113,24 @@ def matches(
                 paired=paired,
                 blocks=split(contrast, reference, other, frozenset(exclude_marks)),
             )
+
+
+def newest_apart(
+    found: Iterable[Match], field: Literal["machine_id", "model"]
+) -> dict[tuple[str, Setting], dict[str, Match]]:
+    """Matches with both arms by contrast and setting without `field`, then by `field`.
+
+    Of several protocols that differ in nothing else the newest counts.
+    """
+    settings: dict[tuple[str, Setting], dict[str, Match]] = defaultdict(dict)
+    for match in found:
+        if match.reference and match.other:
+            rest = replace(match.setting, **{field: None})  # type: ignore[arg-type]  # both may be None
+            among, level = settings[match.contrast.name, rest], str(getattr(match.setting, field))
+            known = among.get(level)
+            if known is None or known.began < match.began:
+                among[level] = match
+    return settings
 
 
 def _setting(study: str, names: Sequence[str], key: tuple[Any, ...]) -> Setting:

@@ -13,7 +13,7 @@ from joulefleet.analysis.contrasts import model_contrasts
 from joulefleet.analysis.estimates import logs_of
 from joulefleet.analysis.findings import common_basis
 from joulefleet.analysis.judging import stated_in
-from joulefleet.analysis.matching import Match, by_level, matches
+from joulefleet.analysis.matching import Match, by_level, matches, newest_apart
 from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
 from joulefleet.analysis.sentences import percent_of
@@ -55,18 +55,14 @@ def blocks_needed(store: Store, study: str) -> list[Need]:
     for contrast in model_contrasts(record):
         if contrast.kind != "distillation" or (stated.pairs is not None and contrast.name not in stated.pairs):
             continue
-        settings: dict[Setting, dict[str, Match]] = defaultdict(dict)
-        for match in matches(record, contrast, levels, exclude_marks=stated.exclude_marks):
-            if match.reference and match.other and (stated.tasks is None or match.setting.task in stated.tasks):
-                # Of several protocols on a machine the newest counts, as for the findings.
-                by_machine = settings[replace(match.setting, machine_id=None)]
-                known = by_machine.get(str(match.setting.machine_id))
-                if known is None or known.began < match.began:
-                    by_machine[str(match.setting.machine_id)] = match
-        for setting, by_machine in settings.items():
-            what = " ".join([contrast.name, "on", str(setting.task), *_varied(setting, settings)])
-            found = [_first(match, pilot) for match in by_machine.values()]
-            needs += _needs(what, found, metric, factor=factor, confidence=1 - stated.alpha)
+        found = matches(record, contrast, levels, exclude_marks=stated.exclude_marks)
+        wanted = [match for match in found if stated.tasks is None or match.setting.task in stated.tasks]
+        settings = newest_apart(wanted, "machine_id")
+        among = [setting for _, setting in settings]
+        for (_, setting), by_machine in settings.items():
+            what = " ".join([contrast.name, "on", str(setting.task), *_varied(setting, among)])
+            first = [_first(match, pilot) for match in by_machine.values()]
+            needs += _needs(what, first, metric, factor=factor, confidence=1 - stated.alpha)
     return needs
 
 

@@ -100,11 +100,11 @@ def paired_ratio(
         off = values - mean
         error = math.sqrt(float((off * off).sum()) / (n - 1)) / math.sqrt(n)
         margin = _critical(n - 1, confidence) * error
-        low, high = _exp(mean - margin), _exp(mean + margin)
+        low, high = exp_or_inf(mean - margin), exp_or_inf(mean + margin)
         if p_reason is None:
             p_value = float(2 * stdtr(n - 1, -abs(mean - math.log(null_ratio)) / error))
     return Estimate(
-        ratio=None if mean is None else _exp(mean),
+        ratio=None if mean is None else exp_or_inf(mean),
         low=low,
         high=high,
         interval_reason=interval_reason,
@@ -164,7 +164,8 @@ def _blocks(n: int) -> str:
     return "no block" if n == 0 else "1 block" if n == 1 else f"{n} blocks"
 
 
-def _exp(log_ratio: float) -> float:
+def exp_or_inf(log_ratio: float) -> float:
+    """The ratio; infinite where it is beyond a double."""
     # Two wildly different blocks give an upper limit beyond a double: infinite is what it is then.
     try:
         return math.exp(log_ratio)

@@ -15,11 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from joulefleet.analysis.statistics.paired import BLOCKS_FOR_INTERVAL, BLOCKS_FOR_TEST, LOG_RESOLUTION, Estimate
+from joulefleet.analysis.statistics.paired import (
+    BLOCKS_FOR_INTERVAL,
+    BLOCKS_FOR_TEST,
+    LOG_RESOLUTION,
+    Estimate,
+    exp_or_inf,
+)
 
 METHOD = "Welch's t on the trials' logarithms"
-
-_LARGEST_LOG = math.log(np.finfo(float).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +58,12 @@ def unpaired_ratio(
     interval_reason = _no_interval(first, second)
     p_reason = interval_reason or _no_test(first, second, finished=finished)
     if n:
-        ratio = _exp(float(np.mean(second)) - float(np.mean(first)))
+        ratio = exp_or_inf(float(np.mean(second)) - float(np.mean(first)))
     if interval_reason is None:
         found = welch(first, second)
         error, degrees = found.error, found.degrees
         margin = float(stdtrit(found.degrees, 0.5 + confidence / 2)) * error
-        low, high = _exp(found.mean - margin), _exp(found.mean + margin)
+        low, high = exp_or_inf(found.mean - margin), exp_or_inf(found.mean + margin)
         if p_reason is None:
             p_value = float(2 * stdtr(degrees, -abs(found.mean - math.log(null_ratio)) / error))
     return Estimate(
@@ -133,7 +137,3 @@ def _no_test(teacher: Sequence[float], student: Sequence[float], *, finished: bo
 def _trials(teacher: Sequence[float], student: Sequence[float]) -> str:
     first, second = (f"{len(arm)} trial{'' if len(arm) == 1 else 's'}" for arm in (teacher, student))
     return f"{first} of the teacher, {second} of the student"
-
-
-def _exp(log_ratio: float) -> float:
-    return math.exp(log_ratio) if log_ratio <= _LARGEST_LOG else math.inf
