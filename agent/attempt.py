@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from agent.energy import choose_scope, counter_series, phase_energies, provenance_of
-from agent.runner.client import Conversation, RunnerHost
+from agent.runner.client import RunnerHost
+from agent.runner.conversation import Conversation
 from agent.runner.marks import Disconnected, Stranger
+from agent.runner.runners import UNSEEN
 from agent.sensor_set import SensorSet
 from agent.sensors.process import memory_now, process_cpu_ns, status_memory, tree_of
 from agent.setup import AgentSetup
@@ -141,8 +146,8 @@ class Attempt:
     def _conversation(
         self, host: RunnerHost, conversation: Conversation, observers: Sequence[int], started: Callable[[int], None]
     ) -> None:
-        hello = self._await(conversation, "hello")
-        pid = self._pid = self._process_of(host, hello)
+        self._await(conversation, "hello")
+        pid = self._pid = self._process_of(host, conversation.writer)
         started(pid)
         self._sensors.watch(pid, self._setup, period_s=1 / self._trial.sampling_hz)
         self.seen.base_memory = status_memory(pid, self._setup.proc_root)
@@ -156,7 +161,7 @@ class Attempt:
         conversation.go()
         self._warm_up(conversation)
         self._await(conversation, "open")
-        self._window(conversation, pid, [*observers, host.pid])
+        self._window(conversation, pid, [*observers, *_way_up(pid, host.root)])
         conversation.go()
         self._await(conversation, "done")
         ended = self._await(conversation, "exit")
@@ -230,12 +235,13 @@ class Attempt:
         how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
         return AttemptFailed("killed" if returncode < 0 else "exception", f"the work's process ended with {how}")
 
-    def _process_of(self, host: RunnerHost, hello: dict[str, Any]) -> int:
-        """The process id in `hello`, if it is one of the host's children: a mark is data, not to be believed."""
-        pid = hello.get("pid")
-        if not isinstance(pid, int) or pid == host.pid or pid not in tree_of(host.pid):
-            raise Stranger("a process id that is not the runner's")
-        return pid
+    def _process_of(self, host: RunnerHost, writer: int | None) -> int:
+        """The process that wrote the mark, as the kernel says; what marks say of themselves is not to be believed."""
+        if not host.root or writer is None:
+            raise AttemptFailed("runner_lost", UNSEEN)
+        if writer == host.root or writer not in tree_of(host.root):
+            raise Stranger("a mark of a process that is not the runner's")
+        return writer
 
     def _idle(self, seconds: float) -> None:
         ends = time.monotonic() + seconds
@@ -264,6 +270,17 @@ class Attempt:
         series = counter_series(self._recorder.readings_of(energy)).between(phase.start_ns, phase.end_ns)
         energies = phase_energies(series, energy.domains, [phase], source=energy.name, provenance=provenance_of(energy))
         return choose_scope(energies, phase=phase.name).joules
+
+
+def _way_up(pid: int, root: int) -> list[int]:
+    """The processes above `pid`, up to `root`: the host, and with another environment its runner."""
+    above: list[int] = []
+    with contextlib.suppress(psutil.Error):
+        for parent in psutil.Process(pid).parents():
+            above.append(parent.pid)
+            if parent.pid == root:
+                return above
+    return above[:1]
 
 
 def _boottime_offset_ns() -> int:

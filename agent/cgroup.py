@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -70,6 +71,16 @@ def read_cgroup_limits(sysfs_root: Path, proc_root: Path) -> CgroupLimits:
             cpus += _cpu_limits(folder)
             memory += _memory_limits(folder)
     return CgroupLimits(cpus=min(cpus, default=None), memory_bytes=min(memory, default=None))
+
+
+def usable_cpus(sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> int:
+    """How many threads of this process can run at once: its CPUs, or the whole ones of its quota where that is less.
+
+    A thread more than the quota would only have all of them stopped sooner.
+    """
+    cpus = len(os.sched_getaffinity(0))
+    quota = read_cgroup_limits(sysfs_root, proc_root).cpus
+    return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
 def around(mount: Path, folder: Path) -> Iterator[Path]:

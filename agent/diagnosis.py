@@ -63,6 +63,7 @@ def diagnose(
     energy: EnergyCounters,
     gauges: Sequence[Channel],
     missing: Sequence[Missing],
+    sharing: Sequence[Finding] = (),
 ) -> Diagnosis:
     """Judge what was found."""
     scope = total_scope(energy.domains)
@@ -78,6 +79,7 @@ def diagnose(
         gauges=tuple(gauges),
         missing=tuple(missing),
         findings=(
+            *sharing,
             *findings_of_machine(machine, environment, observed),
             *findings_of_counters(scope=scope, own=energy.own, energy_filter=filtered, gauges=gauges),
         ),

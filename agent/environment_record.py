@@ -12,7 +12,12 @@ from pathlib import Path
 from agent.cgroup import read_cgroup_limits
 from agent.energy_filter import energy_filter
 from agent.kernel_files import exists, kib, number, table, text
-from joulefleet.machine import Environment
+from joulefleet.machine import BARE, Environment
+
+LABEL = "JOULEFLEET_ENVIRONMENT"
+"""Names the environment that this process runs in, as studies do."""
+
+CONTAINER, POD = "container", "pod"
 
 IMAGE = "JOULEFLEET_IMAGE"
 """Names the container image, which cannot be read from inside."""
@@ -36,7 +41,7 @@ def read_environment(
     limits = read_cgroup_limits(sysfs_root, proc_root)
     lowest, highest = _frequencies_mhz(sysfs_root)
     return Environment(
-        runtime=_runtime(root, environ),
+        runtime=runtime(root, environ),
         engine=f"torch {libraries['torch']}" if "torch" in libraries else "none",
         image=environ.get(IMAGE) or None,
         kernel=text(proc_root / "sys/kernel/osrelease") or platform.release(),
@@ -72,12 +77,24 @@ def read_libraries() -> Mapping[str, str]:
     return versions
 
 
-def _runtime(root: Path, environ: Mapping[str, str]) -> str:
+def runtime(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
+    """What this process was started by: kubernetes, podman, docker, or `none`, which is no container."""
     if environ.get("KUBERNETES_SERVICE_HOST"):
         return "kubernetes"
     if exists(root / "run/.containerenv"):
         return "podman"
     return "docker" if exists(root / ".dockerenv") else "none"
+
+
+def own_label(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
+    """`$JOULEFLEET_ENVIRONMENT`; else what is found: pod, container, or bare."""
+    found = runtime(root, environ)
+    return environ.get(LABEL) or {"none": BARE, "kubernetes": POD}.get(found, CONTAINER)
+
+
+def in_container(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether there is a host around this process; not where its user says that it is the host itself."""
+    return runtime(root, environ) != "none" and own_label(root, environ) != BARE
 
 
 def _governor(sysfs_root: Path) -> str | None:

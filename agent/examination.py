@@ -10,8 +10,9 @@ from pathlib import Path
 from agent.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
 from agent.environment_record import read_environment
 from agent.findings import Observed
+from agent.host_folder import findings_of_sharing
 from agent.kernel_files import count, kib, table, text
-from agent.machine_record import MACHINE_ID_FILE, read_machine
+from agent.machine_record import read_machine
 from agent.sensors.cgroup_usage import open_cgroup_usage
 from agent.sensors.frequency import open_frequency
 from agent.sensors.host import open_host, open_memory
@@ -23,7 +24,7 @@ from agent.sensors.pyrapl import open_pyrapl
 from agent.sensors.thermal import open_thermal
 from agent.sensors.throttling import open_throttling
 from joulefleet.errors import MachineError
-from joulefleet.machine import Environment, Machine
+from joulefleet.machine import Machine
 from joulefleet.measurement import Channel
 
 
@@ -34,11 +35,13 @@ def examine(
     etc_root: Path = Path("/etc"),
     root: Path = Path("/"),
     environ: Mapping[str, str] = os.environ,
+    powercap: Path | None = None,
     pid: int | None = None,
 ) -> Diagnosis:
     """What can be measured here, what not, and what spoils it. Never raises for what is missing.
 
-    `pid` is the process whose control group is looked at: this one where None.
+    `powercap` is where the powercap tree is mounted, where that is not in sysfs; `pid` is the process whose
+    control group is looked at: this one where None.
     """
     missing: list[Missing] = []
     machine: Machine | None = None
@@ -47,21 +50,24 @@ def examine(
     except MachineError as error:
         missing.append(Missing(what="machine record", why="absent", message=" ".join(error.problems), cure=error.cure))
     environment = read_environment(sysfs_root, proc_root, etc_root=etc_root, root=root, environ=environ)
-    energy, energy_missing = _energy(sysfs_root, proc_root)
+    energy, energy_missing = _energy(sysfs_root, proc_root, powercap)
     gauges, gauges_missing = _gauges(sysfs_root, proc_root, os.getpid() if pid is None else pid)
     return diagnose(
         machine=machine,
         environment=environment,
-        observed=_observe(proc_root, environment, environ),
+        observed=_observe(proc_root),
         energy=energy,
         gauges=gauges,
         missing=(*missing, *energy_missing, *gauges_missing),
+        sharing=tuple(findings_of_sharing(proc_root, etc_root=etc_root, root=root, environ=environ)),
     )
 
 
-def _energy(sysfs_root: Path, proc_root: Path) -> tuple[EnergyCounters, tuple[Missing, ...]]:
+def _energy(
+    sysfs_root: Path, proc_root: Path, powercap_root: Path | None
+) -> tuple[EnergyCounters, tuple[Missing, ...]]:
     """The counters, and what of them the default source cannot read."""
-    powercap, pyrapl = open_powercap(sysfs_root, proc_root), open_pyrapl(sysfs_root, proc_root)
+    powercap, pyrapl = open_powercap(sysfs_root, proc_root, powercap_root), open_pyrapl(sysfs_root, proc_root)
     found = EnergyCounters(
         domains=powercap.domains,
         own=powercap.own,
@@ -114,14 +120,13 @@ def _silent(source: str, names: Sequence[str]) -> Iterator[Missing]:
         )
 
 
-def _observe(proc_root: Path, environment: Environment, environ: Mapping[str, str]) -> Observed:
+def _observe(proc_root: Path) -> Observed:
     meminfo = table(proc_root / "meminfo")
     swap, swap_free = kib(meminfo.get("SwapTotal")), kib(meminfo.get("SwapFree"))
     return Observed(
         load_1min=_load(proc_root),
         steal_percent=_steal_percent(proc_root),
         swap_used_bytes=None if swap is None or swap_free is None else swap - swap_free,
-        machine_id_is_the_images=environment.runtime != "none" and not environ.get(MACHINE_ID_FILE),
     )
 
 

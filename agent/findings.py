@@ -24,8 +24,6 @@ class Observed:
     steal_percent: float | None
     """Of all CPU time since boot."""
     swap_used_bytes: int | None
-    machine_id_is_the_images: bool
-    """In a container, and the id is that of its own /etc."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ def findings_of_machine(machine: Machine | None, environment: Environment, obser
     """What clock, load, limits and libraries do to a measurement."""
     yield from _frequency_findings(environment)
     yield from _load_findings(machine, observed)
-    yield from _limit_findings(environment, observed)
+    yield from _limit_findings(environment)
     yield from _library_findings(environment)
 
 
@@ -139,18 +137,12 @@ def _load_findings(machine: Machine | None, observed: Observed) -> Iterator[Find
         )
 
 
-def _limit_findings(environment: Environment, observed: Observed) -> Iterator[Finding]:
+def _limit_findings(environment: Environment) -> Iterator[Finding]:
     if environment.cgroup_cpu_limit is not None:
         yield _warning(
             "cpu_quota",
             f"a CPU quota of {environment.cgroup_cpu_limit:g} CPUs stops the work whenever it is used up",
             "Give whole CPUs instead of a quota (a cpuset; in Kubernetes the static CPU manager).",
-        )
-    if observed.machine_id_is_the_images:
-        yield _warning(
-            "machine_id",
-            f"the machine id is that of the {environment.runtime} image: containers of one image would be one machine",
-            "Mount the host's /etc/machine-id and name it in JOULEFLEET_MACHINE_ID_FILE.",
         )
 
 

@@ -6,27 +6,27 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from agent.host_folder import USUAL, VARIABLE
 from joulefleet.errors import BusyError, MachineError
 
-LOCK_VARIABLE = "JOULEFLEET_LOCK_FOLDER"
 _NAME = "joulefleet.lock"
 
 
-def lock_folders() -> tuple[Path, ...]:
-    """`$JOULEFLEET_LOCK_FOLDER`, else /tmp, which every user has, and /run/lock where it can be used too.
+def lock_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """`$JOULEFLEET_HOST_FOLDER`; else /tmp, which every user has, and those of /run/lock and /run/joulefleet that are.
 
-    Both, as those who can write to the one need not be able to write to the other.
+    Those who can write to the one need not be able to write to the other, and containers lock in the last one.
     """
-    named = os.environ.get(LOCK_VARIABLE)
+    named = environ.get(VARIABLE)
     if named:
         return (Path(named),)
     everyones, usual = Path("/tmp"), Path("/run/lock")  # noqa: S108  # a lock of the whole host, by design
     usable = os.access(usual, os.W_OK) or (usual / _NAME).exists()
-    return (everyones, usual) if usable else (everyones,)
+    return (everyones, *([usual] if usable else []), *([USUAL] if USUAL.is_dir() else []))
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def _open(path: Path) -> int:
 def _unusable(path: Path, error: OSError) -> MachineError:
     return MachineError(
         f"{path}: the host's lock cannot be opened ({error.strerror}).",
-        cure=f"Give its folder to this user, or name one that every agent of this host shares in ${LOCK_VARIABLE}.",
+        cure=f"Give its folder to this user, or name one that every agent of this host shares in ${VARIABLE}.",
     )
 
 

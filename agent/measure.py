@@ -14,7 +14,8 @@ import psutil
 from agent.attempt import Attempt, AttemptFailed
 from agent.host_lock import host_lock
 from agent.journal import Journal
-from agent.runner.client import Conversation, RunnerHost, RunnerPool
+from agent.runner.client import RunnerHost, RunnerPool
+from agent.runner.conversation import Conversation
 from agent.runner.marks import Disconnected, Stranger
 from agent.sensor_set import open_sensors
 from agent.sensors.host import oom_kills
@@ -147,7 +148,7 @@ def _measure(
         conversation: Conversation | None = None
         try:
             attempt.baseline()
-            host = pool.host(threads=trial.cell.threads, cold=cold)
+            host = _host(trial, pool, cold=cold)
             conversation = host.ask({"do": "work", "spec": asdict(spec), "passes": trial.protocol.passes})
             attempt.work(host, conversation, [os.getpid(), *setup.observers()], started)
         except (AttemptFailed, Disconnected) as error:
@@ -181,10 +182,14 @@ def _measure(
 
 def _ready_host(trial: Trial, pool: RunnerPool, model_type: str) -> None:
     try:
-        pool.host(threads=trial.cell.threads, cold=False).wait_ready(model_type)
+        _host(trial, pool, cold=False).wait_ready(model_type)
     except (Disconnected, Stranger) as error:
         pool.discard()
         raise _Failed(AttemptFailed("runner_lost", f"the runner did not start ({error})"), "") from error
+
+
+def _host(trial: Trial, pool: RunnerPool, *, cold: bool) -> RunnerHost:
+    return pool.host(environment=trial.cell.environment, threads=trial.cell.threads, cold=cold)
 
 
 def _end_work(pid: int | None, pool: RunnerPool) -> None:
@@ -196,7 +201,8 @@ def _end_work(pid: int | None, pool: RunnerPool) -> None:
             process.wait(timeout=END_WORK_S)
         except psutil.NoSuchProcess:
             return
-        except psutil.TimeoutExpired:
+        except (psutil.TimeoutExpired, psutil.AccessDenied):
+            # A runner's work may be another user's: it dies with its host, which the runner ends.
             pool.discard()
     else:
         pool.discard()

@@ -42,7 +42,7 @@ def open_energy(source: EnergySource, setup: AgentSetup) -> EnergySensor:
     """The sensor that the study asks for. Never raises for what is missing."""
     if source == "pyrapl":
         return open_pyrapl(setup.sysfs_root, setup.proc_root)
-    return open_powercap(setup.sysfs_root, setup.proc_root)
+    return open_powercap(setup.sysfs_root, setup.proc_root, setup.powercap)
 
 
 def open_sensors(source: EnergySource, setup: AgentSetup, *, period_s: float) -> SensorSet:

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import joulefleet
-from agent.environment_record import read_environment, read_libraries
+from agent.environment_record import LABEL, read_environment, read_libraries
 from agent.epochs import Epochs
+from agent.host_folder import findings_of_sharing
 from agent.machine_record import boot_id, read_machine
 from agent.measure import measure, prepare
 from agent.outbox import Outbox, arrow_table
 from agent.runner.client import RunnerPool
+from agent.runner.runners import Offer, environment_of_runner, offers
 from agent.setup import AgentSetup
 from joulefleet.errors import BusyError, MachineError
-from joulefleet.machine import Machine
+from joulefleet.machine import BARE, Environment, Machine
 from joulefleet.store_layout import SCHEMA_VERSION
 from joulefleet.trial import PROTOCOL_VERSION, ResolvedModel, ResolvedTask, Trial
 
@@ -37,6 +39,12 @@ class AgentHello:
     """What has to agree with the coordinator, and what is good to know: name to version."""
     waiting: tuple[str, ...]
     """The finished attempts of the store that it holds."""
+    offers: tuple[Offer, ...]
+    """The environments that it can have work done in."""
+    not_offered: tuple[str, ...] = ()
+    """Why runners that it found cannot be used."""
+    clock_s: float
+    """Its time of day, seconds since 1970."""
 
 
 def versions() -> dict[str, str]:
@@ -57,24 +65,39 @@ class AgentService:
         self._monotonic = monotonic
         self._commander: tuple[str, int, float] | None = None
         """Who called last: a store and an epoch of it; and when."""
-        self._pool = RunnerPool()
+        self._pool = RunnerPool(own=self._setup.environment, folder=self._setup.runners)
         self._epochs = Epochs(self._setup.state)
 
     def hello(self, store_id: str, epoch: int) -> AgentHello:
         """Who this is, and what it holds of a store.
 
-        Raises MachineError without an identity, BusyError while the coordinator of another store
-        commands it, SupersededError.
+        Raises MachineError without an identity or in a container that hides it, BusyError while the
+        coordinator of another store commands it, SupersededError.
         """
+        machine = self.machine()
+        if self._setup.in_fleet:
+            self._check_sharing()
         with self.commanded(store_id, epoch), self._keeping():
             waiting = tuple(self._outbox(store_id).waiting())
+        found = tuple(
+            offers(
+                self._setup.runners,
+                own=self._setup.environment,
+                cache=self._setup.cache,
+                sysfs_root=self._setup.sysfs_root,
+                proc_root=self._setup.proc_root,
+            )
+        )
         return AgentHello(
-            machine=self.machine(),
+            machine=machine,
             boot_id=boot_id(self._setup.proc_root),
             host=platform.node(),
             pid=os.getpid(),
             versions=versions(),
             waiting=waiting,
+            offers=tuple(offer for offer in found if isinstance(offer, Offer)),
+            not_offered=tuple(why for why in found if isinstance(why, str)),
+            clock_s=time.time(),
         )
 
     def machine(self) -> Machine:
@@ -97,10 +120,25 @@ class AgentService:
             trial,
             outcome,
             machine=machine,
-            environment=read_environment(self._setup.sysfs_root, self._setup.proc_root),
+            environment=self._environment_of(trial),
             boot_id=boot_id(self._setup.proc_root),
             sysfs_root=self._setup.sysfs_root,
         )
+
+    def _environment_of(self, trial: Trial) -> Environment | None:
+        """What was found where its work runs; None where its runner has gone meanwhile."""
+        label = trial.cell.environment
+        if label == self._setup.environment:
+            return read_environment(self._setup.sysfs_root, self._setup.proc_root)
+        return environment_of_runner(self._setup.runners, label)
+
+    def _check_sharing(self) -> None:
+        findings = list(findings_of_sharing(self._setup.proc_root))
+        if findings:
+            raise MachineError(
+                [f"{finding.message}. {finding.advice}" for finding in findings],
+                cure=f"`joulefleet doctor` says it there too. Where this is no container, say so: {LABEL}={BARE}.",
+            )
 
     def run(self, trial: Trial, epoch: int) -> bytes:
         """Measure `trial`; its row as a Parquet file, which is then durable in the outbox.

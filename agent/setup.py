@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.environment_record import own_label
 from agent.host_lock import lock_folders
+from agent.runner.runners import runners_folder
 
 STATE_VARIABLE = "JOULEFLEET_STATE"
 CACHE_VARIABLE = "JOULEFLEET_CACHE"
 SYSFS_VARIABLE = "JOULEFLEET_SYSFS_ROOT"
+POWERCAP_VARIABLE = "JOULEFLEET_POWERCAP"
 
 
 def state_folder() -> Path:
@@ -26,6 +29,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path(base) / "joulefleet")
 
 
+def powercap_folder() -> Path | None:
+    """`$JOULEFLEET_POWERCAP`: where the powercap tree is mounted, where that is not in sysfs."""
+    named = os.environ.get(POWERCAP_VARIABLE)
+    return Path(named) if named else None
+
+
 def _nobody_else() -> Sequence[int]:
     return ()
 
@@ -36,7 +45,14 @@ class AgentSetup:
 
     sysfs_root: Path = field(default_factory=lambda: Path(os.environ.get(SYSFS_VARIABLE) or "/sys"))
     proc_root: Path = Path("/proc")
+    powercap: Path | None = field(default_factory=powercap_folder)
     state: Path = field(default_factory=state_folder)
     cache: Path = field(default_factory=cache_folder)
     lock_folders: tuple[Path, ...] = field(default_factory=lock_folders)
+    environment: str = field(default_factory=own_label)
+    """What studies call the environment that the agent is in."""
+    runners: Path = field(default_factory=runners_folder)
+    """Where the sockets of the runners of other environments are."""
+    in_fleet: bool = False
+    """Whether others measure for the same store: then it must be certain which machine this is."""
     observers: Callable[[], Sequence[int]] = _nobody_else

@@ -28,6 +28,7 @@ from agent.measure import measure, prepare
 from agent.outbox import parquet_bytes
 from agent.row import attempt_row
 from agent.runner.client import RunnerPool
+from agent.runner.runners import Offer
 from agent.service import AgentHello, versions
 from agent.setup import AgentSetup, state_folder
 from coordinator.campaign import Campaign
@@ -100,7 +101,16 @@ class ReadyAgent:
         """A machine that is named by its state folder."""
         name = state_folder().name
         machine = machine_named(name)
-        return AgentHello(machine=machine, boot_id="boot", host=name, pid=os.getpid(), versions=versions(), waiting=())
+        return AgentHello(
+            machine=machine,
+            boot_id="boot",
+            host=name,
+            pid=os.getpid(),
+            versions=versions(),
+            waiting=(),
+            offers=(Offer(label="bare", cpus=1, cpu_limit=None),),
+            clock_s=time.time(),
+        )
 
     def obey(self, call: Call, command: Command) -> bytes | None:
         """The row of this trial."""

@@ -22,6 +22,8 @@ def node(state: Path, *arguments: str, token: Path | None = None) -> Iterator[No
     identity = state / "machine-id"
     identity.write_text(secrets.token_hex(16))
     environment = os.environ | {"JOULEFLEET_STATE": str(state), "JOULEFLEET_MACHINE_ID_FILE": str(identity)}
+    # Even where the benchmark runs in a container: here it is the host.
+    environment["JOULEFLEET_ENVIRONMENT"] = "bare"
     more = [] if token is None else ["--token-file", str(token)]
     subprocess.run([SCRIPT, "node", "up", *arguments, *more], env=environment, check=True)
     try:

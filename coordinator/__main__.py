@@ -16,6 +16,7 @@ from coordinator.commands.node import node
 from coordinator.commands.plan import plan
 from coordinator.commands.publish import publish
 from coordinator.commands.run import run
+from coordinator.commands.runner import runner
 from coordinator.commands.sample_size import sample_size
 from coordinator.commands.sql import sql
 from coordinator.commands.status import status
@@ -44,6 +45,7 @@ Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 the study, 4 the store, 5 the mach
 )
 for command in (doctor, plan, run, status, compare, sample_size, sql, compact, publish):
     app.command()(command)
+app.command()(runner)
 app.add_typer(node, name="node")
 app.add_typer(import_data, name="import")
 app.add_typer(export, name="export")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -9,12 +10,15 @@ from agent.service import versions
 from coordinator.cluster.interface import Change, Cluster, Deferred, Joined, Left, Refused
 from coordinator.desk import Desk, Work
 from coordinator.door import Refusal, machine_class, refusal
-from coordinator.events import Event, MachineJoined, MachineLeft, MachineRefused, Stalled
+from coordinator.events import ClockDiffers, Event, MachineJoined, MachineLeft, MachineRefused, Stalled
 from coordinator.scheduling.scheduler import Scheduler
 from coordinator.store import Store
 from coordinator.study_record import study_record
 from joulefleet.plan import Pinned
 from joulefleet.trial import Trial
+
+MOST_SKEW_S = 5.0
+"""A clock that is kept differs by milliseconds; a busy coordinator hears an agent some seconds late."""
 
 SECOND_LOOKS = 2
 """So often an agent is asked again that is refused only until Ray has noticed that its machine was restarted."""
@@ -32,6 +36,7 @@ class Attendance:
         work: Sequence[Work],
         tell: Callable[[Event], None],
         clock: Callable[[], float],
+        time_of_day: Callable[[], float] = time.time,
     ) -> None:
         self.desks: dict[str, Desk] = {}
         """By node."""
@@ -45,6 +50,7 @@ class Attendance:
         self._work = work
         self._tell = tell
         self._clock = clock
+        self._time_of_day = time_of_day
         self._own_versions = versions()
         self._turned_away: dict[str, int] = {}
         self._recorded = 0
@@ -55,7 +61,7 @@ class Attendance:
             case Joined(node=node, hello=hello):
                 self.away(node, "its agent is a new one")
                 present = {desk.machine_id: (desk.node, desk.hello) for desk in self.desks.values()}
-                refused = refusal(hello, own=self._own_versions, present=present)
+                refused = refusal(hello, own=self._own_versions, present=present, study=self._pinned.study)
                 if refused is None:
                     desk = Desk(node=node, hello=hello, to_fetch=deque(hello.waiting), to_prepare=deque(self._work))
                     self._seat(node, desk)
@@ -107,3 +113,6 @@ class Attendance:
             self.names.setdefault(place, f"class of {machine.cpu_model or 'unknown CPUs'}")
         self._scheduler.join(machine.machine_id, place=place, boot_id=desk.hello.boot_id)
         self._tell(MachineJoined(machine=machine.name, node=node))
+        ahead_s = desk.hello.clock_s - self._time_of_day()
+        if abs(ahead_s) > MOST_SKEW_S:
+            self._tell(ClockDiffers(machine=machine.name, ahead_s=ahead_s))

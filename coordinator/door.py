@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from agent.service import AgentHello
 from joulefleet.identity import digest
 from joulefleet.machine import Machine
+from joulefleet.study import Study
 
 MUST_AGREE = ("joulefleet", "protocol", "schema")
 """An agent of other versions would measure something else, or write rows that are not understood."""
@@ -30,22 +31,55 @@ class Refusal:
 
 
 def refusal(
-    hello: AgentHello, *, own: Mapping[str, str], present: Mapping[str, tuple[str, AgentHello]]
+    hello: AgentHello, *, own: Mapping[str, str], present: Mapping[str, tuple[str, AgentHello]], study: Study
 ) -> Refusal | None:
-    """Why the agent may not take part; None: it may.
+    """Why the agent may not take part in `study`; None: it may.
 
     `own` are the coordinator's versions, `present` the agents that take part: machine id to node and hello.
     """
+    return _of_versions(hello, own) or _of_identity(hello, present) or _of_study(hello, study)
+
+
+def _of_versions(hello: AgentHello, own: Mapping[str, str]) -> Refusal | None:
     differ = [
         f"{name} {hello.versions.get(name, 'is not there')} instead of {own[name]}"
         for name in (*MUST_AGREE, *MEASURED)
         if name in own and hello.versions.get(name) != own[name]
     ]
-    if differ:
+    if not differ:
+        return None
+    return Refusal(
+        why=f"{hello.host} has {', '.join(differ)}",
+        cure="Install the coordinator's versions there: pip install -c constraints.txt 'joulefleet[all]'; "
+        "in containers, use images of one build for all.",
+    )
+
+
+def _of_study(hello: AgentHello, study: Study) -> Refusal | None:
+    """Blocks hold every cell, so a machine that cannot do some of them can do none."""
+    offered = {offer.label: offer for offer in hello.offers}
+    lacking = [label for label in study.environments if label not in offered]
+    if lacking:
+        why = f"{hello.host} has work done in {', '.join(offered)}, and the study wants {', '.join(lacking)}"
         return Refusal(
-            why=f"{hello.host} has {', '.join(differ)}",
-            cure="Install the coordinator's versions there: pip install -c constraints.txt 'joulefleet[all]'.",
+            why="; ".join([why, *hello.not_offered]),
+            cure=f"Start it there: joulefleet runner {lacking[0]}, in that environment. Or name what is there in the "
+            f"study: environments: [{', '.join(offered)}].",
         )
+    threads = max(study.factors.threads)
+    for label in study.environments:
+        limit = offered[label].cpu_limit
+        if limit is not None and limit < threads:
+            return Refusal(
+                why=f"in {label}, {hello.host} allows {limit:g} CPUs, and the study has trials of {threads} threads: "
+                "they would be stopped whenever that is used up",
+                cure="Raise the limit (Docker, Podman: --cpus; Compose: cpus; Kubernetes: limits.cpu), or name fewer "
+                "threads in the study's factors.threads.",
+            )
+    return None
+
+
+def _of_identity(hello: AgentHello, present: Mapping[str, tuple[str, AgentHello]]) -> Refusal | None:
     other = present.get(hello.machine.machine_id)
     if other is None:
         return None

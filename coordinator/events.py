@@ -17,6 +17,14 @@ class MachineJoined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockDiffers:
+    """A machine's time of day is not the coordinator's."""
+
+    machine: str
+    ahead_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRefused:
     """A node that takes no part, and why."""
 
@@ -136,6 +144,7 @@ class Stalled:
 
 Event = (
     MachineJoined
+    | ClockDiffers
     | MachineRefused
     | MachineLeft
     | MachineBusy

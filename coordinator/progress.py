@@ -13,6 +13,7 @@ from typing import IO, Any, assert_never
 
 from coordinator.events import (
     BlockStarted,
+    ClockDiffers,
     Collected,
     Event,
     MachineBusy,
@@ -57,6 +58,12 @@ def event_line(event: Event) -> str | None:  # noqa: C901, PLR0912 - one case an
             return f"{event.machine}: {event.message}"
         case MachineSetAside():
             return f"{event.machine}: set aside: {event.why}"
+        case ClockDiffers():
+            how = "ahead of" if event.ahead_s > 0 else "behind"
+            return (
+                f"{event.machine}: its clock is {abs(event.ahead_s):.0f} s {how} this machine's, and its rows are "
+                "dated by it. Have both keep the time (timedatectl set-ntp true)."
+            )
         case MachineDone():
             return f"{event.machine}: done"
         case Preparing():

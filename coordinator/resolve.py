@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from agent.environment_record import own_label
 from agent.weights_folder import TOKENIZER_FILES, folder_digest
 from agent.workloads.texts import file_digest, read_texts
 from joulefleet.errors import StudyError
@@ -43,7 +44,12 @@ def resolve(study: Study, base: Path) -> Pinned:
             problems += [f"models.{name}: {problem} {error.cure}" for problem in error.problems]
     if problems:
         raise StudyError(problems, cure="" if len(problems) == 1 else "Mend these and try again.")
-    return Pinned(study=study, models=models, tasks=tasks)
+    return Pinned(study=in_its_environment(study), models=models, tasks=tasks)
+
+
+def in_its_environment(study: Study) -> Study:
+    """`study` with its environments; where it names none, that of this process."""
+    return study if study.environments else replace(study, environments=(own_label(),))
 
 
 def _model(model: Model, base: Path) -> ResolvedModel:

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 
 from joulefleet.identity import digest
 
+BARE = "bare"
+"""The label of the environment that is no container: the host itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:

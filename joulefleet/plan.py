@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from joulefleet.identity import digest
+from joulefleet.machine import BARE
 from joulefleet.order import balanced_orders
 from joulefleet.study import Study
 from joulefleet.study_check import PROOF_SUFFIXES, tasks_of
@@ -95,7 +96,7 @@ def cells(study: Study) -> list[Cell]:
     return [
         Cell(model=model, task=task, batch_size=batch, threads=threads, dtype=dtype, environment=environment)
         for (model, task), batch, threads, dtype, environment in itertools.product(
-            dict.fromkeys(arms), factors.batch_size, factors.threads, factors.dtype, study.environments
+            dict.fromkeys(arms), factors.batch_size, factors.threads, factors.dtype, study.environments or (BARE,)
         )
     ]
 

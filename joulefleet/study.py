@@ -304,9 +304,13 @@ class Study:
     tasks: Annotated[dict[Name, Task], Field(min_length=1)]
     pairs: dict[Name, Pair] = field(default_factory=dict)
     factors: Factors = field(default_factory=Factors)
-    environments: Annotated[tuple[Literal["bare"], ...], Field(min_length=1, description="Where the work runs.")] = (
-        "bare",
-    )
+    environments: Annotated[
+        tuple[Name, ...],
+        Field(
+            description="Where the work runs: bare, container, pod, or the name that a runner was given. "
+            "Where absent: where the coordinator runs."
+        ),
+    ] = ()
     placement: Annotated[
         Literal["every-machine", "any-machine"],
         Field(

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from joulefleet.errors import StudyError
 from joulefleet.identity import digest
+from joulefleet.machine import BARE
 from joulefleet.study import Architecture, EnergySource, HeadOrigin, Hub, Isolation, Items, Modelled, Regime, Thresholds
 from joulefleet.timing import Timing
 
@@ -34,7 +35,7 @@ class Cell:
     batch_size: int = 1
     threads: Annotated[int, Field(ge=0, description="0: one for every CPU the work may use.")] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
-    environment: str = "bare"
+    environment: str = BARE
 
     def __str__(self) -> str:
         threads = "" if self.threads == 0 else f" ×{self.threads} threads"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from array import array
@@ -58,7 +57,7 @@ def _work(spec: WorkSpec, passes: int, lines: LineSocket) -> None:
     needed = [spec.weights_folder, spec.items_file, spec.tokenizer_folder, transformers.__file__]
     privileges = drop_privileges([Path(path) for path in needed if path is not None])
     say = Marks(lines, torch.cuda)
-    say("hello", pid=os.getpid(), privileges=privileges, **effective())
+    say("hello", privileges=privileges, **effective())
     workload: Workload = SequenceClassification(spec)
     counts = workload.make_items()
     say("items", items=counts.items, tokens=counts.tokens, padded_tokens=counts.padded_tokens)

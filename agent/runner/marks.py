@@ -5,7 +5,7 @@ descriptor for the work's output travels with that first line. From then on the 
 this order, and after each waits for the agent's `{"go": ...}`, so that the agent reads its counters
 exactly between two of them::
 
-    hello     the process is there: pid, and how nice, threads, CPUs took effect
+    hello     the process is there: how nice, threads, CPUs took effect
     items     the items are ready
     loaded    the weights are loaded
     warmed    some whole passes are done          go: "again", or "on"
@@ -20,8 +20,11 @@ return code. A line is data: nothing of it is ever executed, and numbers are che
 from __future__ import annotations
 
 import json
+import select
 import socket
 from typing import Any
+
+from agent.runner.process import ANCILLARY_BYTES, sent_by
 
 MAX_LINE_BYTES = 64 << 20
 """A million latencies are some 10 MB; more than this is not a runner."""
@@ -41,6 +44,8 @@ class LineSocket:
     def __init__(self, connection: socket.socket, buffered: bytes = b"") -> None:
         self._socket = connection
         self._buffer = bytearray(buffered)
+        self.writer: int | None = None
+        """The process that wrote what arrived last, where the socket asks the kernel for it (SO_PASSCRED)."""
 
     def fileno(self) -> int:
         """For poll()."""
@@ -64,11 +69,13 @@ class LineSocket:
     def fill(self) -> None:
         """Take in what has arrived (blocks where nothing has). Raises Disconnected and Stranger."""
         try:
-            chunk = self._socket.recv(1 << 16)
+            # The kernel never puts what two processes wrote into one answer.
+            chunk, ancillary, _flags, _address = self._socket.recvmsg(1 << 16, ANCILLARY_BYTES)
         except OSError as error:
             raise Disconnected(str(error)) from error
         if not chunk:
             raise Disconnected("closed")
+        self.writer = sent_by(ancillary)
         self._buffer += chunk
         if len(self._buffer) > MAX_LINE_BYTES:
             raise Stranger("a line without an end")
@@ -87,6 +94,12 @@ class LineSocket:
         if not isinstance(message, dict):
             raise Stranger("a line that is not a mapping")
         return message
+
+    def has_news(self) -> bool:
+        """Whether something has arrived, or the other side has closed."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close the socket."""

@@ -18,10 +18,12 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """Where a file system is mounted, and of which type it is."""
+    """Where a file system, or a part of it, is mounted, and of which type it is."""
 
     point: Path
     kind: str
+    root: str = "/"
+    """What of the file system is mounted there."""
 
 
 def is_kernels_own(path: Path, proc_root: Path) -> bool:
@@ -57,4 +59,4 @@ def _mounts(proc_root: Path) -> Iterator[tuple[str, str, Mount]]:
         fields = before.split(" ")
         if found and len(fields) > 5:
             point = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]))
-            yield fields[0], fields[1], Mount(point=point, kind=after.partition(" ")[0])
+            yield fields[0], fields[1], Mount(point=point, kind=after.partition(" ")[0], root=fields[3])

@@ -25,7 +25,8 @@ _COUNTER = "energy_uj"
 _PERMISSION_CURE = (
     "Only root may read it since CVE-2020-8694. Run the agent as root, or give a group read access at every boot "
     "(udev or tmpfiles rule: chgrp and chmod 0440 on the energy_uj files) and put the agent's user into it. "
-    "In a container the user must be root of the host: root of a user namespace (rootless) is not."
+    'In a container: Docker, Podman: --user 0:0, or --group-add with that group\'s number; Compose: user: "0:0", or '
+    "group_add; no capability is needed. The user must be root of the host: root of a user namespace (rootless) is not."
 )
 _NO_COUNTER_CURE = "Nothing to do here: another kernel may offer it. Without this counter the total is null."
 _UNREADABLE_CURE = "See the kernel's log (dmesg) for the RAPL driver; a total of which it is a part is null."
@@ -74,9 +75,13 @@ class PowercapSensor:
         self._files.close()
 
 
-def open_powercap(sysfs_root: Path, proc_root: Path = Path("/proc")) -> PowercapSensor:
-    """The energy counters under `sysfs_root` (`/sys` or where it is mounted); what is missing is said, never raised."""
-    found = find_domains(sysfs_root)
+def open_powercap(sysfs_root: Path, proc_root: Path = Path("/proc"), powercap: Path | None = None) -> PowercapSensor:
+    """The energy counters in `powercap` where it holds any, else under `sysfs_root` (`/sys` or where it is mounted).
+
+    `powercap` is the host's /sys/devices/virtual/powercap as mounted for a container. What is missing is said,
+    never raised.
+    """
+    found = find_domains(sysfs_root, powercap)
     files = KeptFiles()
     domains: list[Domain] = []
     refused: dict[Why, list[str]] = {}
@@ -91,7 +96,7 @@ def open_powercap(sysfs_root: Path, proc_root: Path = Path("/proc")) -> Powercap
     return PowercapSensor(
         files=files,
         domains=tuple(domains),
-        missing=_missing(refused, domains) if found else (why_none(sysfs_root, proc_root),),
+        missing=_missing(refused, domains) if found else (why_none(sysfs_root, proc_root, powercap),),
         # The file, not its folder: a file alone can be covered by a mount as well.
         own=all(is_kernels_own(zone.path / _COUNTER, proc_root) for _, zone in found),
     )

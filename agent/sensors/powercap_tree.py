@@ -20,32 +20,40 @@ _FOLDER = re.compile(r"intel-rapl(-[a-z]+)?(:\d+)*")
 _DEEPEST = 5
 
 MOUNT_CURE = (
-    "Container runtimes cover this folder, and only where they mount it: show the container the host's /sys at "
-    "another place. Docker, Podman: -v /sys:/host/sys:ro -e JOULEFLEET_SYSFS_ROOT=/host/sys. Kubernetes: a volume "
-    "hostPath: {path: /sys} mounted with mountPath: /host/sys and readOnly: true, and that variable in env."
+    "Container runtimes cover this folder, and only there: show the container the host's at another place. Docker, "
+    "Podman: -v /sys/devices/virtual/powercap:/host/powercap:ro -e JOULEFLEET_POWERCAP=/host/powercap (the images set "
+    'that already). Compose: `volumes: ["/sys/devices/virtual/powercap:/host/powercap:ro"]`. Kubernetes: a volume '
+    "hostPath: {path: /sys/devices/virtual/powercap} with mountPath: /host/powercap and readOnly: true."
 )
-_CLOSED_CURE = "Run the agent as root (in a container: root of the host, not of a user namespace)."
+_CLOSED_CURE = (
+    "Run the agent as root, in a container as root of the host, not of a user namespace (Docker, Podman: "
+    '--user 0:0; Compose: user: "0:0"; neither needs a capability).'
+)
 _DRIVER_CURE = "sudo modprobe intel_rapl_msr"
 
 
-def find_zones(sysfs_root: Path) -> tuple[Zone, ...]:
-    """Every RAPL zone under `sysfs_root`, nested or flat, each folder name once."""
+def find_zones(sysfs_root: Path, powercap: Path | None = None) -> tuple[Zone, ...]:
+    """Every RAPL zone in `powercap`; where there is none, under `sysfs_root`. Nested or flat, each folder name once."""
     found: dict[str, Path] = {}
-    for place in _PLACES:
-        for folder in _folders(sysfs_root / place):
+    for place in (*([powercap] if powercap is not None else []), *(sysfs_root / place for place in _PLACES)):
+        for folder in _folders(place):
             if ":" in folder.name:
                 found.setdefault(folder.name, folder)
+        if found and place == powercap:
+            break
     return tuple(read_zone(name, path) for name, path in found.items())
 
 
-def find_domains(sysfs_root: Path) -> tuple[tuple[Domain, Zone], ...]:
-    """Every energy counter under `sysfs_root`, whether it can be read or not, with the zone to read it from."""
-    zones = find_zones(sysfs_root)
+def find_domains(sysfs_root: Path, powercap: Path | None = None) -> tuple[tuple[Domain, Zone], ...]:
+    """Every energy counter, whether it can be read or not, with the zone to read it from. See `find_zones`."""
+    zones = find_zones(sysfs_root, powercap)
     return domains_of(zones, mirrored=mirrored_packages(zones, sysfs_root))
 
 
-def why_none(sysfs_root: Path, proc_root: Path = Path("/proc")) -> Missing:
-    """Why there is no zone under `sysfs_root`, and the cure. Each reason but the last has its proof."""
+def why_none(sysfs_root: Path, proc_root: Path = Path("/proc"), powercap: Path | None = None) -> Missing:
+    """Why there is no zone in either place, and the cure. Each reason but the last has its proof."""
+    if powercap is not None and _is_closed(powercap):
+        return _missing("not_permitted", f"{powercap} is there, but this user may not look into it", _CLOSED_CURE)
     if not is_folder(sysfs_root):
         return _missing("absent", f"there is no folder {sysfs_root}", "Give the folder where sysfs is mounted.")
     closed = next((folder for folder in _on_the_way(sysfs_root) if _is_closed(folder)), None)

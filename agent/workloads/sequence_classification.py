@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 
+from agent.cgroup import usable_cpus
 from agent.workloads.interface import LoadedModel, PassCounts, WorkSpec
 from agent.workloads.synthetic import synthetic_items
 from agent.workloads.texts import Label, read_texts, text_columns
@@ -55,7 +55,7 @@ class SequenceClassification:
 
     def load(self) -> LoadedModel:
         """See `Workload`."""
-        threads = self._spec.cell.threads or len(_allowed_cpus())
+        threads = self._spec.cell.threads or usable_cpus()
         torch.set_num_threads(threads)
         self._model = transformers.AutoModelForSequenceClassification.from_pretrained(
             self._spec.weights_folder,
@@ -160,10 +160,6 @@ def _collate(group: list[dict[str, list[int]]], *, pad: int, accepted: set[str])
             filler = pad if key == "input_ids" else 0
             batch[key] = torch.tensor([item[key] + [filler] * (width - len(item[key])) for item in group])
     return batch
-
-
-def _allowed_cpus() -> set[int]:
-    return os.sched_getaffinity(0)
 
 
 def _blas() -> str:

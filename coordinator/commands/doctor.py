@@ -35,6 +35,13 @@ def doctor(
         ),
     ] = Path("/sys"),
     proc_root: Annotated[Path, typer.Option(help="Where procfs is mounted.")] = Path("/proc"),
+    powercap: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JOULEFLEET_POWERCAP",
+            help="Where the host's /sys/devices/virtual/powercap is mounted, in a container.",
+        ),
+    ] = None,
 ) -> None:
     """Say what this machine can measure, what not, why, and the cure. It only reads.
 
@@ -48,7 +55,7 @@ def doctor(
     from agent.diagnosis import as_json
     from agent.examination import examine
 
-    diagnosis = examine(sysfs_root, proc_root)
+    diagnosis = examine(sysfs_root, proc_root, powercap=powercap)
     if json_:
         typer.echo(json.dumps(as_json(diagnosis), indent=2))
     elif sys.stdout.isatty():

@@ -26,7 +26,12 @@ def up(
     head: Annotated[bool, typer.Option("--head", help="Start a cluster; the others join it.")] = False,
     join: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Join the cluster of this head.")] = None,
     listen: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The address by which the other nodes reach this machine.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address or name by which the other nodes reach this machine; auto: its address on the way to "
+            "the head.",
+        ),
     ] = "127.0.0.1",
     port_base: Annotated[int, typer.Option(min=1024, max=65000, help="The first of the 30 ports of the node.")] = 6379,
     measure_here: Annotated[
@@ -49,6 +54,13 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay until the node ends; SIGTERM and Ctrl-C end it. For services.")
     ] = False,
+    heartbeat: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JOULEFLEET_HEARTBEAT",
+            help="In the foreground: touch this file every 30 s while the node answers. For health checks.",
+        ),
+    ] = None,
 ) -> None:
     """Start a quiet node on this machine; returns once it is up.
 
@@ -68,6 +80,7 @@ def up(
       joulefleet node up --head --listen 192.0.2.7 --tls node.crt node.key ca.crt
       joulefleet node up --join 192.0.2.7:6379 --listen 192.0.2.8
       joulefleet node up --head --measure-here
+      joulefleet node up --join head:6379 --listen auto --foreground      in a container
     """
     import os
     import signal
@@ -75,6 +88,7 @@ def up(
 
     from agent.setup import state_folder
     from coordinator.cluster.ray import node as nodes
+    from coordinator.cluster.ray.addresses import address_to_listen_on
     from coordinator.cluster.ray.node_plan import NodePlan, Ports, Tls
     from coordinator.cluster.ray.token import VALUE_VARIABLE
     from coordinator.cluster.ray.token import token_file as default_token_file
@@ -86,7 +100,7 @@ def up(
         raise typer.BadParameter("give --head, or --join and the head's HOST:PORT.", param_hint="--head / --join")
     plan = NodePlan(
         join=join,
-        listen=listen,
+        listen=address_to_listen_on(listen, join, wait_s=nodes.HEAD_WAIT_S),
         ports=Ports(base=port_base),
         measures=not head if measure_here is None else measure_here,
     )
@@ -106,7 +120,7 @@ def up(
         where = "here, or on" if not plan.measures else "on"
         print(f"Next, {where} the machine of the head: joulefleet run STUDY --address {record.head}", file=sys.stderr)
     if told is not None:
-        asked = told.wait(record)
+        asked = told.wait(record, None if heartbeat is None else nodes.Heartbeat(heartbeat, plan.address))
         nodes.down(state)
         if not asked:
             raise MachineError(

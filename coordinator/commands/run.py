@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,14 @@ def run(
     address: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Run on the machines of this Ray cluster (see `joulefleet node up`)."),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --address, where no node of this machine is up: start one that measures nothing, ended with the "
+            "run, on this address, or `auto`.",
+        ),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what the infrastructure has failed, time-outs apart.")
@@ -60,6 +69,7 @@ def run(
       joulefleet run quick
       joulefleet run cain2024 --store results
       joulefleet run cain2024 --store results --address 192.0.2.7:6379
+      joulefleet run cain2024 --address head:6379 --listen auto
       joulefleet run my-study.yaml --until-precision 3
       joulefleet run my-study.yaml --store results 2> progress.log
     """
@@ -73,28 +83,26 @@ def run(
     from coordinator.stages import Stages
     from coordinator.store_writer import open_store
     from coordinator.study_record import check_not_imported
-    from joulefleet.errors import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED
+    from joulefleet.errors import EXIT_INTERRUPTED
     from joulefleet.store_layout import default_store
     from joulefleet.study_file import load_study
 
-    if until_precision is not None and not 0 < until_precision < 1000:
-        raise typer.BadParameter("a percentage above 0 and below 1000.", param_hint="--until-precision")
-    if local and address is not None:
-        raise typer.BadParameter("either this process or a cluster.", param_hint="--local")
+    _check_options(until_precision=until_precision, local=local, address=address, listen=listen)
     where = "" if store is None else f" --store {shlex.quote(str(store))}"
     how = " --local" if local else "" if address is None else f" --address {address}"
+    how += "" if listen is None else f" --listen {listen}"
     how += "" if until_precision is None else f" --until-precision {until_precision:g} --at-most {at_most}"
     again = f"joulefleet run {shlex.quote(study)}{where}{how}"
     wanted = {"failed": retry_failed, "quarantined": retry_quarantined}
     asked, base = load_study(study)
     if until_precision is not None:
         asked = replace(asked, primary=replace(asked.primary, precision_percent=until_precision))
-    stages = Stages(asked, at_most=at_most)
     pinned = resolve(asked, base)
+    stages = Stages(pinned.study, at_most=at_most)
     root = store or default_store()
     progress = LiveProgress(asked.name) if sys.stderr.isatty() else PlainProgress(sys.stderr)
     try:
-        with open_store(root, study=asked.name) as writer, Interrupts() as interrupts:
+        with open_store(root, study=asked.name) as writer, Interrupts() as interrupts, _beside(address, listen):
             check_not_imported(asked.name, writer.last_record(asked.name))
             while True:
                 ended = _run(
@@ -111,6 +119,15 @@ def run(
     except KeyboardInterrupt:
         print(f"Stopped. What was finished is in the store; `{again}` goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    _say_how_it_ended(ended, where=where, again=again)
+
+
+def _say_how_it_ended(ended: Ended, *, where: str, again: str) -> None:
+    """And end with the exit code of it."""
+    import sys
+
+    from joulefleet.errors import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED
+
     if ended.stopped:
         print(f"Stopped after a finished trial. `{again}` goes on from here.", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -125,6 +142,24 @@ def run(
         print(f"{ended.missing} are missing{why}: when that is mended, `{again}`.", file=sys.stderr)
     if ended.failed or ended.missing:
         raise typer.Exit(EXIT_FAILED_TRIALS)
+
+
+def _check_options(*, until_precision: float | None, local: bool, address: str | None, listen: str | None) -> None:
+    if until_precision is not None and not 0 < until_precision < 1000:
+        raise typer.BadParameter("a percentage above 0 and below 1000.", param_hint="--until-precision")
+    if local and address is not None:
+        raise typer.BadParameter("either this process or a cluster.", param_hint="--local")
+    if listen is not None and address is None:
+        raise typer.BadParameter("it belongs to --address.", param_hint="--listen")
+
+
+def _beside(address: str | None, listen: str | None) -> AbstractContextManager[None]:
+    if address is None or listen is None:
+        return nullcontext()
+    from agent.setup import state_folder
+    from coordinator.cluster.ray import node as nodes
+
+    return nodes.beside(address, listen, state=state_folder())
 
 
 def _run(

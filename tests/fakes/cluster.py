@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 
+from agent.runner.runners import Offer
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Fetch, Joined, Left, Run
 from joulefleet.errors import JoulefleetError
@@ -50,6 +52,8 @@ class FakeAgent:
             pid=1,
             versions=versions(),
             waiting=tuple(sorted(self.outbox)),
+            offers=(Offer(label="bare", cpus=1, cpu_limit=None),),
+            clock_s=time.time(),
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from agent.runner.runners import Offer
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
 from coordinator.scheduling.facts import AttemptFact
@@ -167,6 +169,8 @@ def hello_of(agent: Agent) -> AgentHello:
         pid=1,
         versions=own_versions(),
         waiting=agent.waiting(),
+        offers=(Offer(label="bare", cpus=1, cpu_limit=None),),
+        clock_s=time.time(),
     )
 
 

@@ -67,9 +67,11 @@ class FakeMachine:
         own = {
             "JOULEFLEET_STATE": str(self.state),
             "JOULEFLEET_CACHE": str(self.cache),
-            "JOULEFLEET_LOCK_FOLDER": str(self.folder),
+            "JOULEFLEET_HOST_FOLDER": str(self.folder),
             "JOULEFLEET_MACHINE_ID_FILE": str(identity),
             "JOULEFLEET_MACHINE_NAME": self.name,
+            # Even where the tests run in a container: here it is the host.
+            "JOULEFLEET_ENVIRONMENT": "bare",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
         return kept | own | self.more

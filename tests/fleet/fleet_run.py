@@ -6,13 +6,13 @@ import json
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.fakes.ray_nodes import FakeMachine
+from tests.fakes.waiting import until
 
 STUDY = """
 name: {name}
@@ -44,14 +44,6 @@ measure:
 """Two cells, each a trial of real torch in little more than its baseline."""
 
 CELLS = 2
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 120, why: Callable[[], str] = str) -> None:
-    """Wait for `condition`."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, f"waited in vain: {why()}"
-        time.sleep(0.05)
 
 
 class FleetRun:

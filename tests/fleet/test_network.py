@@ -14,7 +14,8 @@ from coordinator.cluster.ray.processes import alive
 from tests.fakes.network import Network
 from tests.fakes.ray_nodes import FakeMachine
 from tests.fleet.conftest import MakeMachine
-from tests.fleet.fleet_run import FleetRun, running, until
+from tests.fakes.waiting import until
+from tests.fleet.fleet_run import FleetRun, running
 
 # Those two only wait, so they begin here, and end in the tests of refusals.
 pytestmark = [pytest.mark.usefixtures("lonely", "lost"), pytest.mark.timeout(900)]

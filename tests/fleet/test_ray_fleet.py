@@ -35,7 +35,7 @@ from tests.fleet.coordinating import (
     prepared,
     warm_for,
 )
-from tests.fleet.fleet_run import until
+from tests.fakes.waiting import until
 
 NOTHING = Prepare(work=())
 

@@ -38,7 +38,7 @@ def environment(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The same folders for the processes that a test starts."""
     monkeypatch.setenv("JOULEFLEET_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("JOULEFLEET_CACHE", str(cache))
-    monkeypatch.setenv("JOULEFLEET_LOCK_FOLDER", str(tmp_path))
+    monkeypatch.setenv("JOULEFLEET_HOST_FOLDER", str(tmp_path))
 
 
 def prepared(trial: Trial, setup: AgentSetup, pool: RunnerPool) -> Trial:

@@ -134,17 +134,19 @@ def test_invariant_9_nothing_of_ours_runs_code_from_a_file_or_a_socket() -> None
 
 
 def test_invariant_9_what_a_runner_says_is_data(setup: AgentSetup, pool: RunnerPool) -> None:
-    """A process id that is not the runner's is not believed: the agent would read and kill by it."""
-    from agent.attempt import Attempt
+    """Who wrote a mark, the kernel says, and one that is not the runner's is none: the agent would kill by it."""
+    from agent.attempt import Attempt, AttemptFailed
     from agent.runner.marks import Stranger
     from agent.sensor_set import open_sensors
     from tests.fakes.trials import tiny_trial
 
     attempt = Attempt(tiny_trial(), setup, open_sensors("powercap", setup, period_s=1.0), float("inf"))
-    host = pool.host(threads=1, cold=False)
-    for pid in (1, host.pid, "1", None, -1, True):
+    host = pool.host(environment="bare", threads=1, cold=False)
+    for pid in (1, host.root, -1):
         with pytest.raises(Stranger):
-            attempt._process_of(host, {"pid": pid})
+            attempt._process_of(host, pid)
+    with pytest.raises(AttemptFailed, match="pid: host"):
+        attempt._process_of(host, None)
 
 
 def test_every_column_is_documented() -> None:

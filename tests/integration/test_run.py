@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,6 +15,7 @@ import pytest
 
 import joulefleet
 from tests.fakes.trials import TINY_STUDY
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -41,14 +40,6 @@ def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
     _, stderr = process.communicate(timeout=240)
     assert process.returncode == expected, stderr
     return stderr
-
-
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for `condition`."""
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        time.sleep(0.02)
 
 
 def committed(folder: Path) -> dict[str, str]:

@@ -19,11 +19,11 @@ from joulefleet.errors import JoulefleetError
 class AgentActor:
     """`AgentService` behind Ray. Errors with a cure come back as values: a RayTaskError is always a bug."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_fleet: bool) -> None:
         # Ray marks its workers as the first to be killed for want of memory: that must be the work, not the agent.
         Path("/proc/self/oom_score_adj").write_text("0", encoding="ascii")
         self._observers = Observers()
-        self._service = AgentService(AgentSetup(observers=self._observers))
+        self._service = AgentService(AgentSetup(observers=self._observers, in_fleet=in_fleet))
 
     def hello(self, command: Command, coordinator: Coordinator) -> AgentHello | JoulefleetError:
         """Who this is, and what it holds for the store of `command`. Remembers who coordinates."""

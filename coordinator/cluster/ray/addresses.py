@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import socket
 import time
 from collections.abc import Sequence
 
 from joulefleet.errors import MachineError
+
+AUTO = "auto"
+"""In place of an address to listen on: that of this machine on the way to the head."""
 
 _RETRY_S = 0.5
 
@@ -59,6 +63,38 @@ def check_ports(listen: str, ports: Sequence[int]) -> None:
                     f"{listen} port {port}: nothing can listen there ({error.strerror}).",
                     cure="--listen takes an address of this machine, --port-base ports above 1023.",
                 ) from error
+
+
+def address_to_listen_on(listen: str, join: str | None, *, wait_s: float) -> str:
+    """The IP address that `listen` means: one, a name of this machine, or `auto`.
+
+    The head's name may come to be known only when the head is there: that is waited for, at most `wait_s`
+    seconds. Raises MachineError.
+    """
+    if listen == AUTO and join is not None:
+        ends = time.monotonic() + wait_s
+        while (found := own_address(join)) is None:
+            if time.monotonic() >= ends:
+                raise MachineError(
+                    f"--listen {AUTO}: there is no way from here to {join}.",
+                    cure="Look at the head's name or address, and that it is up; or give this machine's own address.",
+                )
+            time.sleep(_RETRY_S)
+        return found
+    name = socket.gethostname() if listen == AUTO else listen
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    try:
+        places = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise MachineError(
+            f"--listen {listen}: {name} has no address ({error.strerror}).",
+            cure=f"Give an IP address of this machine, a name of it, or with --join `{AUTO}`.",
+        ) from error
+    # The first one: the system's own order of preference.
+    return str(places[0][4][0])
 
 
 def own_address(join: str | None) -> str | None:

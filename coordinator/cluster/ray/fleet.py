@@ -73,6 +73,7 @@ class RayCluster:
         self, command: Command, address: str | None = None, *, head_patience_s: float = HEAD_PATIENCE_S
     ) -> None:
         self._command = command
+        self._in_fleet = address is not None
         self._ray = start_embedded() if address is None else connect(address)
         self._head = Head(
             self._ray.get_runtime_context().gcs_address, gone_after_s=head_patience_s, nodes=self._ray.nodes
@@ -212,7 +213,7 @@ class RayCluster:
                 get_if_exists=True,
                 label_selector={"ray.io/node-id": node.node_id},
             )
-            .remote()
+            .remote(in_fleet=self._in_fleet)
         )
         node.reference = node.agent.hello.remote(self._command, self._here)
 

@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 
 from coordinator.cluster.ray import quiet
-from coordinator.cluster.ray.addresses import check_ports, own_address, wait_for_head
-from coordinator.cluster.ray.node_plan import NodePlan, Tls, check_folder
+from coordinator.cluster.ray.addresses import address_to_listen_on, check_ports, own_address, wait_for_head
+from coordinator.cluster.ray.node_plan import PORT_BASE, NodePlan, Ports, Tls, check_folder
 from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_record, write_record
 from coordinator.cluster.ray.observers import NODE_VARIABLE
 from coordinator.cluster.ray.probe import probe
@@ -28,6 +28,9 @@ from coordinator.cluster.ray.processes import ProcessKey, alive, end, members, s
 from coordinator.cluster.ray.processes import process as process_of
 from coordinator.cluster.ray.token import MODE_VARIABLE, PATH_VARIABLE, ensure_token, need_token, token_file
 from joulefleet.errors import MachineError
+
+BEAT_S = 30.0
+"""A health check takes a heartbeat of some minutes ago for a sign of death."""
 
 HEAD_WAIT_S = 30.0
 """Machines that start together need not start in order."""
@@ -97,14 +100,62 @@ class Told:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
 
-    def wait(self, record: NodeRecord) -> bool:
-        """Wait for the end of the node (False), or to be told to end it (True)."""
+    def wait(self, record: NodeRecord, heartbeat: Heartbeat | None) -> bool:
+        """Wait for the end of the node (False), or to be told to end it (True). Meanwhile its heart beats."""
         try:
             raylet = os.pidfd_open(record.raylet.pid)
         except ProcessLookupError:
             return False
-        ready, _, _ = select.select([self._asked, raylet], [], [])
+        ready: list[int] = []
+        while not ready:
+            if heartbeat is not None:
+                heartbeat.beat()
+            _reap()
+            # Without anything to do meanwhile it sleeps for good.
+            idle = None if heartbeat is None and os.getpid() != 1 else BEAT_S
+            ready, _, _ = select.select([self._asked, raylet], [], [], idle)
         return self._asked in ready
+
+
+class Heartbeat:
+    """A file whose age says how long ago the node last answered: what health checks look at, without any of Python."""
+
+    def __init__(self, file: Path, address: str) -> None:
+        self._file = file
+        self._address = address
+
+    def beat(self) -> None:
+        """Touch the file, if the node answers at its address. Where the file cannot be written it grows old."""
+        with contextlib.suppress(MachineError, OSError):
+            wait_for_head(self._address, wait_s=0.0)
+            self._file.touch()
+
+
+def _reap() -> None:
+    """As a container's first process: let go of what was left to it by others and has ended."""
+    if os.getpid() == 1:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+
+
+@contextmanager
+def beside(join: str, listen: str, *, state: Path) -> Iterator[None]:
+    """Meanwhile this machine has a node in the cluster of the head at `join` that measures nothing.
+
+    A coordinator needs one beside it. `listen` as in `address_to_listen_on`. Raises MachineError.
+    """
+    address = address_to_listen_on(listen, join, wait_s=HEAD_WAIT_S)
+    up(
+        NodePlan(join=join, listen=address, ports=Ports(base=PORT_BASE), measures=False),
+        state=state,
+        token=None,
+        tls=None,
+    )
+    try:
+        yield
+    finally:
+        down(state)
 
 
 def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeRecord:

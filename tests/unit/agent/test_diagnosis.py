@@ -41,7 +41,7 @@ ENVIRONMENT = Environment(
     cgroup_memory_limit_bytes=None,
     libraries={"torch": "2.13.0", "transformers": "5", "psutil": "7", "ray": "2.60.0"},
 )
-QUIET = Observed(load_1min=0.03, steal_percent=0.0, swap_used_bytes=0, machine_id_is_the_images=False)
+QUIET = Observed(load_1min=0.03, steal_percent=0.0, swap_used_bytes=0)
 TEMPERATURE = Channel(name="temperature/coretemp/package-id-0", unit="degC", kind="gauge", source="thermal")
 
 
@@ -107,7 +107,6 @@ def test_a_quiet_bare_machine_has_no_findings() -> None:
         ({"gauges": ()}, "thermal", "note"),
         ({"own": False}, "origin", "note"),
         ({"environment": replace(ENVIRONMENT, energy_filter=True)}, "energy_filter", "warning"),
-        ({"observed": replace(QUIET, machine_id_is_the_images=True)}, "machine_id", "warning"),
         ({"tree": "amd-single"}, "dram", "note"),
     ],
 )

@@ -79,9 +79,23 @@ def test_links_that_lead_nowhere_prove_a_mask() -> None:
 def test_a_mask_has_a_cure_for_each_kind_of_container(copy_machine: CopyMachine) -> None:
     """Docker and Podman by -v, Kubernetes by a hostPath; both say where to look instead."""
     cure = why_not(copy_machine("masked-by-container")).cure
-    assert "-v /sys:/host/sys:ro" in cure
-    assert "hostPath: {path: /sys}" in cure
-    assert "JOULEFLEET_SYSFS_ROOT=/host/sys" in cure
+    assert "-v /sys/devices/virtual/powercap:/host/powercap:ro" in cure
+    assert "hostPath: {path: /sys/devices/virtual/powercap}" in cure
+    assert "JOULEFLEET_POWERCAP=/host/powercap" in cure
+
+
+def test_a_tree_that_is_mounted_elsewhere_is_read_there(copy_machine: CopyMachine, tmp_path: Path) -> None:
+    """What a container has of the host's counters; where that is empty, the mask over its own sysfs is named."""
+    masked = copy_machine("masked-by-container")
+    elsewhere = MACHINES / "two-packages-with-dram/sys/devices/virtual/powercap"
+    seen = open_powercap(masked, BARE, elsewhere)
+    assert [domain.channel for domain in seen.domains] == [
+        domain.channel for domain in open_powercap(MACHINES / "two-packages-with-dram/sys", BARE).domains
+    ]
+    assert None not in seen.decode(seen.read())
+    seen.close()
+    (missing,) = open_powercap(masked, BARE, tmp_path / "nothing").missing
+    assert missing.why == "masked"
 
 
 def test_an_empty_folder_of_devices_proves_a_mask(copy_machine: CopyMachine) -> None:

@@ -1,11 +1,19 @@
 import socket
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from coordinator.cluster.ray.addresses import check_ports, host_and_port, own_address, wait_for_head
+from coordinator.cluster.ray.addresses import (
+    address_to_listen_on,
+    check_ports,
+    host_and_port,
+    own_address,
+    wait_for_head,
+)
+from coordinator.cluster.ray.node import Heartbeat
 from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_record, write_record
 from coordinator.cluster.ray.processes import ProcessKey
 from coordinator.cluster.ray.session import Head
@@ -124,3 +132,38 @@ def test_a_token_that_others_can_read_is_refused(tmp_path: Path, monkeypatch: py
         need_token(token, whose="the head")
     token.chmod(0o600)
     need_token(token, whose="the head")
+
+
+def test_an_address_to_listen_on_is_an_address_a_name_or_found_out() -> None:
+    """A container knows neither its own address nor the head's before they are up."""
+    assert address_to_listen_on("192.0.2.7", None, wait_s=0) == "192.0.2.7"
+    assert address_to_listen_on("localhost", None, wait_s=0) in {"127.0.0.1", "::1"}
+    assert address_to_listen_on("auto", "127.0.0.1:6379", wait_s=0) == "127.0.0.1"
+    for listen, join in (("no-such-name.invalid", None), ("auto", "no-such-name.invalid:6379")):
+        with pytest.raises(MachineError, match="--listen"):
+            address_to_listen_on(listen, join, wait_s=0)
+
+
+def test_the_heart_beats_only_while_the_node_answers(tmp_path: Path, listener: socket.socket) -> None:
+    """A health check looks at nothing but the age of the file."""
+    beating, dead = tmp_path / "beating", tmp_path / "dead"
+    address = address_of(listener)
+    with listener:
+        Heartbeat(beating, address).beat()
+        assert beating.exists()
+        # Where it cannot be written it grows old; the node goes on.
+        Heartbeat(tmp_path / "nowhere" / "file", address).beat()
+    Heartbeat(dead, address).beat()
+    assert not dead.exists()
+
+
+def test_the_modes_of_a_mounted_secret_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user is seldom the one who owns the file on the host."""
+    monkeypatch.setattr(Path, "stat", lambda self: SimpleNamespace(st_mode=0o100444))
+    monkeypatch.setattr(Path, "read_bytes", lambda self: b"secret")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "before")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    need_token(Path("/run/secrets/token"), whose="the head")
+    with pytest.raises(MachineError, match="chmod 600"):
+        need_token(Path("/home/someone/token"), whose="the head")

@@ -1,0 +1,14 @@
+"""Waiting for a condition, never for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 120, why: Callable[[], str] = str) -> None:
+    """Wait for `condition`; where it does not come, the assertion says `why`."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, f"waited in vain: {why()}"
+        time.sleep(0.02)

@@ -1,0 +1,175 @@
+"""A runner in another environment: the same trial, through the same path, in a process that it starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.measure import measure
+from agent.runner.client import RunnerPool
+from agent.runner.runners import Offer, ask_runner, environment_of_runner, offers, runner_socket
+from agent.setup import AgentSetup
+from joulefleet.measurement import Failure, Measurement
+from joulefleet.study import Isolation
+from joulefleet.trial import Trial
+from tests.fakes.trials import tiny_trial
+from tests.fakes.waiting import until
+from tests.integration.conftest import prepared
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(setup: AgentSetup, tmp_path: Path) -> Iterator[Start]:
+    """Start a runner of the environment `container`, with other variables than the agent's."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(label: str = "container", **environ: str) -> subprocess.Popen[bytes]:
+        settings = {"JOULEFLEET_HOST_FOLDER": str(tmp_path), "JOULEFLEET_CACHE": str(setup.cache), **environ}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "coordinator", "runner", label], env={**os.environ, **settings}
+        )
+        started.append(process)
+        until(
+            lambda: process.poll() is not None or runner_socket(setup.runners, label).exists(),
+            why=lambda: "the runner is there",
+        )
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def setup(tmp_path: Path, cache: Path) -> AgentSetup:
+    """An agent that looks for runners in a folder of the test's own."""
+    return AgentSetup(state=tmp_path / "state", cache=cache, lock_folders=(tmp_path,), runners=tmp_path / "runners")
+
+
+@pytest.fixture
+def far(setup: AgentSetup) -> Iterator[RunnerPool]:
+    """The hosts of an agent that looks there."""
+    pool = RunnerPool(own="bare", folder=setup.runners)
+    yield pool
+    pool.discard()
+
+
+def there(setup: AgentSetup, pool: RunnerPool, label: str = "container") -> Trial:
+    """A trial of that environment, its weights ready."""
+    trial = prepared(tiny_trial(), setup, pool)
+    return replace(trial, cell=replace(trial.cell, environment=label))
+
+
+def offered(setup: AgentSetup) -> tuple[list[str], list[str]]:
+    """The labels that the agent offers, and why others are not."""
+    found = list(
+        offers(setup.runners, own="bare", cache=setup.cache, sysfs_root=setup.sysfs_root, proc_root=setup.proc_root)
+    )
+    return [o.label for o in found if isinstance(o, Offer)], [o for o in found if isinstance(o, str)]
+
+
+@pytest.mark.parametrize("isolation", ["warm", "cold"])
+def test_a_trial_is_measured_there_as_here(
+    start: Start, setup: AgentSetup, far: RunnerPool, isolation: Isolation
+) -> None:
+    """Every phase, the work's memory and CPU time, and the work below the runner's process."""
+    runner = start()
+    trial = there(setup, far)
+    outcome = measure(replace(trial, protocol=replace(trial.protocol, isolation=isolation)), setup, far)
+    assert isinstance(outcome, Measurement), outcome
+    assert [phase.name for phase in outcome.phases][1:4] == ["startup", "items", "load"]
+    assert outcome.work.items == 4 * trial.protocol.passes
+    assert outcome.cpu_s is not None
+    assert outcome.cpu_s > 0
+    assert outcome.memory.peak_rss_bytes is not None
+    assert outcome.observer_cpu_s is not None
+    assert runner.poll() is None
+
+
+def test_the_host_ends_with_the_agents_connection(start: Start, setup: AgentSetup, far: RunnerPool) -> None:
+    """However the agent goes: nothing of its stays in the other environment."""
+    runner = start()
+    host = far.host(environment="container", threads=1, cold=False)
+    until(lambda: bool(psutil.Process(runner.pid).children()), why=lambda: "the host is there")
+    assert host.root == runner.pid
+    assert host.alive()
+    far.discard()
+    until(lambda: not psutil.Process(runner.pid).children(), why=lambda: "the host has ended")
+
+
+def test_work_dies_with_its_runner_and_the_trial_says_so(start: Start, setup: AgentSetup, far: RunnerPool) -> None:
+    """A container that is killed in the middle of a trial."""
+    runner = start()
+    trial = there(setup, far)
+    long = replace(trial, protocol=replace(trial.protocol, passes=100_000))
+    outcome = measure(long, setup, far, on_start=runner.kill)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason in {"runner_lost", "killed"}
+    again = measure(trial, setup, far)
+    assert isinstance(again, Failure)
+    assert (again.reason, "cannot be reached" in again.message) == ("runner_lost", True)
+
+
+def test_a_runner_ends_on_sigterm_and_takes_its_socket_along(start: Start, setup: AgentSetup) -> None:
+    """And one that was killed leaves a socket behind, which the next one replaces."""
+    first = start()
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(20) == 0
+    assert not runner_socket(setup.runners, "container").exists()
+    start().kill()
+    until(lambda: not _answers(setup), why=lambda: "the killed one is gone")
+    labels, why = offered(setup)
+    assert labels == ["bare"]
+    assert "joulefleet runner container" in why[0]
+    start()
+    until(lambda: _answers(setup), why=lambda: "the next one answers")
+    assert offered(setup) == (["bare", "container"], [])
+
+
+def test_one_environment_has_one_runner(start: Start, setup: AgentSetup) -> None:
+    """A second one would take the first one's place unseen."""
+    start()
+    until(lambda: _answers(setup), why=lambda: "the first one answers")
+    assert start().wait(60) == 5
+    assert _answers(setup)
+
+
+def test_a_runner_that_does_not_have_the_agents_weights_is_not_offered(
+    start: Start, setup: AgentSetup, tmp_path: Path
+) -> None:
+    """Its trials would all fail; the reason names the folder."""
+    start(JOULEFLEET_CACHE=str(tmp_path / "another"))
+    until(lambda: _answers(setup), why=lambda: "it answers")
+    labels, why = offered(setup)
+    assert labels == ["bare"]
+    assert str(setup.cache) in why[0]
+
+
+def test_what_was_found_in_the_environment_is_its_runners_word(start: Start, setup: AgentSetup) -> None:
+    """The row of a trial describes where the work ran, not where the agent is."""
+    start(JOULEFLEET_IMAGE="an image")
+    until(lambda: _answers(setup), why=lambda: "it answers")
+    found = environment_of_runner(setup.runners, "container")
+    assert found is not None
+    assert found.image == "an image"
+    assert environment_of_runner(setup.runners, "pod") is None
+
+
+def _answers(setup: AgentSetup) -> bool:
+    from agent.runner.marks import Disconnected
+
+    try:
+        ask_runner(runner_socket(setup.runners, "container"))
+    except Disconnected:
+        return False
+    return True
