@@ -8,7 +8,7 @@ DEMO = .demo
 WHEELS = build/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-privileged test-fleet soak soak-sabotage histories check format-check lint types imports packaging bench format clean
+.PHONY: help demo test test-privileged test-fleet test-containers soak soak-sabotage histories check format-check lint types imports packaging bench format clean
 
 help: ## This list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-privileged: $(VENV)/.installed ## Tests in a mount namespace with a machine
 
 test-fleet: $(VENV)/.installed ## Tests of real Ray nodes, some in network namespaces: root and iproute2; some minutes
 	$(VENV)/bin/python -m pytest tests/fleet
+
+test-containers: $(VENV)/.installed ## Images, Compose and manifests on a real engine: root, docker.io, docker-compose, debootstrap, kubectl; 20 minutes
+	$(VENV)/bin/python -m pytest tests/containers
 
 soak: $(VENV)/.installed ## 10,000 random histories, and 200 real faults of a fleet in network namespaces: root; an hour or two
 	JOULEFLEET_HISTORIES=10000 $(VENV)/bin/python -m pytest tests/histories

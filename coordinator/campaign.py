@@ -8,11 +8,12 @@ the store and from what the agents still hold.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from coordinator.account import Account
 from coordinator.attendance import Attendance
+from coordinator.awaited import Awaited
 from coordinator.cluster.interface import (
     Acknowledge,
     Answer,
@@ -60,7 +61,7 @@ class Ended:
     failed: int
     stopped: bool
     absent: tuple[str, ...] = ()
-    """Names of machines that took part and have gone."""
+    """Names of machines that took part, now or in an earlier run, and are not there."""
     set_aside: tuple[str, ...] = ()
     """Names of machines that are there and take no further part."""
 
@@ -71,7 +72,10 @@ class Ended:
 
 
 class Campaign:
-    """Runs what is missing of a study. `stop` is asked between trials; `tell` hears what happens."""
+    """Runs what is missing of a study. `stop` is asked between trials; `tell` hears what happens.
+
+    `known` are machines of earlier runs, id to name: for those that have trials left it waits.
+    """
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class Campaign:
         tell: Callable[[Event], None],
         stop: Callable[[], bool],
         retry: frozenset[str] = frozenset(),
+        known: Mapping[str, str] | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -95,7 +100,9 @@ class Campaign:
         self._patience = patience or Patience()
         self._clock, self._monotonic, self._sleep = clock, monotonic, sleep
         self._design = Design(pinned, store_id=store.store_id)
-        self._scheduler = Scheduler(self._design, store.attempts(pinned.study.name), retry=retry)
+        facts = list(store.attempts(pinned.study.name))
+        self._scheduler = Scheduler(self._design, facts, retry=retry)
+        self._awaited = Awaited(known or {}, facts, self._design)
         self._work = all_work(pinned)
         self._attendance = Attendance(cluster, self._scheduler, pinned, work=self._work, tell=tell, clock=clock)
         self._desks, self._names = self._attendance.desks, self._attendance.names
@@ -320,9 +327,10 @@ class Campaign:
         able = [members[machine_id] for machine_id in here if members[machine_id].set_aside is None]
         if any(self._waits(member.machine_id) for member in able):
             return False
-        if self._scheduler.finished() and not self._cluster.expecting():
+        awaited = self._awaited.names(members)
+        if self._scheduler.finished() and not awaited and not self._cluster.expecting():
             return True
-        absent = [self._names[machine_id] for machine_id in members if machine_id not in here]
+        absent = [*(self._names[machine_id] for machine_id in members if machine_id not in here), *awaited]
         if not self._waiting.enough(anybody=bool(members), absent=absent, expecting=self._cluster.expecting()):
             return False
         if not able and not absent:
@@ -347,12 +355,13 @@ class Campaign:
 
     def _ended(self) -> Ended:
         tallies = [place.tally() for place in self._scheduler.places.values()]
+        total, ok, failed = self._awaited.counts(self._scheduler.members)
         return Ended(
-            total=sum(place.planned for place in self._scheduler.places.values()),
-            ok=sum(tally.ok for tally in tallies),
-            failed=sum(tally.failed for tally in tallies),
+            total=total + sum(place.planned for place in self._scheduler.places.values()),
+            ok=ok + sum(tally.ok for tally in tallies),
+            failed=failed + sum(tally.failed for tally in tallies),
             stopped=self._stopping,
-            absent=self._named(lambda member: not member.present),
+            absent=(*self._named(lambda member: not member.present), *self._awaited.names(self._scheduler.members)),
             set_aside=self._named(lambda member: member.present and member.set_aside is not None),
         )
 

@@ -64,7 +64,8 @@ class Outlook:
 def look_ahead(pinned: Pinned, store: Path, *, must_exist: bool) -> Outlook:
     """The outlook of a study here. Raises StoreError where `store` must exist and does not."""
     store_id, facts = None, []
-    if must_exist or store.exists():
+    # An empty folder is where a store will be: a new volume.
+    if must_exist or (store.exists() and not _is_empty(store)):
         store_id = read_format(StoreLayout(store))
         facts = facts_in(store, pinned.study.name)
     machine_id = _place(pinned)
@@ -109,6 +110,10 @@ def _guessed_pass_s(pinned: Pinned, measured: Mapping[Cell, float]) -> dict[Cell
         if count is not None
     }
     return guessed | dict(measured) if study.measure.window.passes is None else dict(measured)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is None
 
 
 def _place(pinned: Pinned) -> str:

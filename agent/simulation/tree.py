@@ -27,7 +27,7 @@ LOWEST_KHZ, HIGHEST_KHZ = 800_000, 3_000_000
 AMBIENT_C = 30.0
 
 _OURS = frozenset({MARKER, TRUTH, "class", "devices", "fs"})
-_POWERCAP = "devices/virtual/powercap"
+POWERCAP = "devices/virtual/powercap"
 _CPU = "devices/system/cpu"
 _DIGITS = 16
 """2^32 units of a millijoule have thirteen."""
@@ -145,9 +145,9 @@ def _clear(root: Path) -> None:
 
 
 def _write_powercap(root: Path, machine: SimulatedMachine) -> None:
-    _write(root / _POWERCAP / "intel-rapl/enabled", "1")
+    _write(root / POWERCAP / "intel-rapl/enabled", "1")
     if machine.mmio:
-        _write(root / _POWERCAP / "intel-rapl-mmio/enabled", "1")
+        _write(root / POWERCAP / "intel-rapl-mmio/enabled", "1")
     for domain in machine.domains:
         for file in _counters(root, machine, domain):
             zone = file.parent
@@ -159,7 +159,7 @@ def _write_powercap(root: Path, machine: SimulatedMachine) -> None:
                 _write(zone / f"constraint_{place}_name", name)
                 _write(zone / f"constraint_{place}_power_limit_uw", limit_uw)
                 _write(zone / f"constraint_{place}_time_window_us", window_us)
-    for zone in sorted((root / _POWERCAP).rglob("intel-rapl*")):
+    for zone in sorted((root / POWERCAP).rglob("intel-rapl*")):
         _link(root / "class/powercap" / zone.name, zone)
 
 
@@ -209,9 +209,9 @@ def _counters(root: Path, machine: SimulatedMachine, domain: SimulatedDomain) ->
     """The files that show the domain's counter."""
     control, *numbers = domain.zone.split(":")
     parts = [":".join([control, *numbers[: depth + 1]]) for depth in range(len(numbers))]
-    files = [root.joinpath(_POWERCAP, control, *parts, "energy_uj")]
+    files = [root.joinpath(POWERCAP, control, *parts, "energy_uj")]
     if machine.mmio and domain.name.startswith("package"):
-        files.append(root / _POWERCAP / "intel-rapl-mmio" / f"intel-rapl-mmio:{numbers[0]}" / "energy_uj")
+        files.append(root / POWERCAP / "intel-rapl-mmio" / f"intel-rapl-mmio:{numbers[0]}" / "energy_uj")
     return files
 
 

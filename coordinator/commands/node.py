@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from coordinator.cluster.ray.node_plan import NodePlan
+    from coordinator.cluster.ray.node_record import NodeRecord
 
 node = typer.Typer(
     no_args_is_help=True,
@@ -84,14 +88,13 @@ def up(
     """
     import os
     import signal
-    import sys
 
     from agent.setup import state_folder
     from coordinator.cluster.ray import node as nodes
-    from coordinator.cluster.ray.addresses import address_to_listen_on
+    from coordinator.cluster.ray.addresses import HEAD_WAIT_S, address_to_listen_on
+    from coordinator.cluster.ray.foreground import Heartbeat, Told, held
     from coordinator.cluster.ray.node_plan import NodePlan, Ports, Tls
     from coordinator.cluster.ray.token import VALUE_VARIABLE
-    from coordinator.cluster.ray.token import token_file as default_token_file
     from joulefleet.errors import MachineError
 
     if token_file is not None and VALUE_VARIABLE in os.environ:
@@ -100,17 +103,35 @@ def up(
         raise typer.BadParameter("give --head, or --join and the head's HOST:PORT.", param_hint="--head / --join")
     plan = NodePlan(
         join=join,
-        listen=address_to_listen_on(listen, join, wait_s=nodes.HEAD_WAIT_S),
+        listen=address_to_listen_on(listen, join, wait_s=HEAD_WAIT_S),
         ports=Ports(base=port_base),
         measures=not head if measure_here is None else measure_here,
     )
     certificates = None if tls is None else Tls(cert=tls[0], key=tls[1], ca=tls[2])
     state = state_folder()
-    if foreground:
+    if not foreground:
+        _say(plan, nodes.up(plan, state=state, token=token_file, tls=certificates), token_file, state)
+        return
+    with held(state):
         # Told to end while the node is being started, `up` takes back what it has begun.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    record = nodes.up(plan, state=state, token=token_file, tls=certificates)
-    told = nodes.Told() if foreground else None
+        record = nodes.up(plan, state=state, token=token_file, tls=certificates)
+        told = Told()
+        _say(plan, record, token_file, state)
+        asked = told.wait(record, None if heartbeat is None else Heartbeat(heartbeat, plan.address))
+        nodes.down(state)
+    if not asked:
+        raise MachineError(
+            "the node has ended by itself.", cure="See `journalctl -k` for want of memory; start it again."
+        )
+
+
+def _say(plan: NodePlan, record: NodeRecord, token_file: Path | None, state: Path) -> None:
+    import sys
+
+    from coordinator.cluster.ray.token import token_file as default_token_file
+
+    head = plan.join is None
     print(f"{'The head' if head else 'A node'} of the cluster at {record.head} is up.", file=sys.stderr)
     if head:
         print(_token_text((token_file or default_token_file(state)).absolute()), file=sys.stderr)
@@ -119,22 +140,17 @@ def up(
     else:
         where = "here, or on" if not plan.measures else "on"
         print(f"Next, {where} the machine of the head: joulefleet run STUDY --address {record.head}", file=sys.stderr)
-    if told is not None:
-        asked = told.wait(record, None if heartbeat is None else nodes.Heartbeat(heartbeat, plan.address))
-        nodes.down(state)
-        if not asked:
-            raise MachineError(
-                "the node has ended by itself.", cure="See `journalctl -k` for want of memory; start it again."
-            )
 
 
 def _token_text(file: Path) -> str:
     import os
 
-    from coordinator.cluster.ray.token import VALUE_VARIABLE
+    from coordinator.cluster.ray.token import MOUNTED, VALUE_VARIABLE
 
     if VALUE_VARIABLE in os.environ:
         return f"Its token is that of ${VALUE_VARIABLE}: set it on each node too."
+    if file.is_relative_to(MOUNTED):
+        return f"Its token is the secret in {file}: give each node the same."
     return f"Its token is in {file}: copy it to the same place on each node, chmod 600."
 
 

@@ -157,9 +157,9 @@ def _beside(address: str | None, listen: str | None) -> AbstractContextManager[N
     if address is None or listen is None:
         return nullcontext()
     from agent.setup import state_folder
-    from coordinator.cluster.ray import node as nodes
+    from coordinator.cluster.ray.foreground import beside
 
-    return nodes.beside(address, listen, state=state_folder())
+    return beside(address, listen, state=state_folder())
 
 
 def _run(
@@ -212,7 +212,10 @@ def _run(
             progress.note(f"{error} The study goes on.")
 
     try:
-        campaign = Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.asked, retry=retry)
+        # A run on this machine alone is no fleet: other machines of its store are not waited for.
+        fleet = address is not None and pinned.study.placement == "every-machine"
+        known = {entry["machine_id"]: entry["name"] for entry in before.get("machines", [])} if fleet else {}
+        campaign = Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.asked, retry=retry, known=known)
         with progress.shown():
             return campaign.run()
     except SupersededError as error:

@@ -13,8 +13,8 @@ import pytest
 from coordinator.cluster.ray.processes import alive
 from tests.fakes.network import Network
 from tests.fakes.ray_nodes import FakeMachine
-from tests.fleet.conftest import MakeMachine
 from tests.fakes.waiting import until
+from tests.fleet.conftest import MakeMachine
 from tests.fleet.fleet_run import FleetRun, running
 
 # Those two only wait, so they begin here, and end in the tests of refusals.

@@ -21,6 +21,7 @@ from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.processes import alive
 from joulefleet.errors import MachineError
 from tests.fakes.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
+from tests.fakes.waiting import until
 from tests.fleet.coordinating import (
     LOSES_AN_ANSWER,
     NEW_COORDINATOR,
@@ -35,7 +36,6 @@ from tests.fleet.coordinating import (
     prepared,
     warm_for,
 )
-from tests.fakes.waiting import until
 
 NOTHING = Prepare(work=())
 

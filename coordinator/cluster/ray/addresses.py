@@ -14,6 +14,9 @@ from joulefleet.errors import MachineError
 AUTO = "auto"
 """In place of an address to listen on: that of this machine on the way to the head."""
 
+HEAD_WAIT_S = 30.0
+"""Machines that start together need not start in order."""
+
 _RETRY_S = 0.5
 
 

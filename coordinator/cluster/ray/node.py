@@ -6,9 +6,7 @@ import contextlib
 import fcntl
 import importlib.util
 import os
-import select
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from coordinator.cluster.ray import quiet
-from coordinator.cluster.ray.addresses import address_to_listen_on, check_ports, own_address, wait_for_head
-from coordinator.cluster.ray.node_plan import PORT_BASE, NodePlan, Ports, Tls, check_folder
+from coordinator.cluster.ray.addresses import HEAD_WAIT_S, check_ports, own_address, wait_for_head
+from coordinator.cluster.ray.node_plan import NodePlan, Tls, check_folder
 from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_record, write_record
 from coordinator.cluster.ray.observers import NODE_VARIABLE
 from coordinator.cluster.ray.probe import probe
@@ -28,12 +26,6 @@ from coordinator.cluster.ray.processes import ProcessKey, alive, end, members, s
 from coordinator.cluster.ray.processes import process as process_of
 from coordinator.cluster.ray.token import MODE_VARIABLE, PATH_VARIABLE, ensure_token, need_token, token_file
 from joulefleet.errors import MachineError
-
-BEAT_S = 30.0
-"""A health check takes a heartbeat of some minutes ago for a sign of death."""
-
-HEAD_WAIT_S = 30.0
-"""Machines that start together need not start in order."""
 
 _CONTROL_SERVER = "gcs_server"
 
@@ -86,78 +78,6 @@ def down(state: Path) -> Ended | None:
         return Ended(head=record.head, processes=_tidy(record, state))
 
 
-class Told:
-    """From its making on to the end of the process, SIGTERM and SIGINT ask for the end of the node and do no more.
-
-    Made before anybody hears that the node is up: whoever hears it may ask at once. Being told twice
-    must not cut the ending short.
-    """
-
-    def __init__(self) -> None:
-        self._asked, ask = os.pipe()
-        os.set_blocking(ask, False)
-        signal.set_wakeup_fd(ask)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-
-    def wait(self, record: NodeRecord, heartbeat: Heartbeat | None) -> bool:
-        """Wait for the end of the node (False), or to be told to end it (True). Meanwhile its heart beats."""
-        try:
-            raylet = os.pidfd_open(record.raylet.pid)
-        except ProcessLookupError:
-            return False
-        ready: list[int] = []
-        while not ready:
-            if heartbeat is not None:
-                heartbeat.beat()
-            _reap()
-            # Without anything to do meanwhile it sleeps for good.
-            idle = None if heartbeat is None and os.getpid() != 1 else BEAT_S
-            ready, _, _ = select.select([self._asked, raylet], [], [], idle)
-        return self._asked in ready
-
-
-class Heartbeat:
-    """A file whose age says how long ago the node last answered: what health checks look at, without any of Python."""
-
-    def __init__(self, file: Path, address: str) -> None:
-        self._file = file
-        self._address = address
-
-    def beat(self) -> None:
-        """Touch the file, if the node answers at its address. Where the file cannot be written it grows old."""
-        with contextlib.suppress(MachineError, OSError):
-            wait_for_head(self._address, wait_s=0.0)
-            self._file.touch()
-
-
-def _reap() -> None:
-    """As a container's first process: let go of what was left to it by others and has ended."""
-    if os.getpid() == 1:
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG) != (0, 0):
-                pass
-
-
-@contextmanager
-def beside(join: str, listen: str, *, state: Path) -> Iterator[None]:
-    """Meanwhile this machine has a node in the cluster of the head at `join` that measures nothing.
-
-    A coordinator needs one beside it. `listen` as in `address_to_listen_on`. Raises MachineError.
-    """
-    address = address_to_listen_on(listen, join, wait_s=HEAD_WAIT_S)
-    up(
-        NodePlan(join=join, listen=address, ports=Ports(base=PORT_BASE), measures=False),
-        state=state,
-        token=None,
-        tls=None,
-    )
-    try:
-        yield
-    finally:
-        down(state)
-
-
 def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeRecord:
     folder = _make_folder()
     log = folder / "start.log"
@@ -205,7 +125,7 @@ def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeR
         if isinstance(error, subprocess.TimeoutExpired):
             raise _not_started(log) from error
         if isinstance(error, OSError):
-            raise _not_writable(state, error) from error
+            raise not_writable(state, error) from error
         raise
     return record
 
@@ -237,7 +157,7 @@ def _alone(state: Path) -> Iterator[None]:
         state.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(state / "ray-node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _not_writable(state, error) from error
+        raise not_writable(state, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -279,7 +199,8 @@ def _need_ray() -> None:
         raise MachineError("Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure.")
 
 
-def _not_writable(state: Path, error: OSError) -> MachineError:
+def not_writable(state: Path, error: OSError) -> MachineError:
+    """The error of a state folder."""
     return MachineError(
         f"{state}: cannot be written ({error.strerror}).",
         cure="Give rights there, or name another folder in $JOULEFLEET_STATE.",

@@ -55,12 +55,12 @@ def _use(path: Path) -> None:
     os.environ.setdefault(MODE_VARIABLE, "token")
 
 
-_MOUNTED = Path("/run/secrets")
+MOUNTED = Path("/run/secrets")
 """Where container engines show a container its secrets, with the modes that the files have for users of the host."""
 
 
 def _check_mode(path: Path) -> None:
-    if not path.is_relative_to(_MOUNTED) and path.stat().st_mode & 0o077:
+    if not path.is_relative_to(MOUNTED) and path.stat().st_mode & 0o077:
         raise MachineError(
             f"{path}: the token can be read by others.", cure=f"chmod 600 {path}, or delete it for a new one."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +63,7 @@ def run(
     text: str = TINY_STUDY,
     stop_after: int | None = None,
     retry: frozenset[str] = frozenset(),
+    known: Mapping[str, str] | None = None,
 ) -> tuple[Ended, list[Event]]:
     """A campaign on the store at `root`, stopped before the start that comes after `stop_after`."""
     events: list[Event] = []
@@ -77,6 +78,7 @@ def run(
             tell=events.append,
             stop=lambda: stop_after is not None and len(cluster.started) - begun >= stop_after,
             retry=retry,
+            known=known,
             clock=clock,
             monotonic=clock,
             sleep=clock.sleep,
@@ -393,6 +395,22 @@ def test_an_agent_in_a_trial_of_an_earlier_run_is_waited_for(tmp_path: Path) -> 
     assert ended.ok == 8
     told = [event.message for event in events if isinstance(event, Stalled)]
     assert len([message for message in told if "trial of an earlier run" in message]) == 1
+
+
+def test_a_machine_of_an_earlier_run_is_waited_for_and_missed(tmp_path: Path) -> None:
+    """A run that is begun again before all agents are back must not call the study done; who was done is let go."""
+    known = {"a": "north", "b": "south"}
+    run(tmp_path / "s", FakeCluster(machines=("a", "b")), stop_after=6)
+    ended, events = run(tmp_path / "s", FakeCluster(machines=("a",)), known=known)
+    assert ended.absent == ("south",)
+    assert (ended.total, ended.failed) == (16, 0)
+    assert ended.missing == 16 - ended.ok > 0
+    assert [event.message for event in events if isinstance(event, Stalled)] == ["waiting for south to come back"]
+    ended, _ = run(tmp_path / "s", FakeCluster(machines=("a", "b")), known=known)
+    assert (ended.ok, ended.absent) == (16, ())
+    ended, events = run(tmp_path / "s", FakeCluster(machines=("a",)), known=known)
+    assert (ended.ok, ended.missing, ended.absent) == (8, 0, ())
+    assert not any(isinstance(event, Stalled) for event in events)
 
 
 def test_who_is_missing_is_named(tmp_path: Path) -> None:

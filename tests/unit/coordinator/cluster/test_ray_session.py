@@ -13,7 +13,7 @@ from coordinator.cluster.ray.addresses import (
     own_address,
     wait_for_head,
 )
-from coordinator.cluster.ray.node import Heartbeat
+from coordinator.cluster.ray.foreground import Heartbeat, held
 from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_record, write_record
 from coordinator.cluster.ray.processes import ProcessKey
 from coordinator.cluster.ray.session import Head
@@ -167,3 +167,11 @@ def test_the_modes_of_a_mounted_secret_are_not_judged(monkeypatch: pytest.Monkey
     need_token(Path("/run/secrets/token"), whose="the head")
     with pytest.raises(MachineError, match="chmod 600"):
         need_token(Path("/home/someone/token"), whose="the head")
+
+
+def test_one_state_folder_has_one_node_in_the_foreground(tmp_path: Path) -> None:
+    """Containers that share a volume cannot see that the other one's processes run."""
+    with held(tmp_path), pytest.raises(MachineError, match="another container"), held(tmp_path):
+        pass
+    with held(tmp_path):
+        pass
