@@ -27,6 +27,10 @@ class Record:
         with self._lock:
             self._file.write(json.dumps(line, default=str) + "\n")
 
+    def close(self) -> None:
+        """Nothing happens any more."""
+        self._file.close()
+
 
 class Eye:
     """Sees rows come into the outboxes of machines, and notes those that an outbox has let go.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from agent.service import AgentHello
 from coordinator.cluster.interface import Answer, Call, Change, Command, Deferred, Joined, Left, Refused
 from coordinator.cluster.ray.observers import Coordinator
+from coordinator.cluster.ray.probe import cluster_at
 from coordinator.cluster.ray.session import AGENT_RESOURCE, NAMESPACE, Head, connect, leave_without_head, start_embedded
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 
@@ -74,9 +76,14 @@ class RayCluster:
     ) -> None:
         self._command = command
         self._in_fleet = address is not None
-        self._ray = start_embedded() if address is None else connect(address)
+        self._ray, cluster = (start_embedded(), None) if address is None else connect(address)
         self._head = Head(
-            self._ray.get_runtime_context().gcs_address, gone_after_s=head_patience_s, nodes=self._ray.nodes
+            self._ray.get_runtime_context().gcs_address,
+            gone_after_s=head_patience_s,
+            nodes=self._ray.nodes,
+            cluster=cluster,
+            # An embedded head ends with this process: it never comes back.
+            cluster_now=None if address is None else partial(cluster_at, address),
         )
         self._headless = False
         self._here = Coordinator.here()

@@ -41,6 +41,8 @@ class Probed:
 
     ray: str
     python: str
+    cluster: str
+    """The name of its session: a head that was started anew has another."""
     nodes: tuple[ProbedNode, ...]
     here: frozenset[str]
     """The ids of the nodes of any cluster that run on this machine."""
@@ -77,6 +79,11 @@ def probe(address: str, environment: Mapping[str, str], *, answer_s: float = ANS
     )
 
 
+def cluster_at(address: str) -> str:
+    """The cluster whose head is at `address` now. Raises MachineError."""
+    return probe(address, os.environ).cluster
+
+
 def _listen(process: subprocess.Popen[bytes], *, ends: float) -> str:
     """What the probe says until it has said enough, has ended, or the time is over."""
     assert process.stdout is not None
@@ -103,6 +110,7 @@ def _checked(address: str, found: Mapping[str, Any]) -> Probed:
     return Probed(
         ray=found["ray"],
         python=python,
+        cluster=found["cluster"],
         nodes=tuple(ProbedNode(**node) for node in found["nodes"]),
         here=frozenset(found["here"]),
     )
@@ -124,6 +132,7 @@ def _main(address: str) -> None:
         "own_ray": ray.__version__,
         "ray": metadata["ray_version"],
         "python": metadata["python_version"],
+        "cluster": client.internal_kv_get(b"session_name", private.ray_constants.KV_NAMESPACE_SESSION).decode(),
         "nodes": [
             {"node_id": node.node_id.hex(), "address": f"{node.node_manager_address}:{node.node_manager_port}"}
             for node in nodes

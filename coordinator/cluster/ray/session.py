@@ -54,8 +54,8 @@ def start_embedded() -> Any:
     return ray
 
 
-def connect(address: str) -> Any:
-    """Ray, connected to the cluster whose head is at `address`. Raises MachineError."""
+def connect(address: str) -> tuple[Any, str]:
+    """Ray, connected to the cluster whose head is at `address`, and which that is. Raises MachineError."""
     host_and_port(address)
     quiet.apply()
     _use_record(state_folder(), address)
@@ -78,11 +78,11 @@ def connect(address: str) -> Any:
             f"the cluster at {address} cannot be joined ({str(error).splitlines()[0]}).",
             cure="See that the head is up, and that Ray and Python are of the same versions there and here.",
         ) from error
-    return ray
+    return ray, found.cluster
 
 
 class Head:
-    """Whether the control server of a cluster is there, and what it says.
+    """Whether the control server of a cluster is there, and what it says. `cluster_now` asks it which it is.
 
     It is asked by a connection first: Ray itself would wait a minute and then end this process.
     """
@@ -93,6 +93,8 @@ class Head:
         *,
         gone_after_s: float,
         nodes: Callable[[], list[dict[str, Any]]],
+        cluster: str | None = None,
+        cluster_now: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address = address
@@ -100,12 +102,16 @@ class Head:
         self._nodes = nodes
         self._clock = clock
         self._away_since: float | None = None
+        self._was_away = False
+        self._cluster = cluster
+        self._cluster_now = cluster_now
 
     def there(self) -> bool:
         """Whether it listens, as far as is known."""
         try:
             wait_for_head(self._address, wait_s=0.0)
         except MachineError:
+            self._was_away = True
             if self._away_since is None:
                 self._away_since = self._clock()
         else:
@@ -115,6 +121,7 @@ class Head:
     def nodes(self) -> list[dict[str, Any]] | None:
         """The nodes it knows; None while it is away. Raises MachineError once it will not come back."""
         if self.there():
+            self._check_same()
             # It may go in this very moment, or hang; then Ray's call does not return in time.
             answer: list[list[dict[str, Any]]] = []
             asking = threading.Thread(target=lambda: answer.append(self._nodes()), daemon=True)
@@ -128,6 +135,15 @@ class Head:
             f"the head at {self._address} has gone.",
             cure="Start it again, and its nodes; then run again: finished trials are kept and not repeated.",
         )
+
+    def _check_same(self) -> None:
+        """Raise MachineError where what has come back is another cluster: asked for its nodes, Ray would crash."""
+        if self._was_away and self._cluster_now is not None and self._cluster_now() != self._cluster:
+            raise MachineError(
+                f"the head at {self._address} was started anew: its nodes have to join it, and so has this run.",
+                cure="Run again once its nodes are up: finished trials are kept and not repeated.",
+            )
+        self._was_away = False
 
 
 def leave_without_head() -> None:

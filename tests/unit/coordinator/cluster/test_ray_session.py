@@ -75,6 +75,27 @@ def test_a_head_that_listens_and_does_not_answer_is_gone(listener: socket.socket
     release.set()
 
 
+def test_a_head_that_was_started_anew_is_another_cluster(listener: socket.socket) -> None:
+    """Ray would crash if it were asked for its nodes: it is looked at first, once it has been away."""
+    clusters = ["one", "two"]
+    address = address_of(listener)
+    head = Head(
+        address, gone_after_s=20, nodes=list, cluster="one", cluster_now=lambda: clusters.pop(0), clock=lambda: 0
+    )
+    assert head.nodes() == []
+    assert clusters == ["one", "two"]
+    for back in (True, False):
+        listener.close()
+        assert head.nodes() is None
+        listener = socket.create_server(("127.0.0.1", int(address.rpartition(":")[2])))
+        with listener:
+            if back:
+                assert head.nodes() == []
+            else:
+                with pytest.raises(MachineError, match="started anew"):
+                    head.nodes()
+
+
 def test_a_port_in_use_is_named(listener: socket.socket) -> None:
     """Ray would start, and fail a minute later without saying which."""
     port = listener.getsockname()[1]
