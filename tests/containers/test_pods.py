@@ -17,7 +17,7 @@ import pytest
 from tests.containers.engine import Engine
 from tests.containers.kuberay import created_pods, head_service
 from tests.containers.manifests import render
-from tests.containers.pods import Pod, Surroundings, docker_arguments, pods_of
+from tests.containers.pods import Json, Pod, Surroundings, docker_arguments, pods_of
 from tests.containers.test_doctor import POWERCAP, TREE
 from tests.fakes.waiting import until
 from tests.soak.studies import write_study
@@ -75,6 +75,11 @@ class Node:
         self._host.docker("run", *(["--rm"] if wait else ["--detach"]), f"--name={name}", *place, *arguments)
         return name
 
+    def work(self, component: str) -> Json:
+        """The container of a pod for which it is there."""
+        found: Json = self.pods[component].spec["containers"][0]
+        return found
+
     def prepare(self, component: str, *, number: int) -> None:
         """A pod's init containers, one after the other."""
         for each in self.pods[component].spec.get("initContainers", []):
@@ -113,12 +118,12 @@ def logs(host: Engine, name: str) -> str:
 @pytest.mark.timeout(600)
 def test_the_pods_of_an_overlay_measure_a_study(host: Engine, node: Node) -> None:
     """Head, agent with its init containers, and run: with their own commands, and no more rights than they say."""
-    head = node.run("head", node.pods["head"].spec["containers"][0]["name"], number=2, wait=False)
+    head = node.run("head", node.work("head")["name"], number=2, wait=False)
     until(lambda: " is up" in logs(host, head), why=lambda: logs(host, head))
     node.prepare("agent", number=3)
-    agent = node.run("agent", "agent", number=3, wait=False)
+    agent = node.run("agent", node.work("agent")["name"], number=3, wait=False)
     until(lambda: " is up" in logs(host, agent), why=lambda: logs(host, agent))
-    run = node.run("run", "run", number=4, wait=False)
+    run = node.run("run", node.work("run")["name"], number=4, wait=False)
     ended = "{{.State.Status}} {{.State.ExitCode}}"
     until(
         lambda: host.docker("inspect", "--format", ended, run).startswith("exited"),
@@ -135,5 +140,5 @@ def test_the_pods_of_an_overlay_measure_a_study(host: Engine, node: Node) -> Non
         assert "NoNewPrivs:\t1" in status
         assert node.token not in logs(host, name)
     for kind in ("livenessProbe", "readinessProbe"):
-        probe = node.pods["agent"].container("agent")[kind]["exec"]["command"]
+        probe = node.work("agent")[kind]["exec"]["command"]
         host.docker("exec", agent, *probe)
