@@ -89,12 +89,15 @@ def runtime(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> 
 def own_label(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
     """`$JOULEFLEET_ENVIRONMENT`; else what is found: pod, container, or bare."""
     found = runtime(root, environ)
+    if found == "none" and environ.get(IMAGE):
+        return environ.get(LABEL) or CONTAINER
     return environ.get(LABEL) or {"none": BARE, "kubernetes": POD}.get(found, CONTAINER)
 
 
 def in_container(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> bool:
     """Whether there is a host around this process; not where its user says that it is the host itself."""
-    return runtime(root, environ) != "none" and own_label(root, environ) != BARE
+    contained = runtime(root, environ) != "none" or bool(environ.get(IMAGE))
+    return contained and own_label(root, environ) != BARE
 
 
 def _governor(sysfs_root: Path) -> str | None:

@@ -6,6 +6,7 @@ A container sees it, and the host's machine id, only where they are mounted.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from agent.sensors.origin import Mount, mount_of
 VARIABLE = "JOULEFLEET_HOST_FOLDER"
 USUAL = Path("/run/joulefleet")
 """The host's, and the place at which containers have it."""
+
+_VOLUME = re.compile(r"/volumes/[^/]+/_data(/|$)")
+"""In the path of each volume of Docker's and Podman's."""
 
 _EMPTY_DIR = "kubernetes.io~empty-dir"
 """In the path of each of a pod's own folders, by Kubernetes' layout of /var/lib/kubelet/pods."""
@@ -71,4 +75,6 @@ def _why_own(mount: Mount | None) -> str | None:
         return "what is mounted there is the container's own memory"
     if _EMPTY_DIR in mount.root:
         return "what is mounted there is the pod's own (emptyDir)"
+    if _VOLUME.search(mount.root):
+        return "what is mounted there is a volume of the engine's, and no folder of the host"
     return None

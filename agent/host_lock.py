@@ -19,11 +19,16 @@ _NAME = "joulefleet.lock"
 def lock_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """`$JOULEFLEET_HOST_FOLDER`; else /tmp, which every user has, and those of /run/lock and /run/joulefleet that are.
 
-    Those who can write to the one need not be able to write to the other, and containers lock in the last one.
+    Those who can write to the one need not be able to write to the other, and containers lock in the last one,
+    which root makes for all where it is not there yet.
     """
     named = environ.get(VARIABLE)
     if named:
         return (Path(named),)
+    if os.geteuid() == 0 and not USUAL.exists():
+        with contextlib.suppress(OSError):
+            USUAL.mkdir()
+            USUAL.chmod(0o1777)
     everyones, usual = Path("/tmp"), Path("/run/lock")  # noqa: S108  # a lock of the whole host, by design
     usable = os.access(usual, os.W_OK) or (usual / _NAME).exists()
     return (everyones, *([usual] if usable else []), *([USUAL] if USUAL.is_dir() else []))

@@ -23,7 +23,7 @@ from agent.setup import AgentSetup
 from agent.summary import measurement
 from agent.weights_folder import body_folder, folder_digest, items_file, weights_folder
 from agent.workloads.interface import PrepareRequest, WorkSpec
-from joulefleet.errors import MachineError, StudyError
+from joulefleet.errors import BusyError, MachineError, StudyError
 from joulefleet.measurement import Failure, Outcome
 from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
 
@@ -44,7 +44,7 @@ def measure(
     `epoch` is that of the coordinator who ordered it. `on_start` is called once the work's process has
     begun. Raises MachineError where another agent measures on this host; then nothing was started.
     """
-    with host_lock(setup.lock_folders, holder=f"study {trial.study}, trial {trial.attempt_id}"):
+    with host_lock(setup.lock_folders(), holder=f"study {trial.study}, trial {trial.attempt_id}"):
         clock = _Clock(begun=time.monotonic(), started_at_ns=time.time_ns())
         journal = Journal(setup.state, epoch=epoch)
         journal.sweep()
@@ -92,7 +92,7 @@ def prepare(model: ResolvedModel, task: ResolvedTask, setup: AgentSetup, pool: R
             cure="Name a folder that can be written in $JOULEFLEET_CACHE.",
         ) from error
     # Building weights keeps every core busy: never beside somebody's window.
-    with host_lock(setup.lock_folders, holder="preparing weights"):
+    with host_lock(setup.lock_folders(), holder="preparing weights"):
         _prepare(request, pool)
 
 
@@ -137,8 +137,8 @@ def _measure(
 ) -> Outcome:
     cold = trial.protocol.isolation == "cold"
     spec, weights_digest = _checked_spec(trial, setup)
-    if not cold:
-        # Importing torch is no part of a trial, and an idle baseline is idle.
+    if not cold or trial.cell.environment != pool.own:
+        # Importing torch is no part of a trial, and an idle baseline is idle. A cold trial has another host of its own.
         _ready_host(trial, pool, _model_type(Path(spec.weights_folder)))
     kills_before = oom_kills(setup.proc_root)
     sensors = open_sensors(trial.protocol.energy_source, setup, period_s=1 / trial.sampling_hz)
@@ -185,6 +185,12 @@ def _ready_host(trial: Trial, pool: RunnerPool, model_type: str) -> None:
         _host(trial, pool, cold=False).wait_ready(model_type)
     except (Disconnected, Stranger) as error:
         pool.discard()
+        if trial.cell.environment != pool.own:
+            # Nothing has begun: its container may be starting again, and a trial must not fail for that.
+            raise BusyError(
+                f"the runner of {trial.cell.environment} is not there ({error}).",
+                cure=f"Start it in that environment: joulefleet runner {trial.cell.environment}",
+            ) from error
         raise _Failed(AttemptFailed("runner_lost", f"the runner did not start ({error})"), "") from error
 
 

@@ -48,7 +48,8 @@ class AgentSetup:
     powercap: Path | None = field(default_factory=powercap_folder)
     state: Path = field(default_factory=state_folder)
     cache: Path = field(default_factory=cache_folder)
-    lock_folders: tuple[Path, ...] = field(default_factory=lock_folders)
+    lock_folders: Callable[[], tuple[Path, ...]] = lock_folders
+    """Asked at each lock: the folder of this host's containers may come later than the agent."""
     environment: str = field(default_factory=own_label)
     """What studies call the environment that the agent is in."""
     runners: Path = field(default_factory=runners_folder)

@@ -143,7 +143,7 @@ def trials(pinned: Pinned, machine_id: str, store_id: str) -> list[Trial]:
 
 def measured(trial: Trial, folder: Path) -> Outcome:
     """The outcome of a real trial."""
-    setup = AgentSetup(state=folder, cache=folder / "cache", lock_folders=(folder,))
+    setup = AgentSetup(state=folder, cache=folder / "cache", lock_folders=lambda: (folder,))
     pool = RunnerPool()
     try:
         prepare(trial.protocol.model, trial.protocol.task, setup, pool)

@@ -115,6 +115,7 @@ class Pair:
             (folder / file).write_text(f"{text}\n")
             (folder / file).chmod(0o444)
         folder.chmod(0o755)
+        (folder / "host").mkdir()
 
     def run(self, role: str, image: str, arguments: list[str], *command: str) -> None:
         """One container."""
@@ -132,7 +133,7 @@ class Pair:
         )
         mounts = [
             f"--volume={self.folder}/machine-id:/host/machine-id:ro",
-            f"--volume={self.name}-shared:/run/joulefleet",
+            f"--volume={self.folder}/host:/run/joulefleet",
             f"--volume={self.name}-cache:/var/cache/joulefleet",
         ]
         up = ("node", "up", "--join=head:6379", "--listen=auto", "--foreground")

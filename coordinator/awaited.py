@@ -1,4 +1,7 @@
-"""Machines that took part in a study before and have trials left: a run waits for them as for those that leave it."""
+"""Machines that took part in a study before and have trials left: a run waits for them as for those that leave it.
+
+Those that do not come are named, and not counted: they may be gone for good.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,10 @@ class Awaited:
             if fact.place in by_place:
                 by_place[fact.place].append(fact)
         places = {machine_id: Place(name=machine_id, design=design, facts=its) for machine_id, its in by_place.items()}
-        self._places = {machine_id: place for machine_id, place in places.items() if not place.finished()}
-        self._known = known
+        self._unfinished = {
+            machine_id: known[machine_id] for machine_id, place in places.items() if not place.finished()
+        }
 
     def names(self, members: Collection[str]) -> list[str]:
         """Of those that are not among `members`."""
-        return [self._known[machine_id] for machine_id in self._places if machine_id not in members]
-
-    def counts(self, members: Collection[str]) -> tuple[int, int, int]:
-        """Of those that are not among `members`, all together: trials planned, ok, failed."""
-        places = [place for machine_id, place in self._places.items() if machine_id not in members]
-        tallies = [place.tally() for place in places]
-        return (
-            sum(place.planned for place in places),
-            sum(tally.ok for tally in tallies),
-            sum(tally.failed for tally in tallies),
-        )
+        return [name for machine_id, name in self._unfinished.items() if machine_id not in members]

@@ -61,7 +61,9 @@ class Ended:
     failed: int
     stopped: bool
     absent: tuple[str, ...] = ()
-    """Names of machines that took part, now or in an earlier run, and are not there."""
+    """Names of machines that took part and have gone."""
+    not_back: tuple[str, ...] = ()
+    """Names of machines that took part in an earlier run, have trials left, and did not come. Not counted."""
     set_aside: tuple[str, ...] = ()
     """Names of machines that are there and take no further part."""
 
@@ -355,13 +357,13 @@ class Campaign:
 
     def _ended(self) -> Ended:
         tallies = [place.tally() for place in self._scheduler.places.values()]
-        total, ok, failed = self._awaited.counts(self._scheduler.members)
         return Ended(
-            total=total + sum(place.planned for place in self._scheduler.places.values()),
-            ok=ok + sum(tally.ok for tally in tallies),
-            failed=failed + sum(tally.failed for tally in tallies),
+            total=sum(place.planned for place in self._scheduler.places.values()),
+            ok=sum(tally.ok for tally in tallies),
+            failed=sum(tally.failed for tally in tallies),
             stopped=self._stopping,
-            absent=(*self._named(lambda member: not member.present), *self._awaited.names(self._scheduler.members)),
+            absent=self._named(lambda member: not member.present),
+            not_back=tuple(self._awaited.names(self._scheduler.members)),
             set_aside=self._named(lambda member: member.present and member.set_aside is not None),
         )
 

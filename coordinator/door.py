@@ -65,6 +65,8 @@ def _of_study(hello: AgentHello, study: Study) -> Refusal | None:
             why="; ".join([why, *hello.not_offered]),
             cure=f"Start it there: joulefleet runner {lacking[0]}, in that environment. Or name what is there in the "
             f"study: environments: [{', '.join(offered)}].",
+            # A runner may start some seconds after its agent.
+            perhaps_not=True,
         )
     threads = max(study.factors.threads)
     for label in study.environments:

@@ -28,7 +28,7 @@ from joulefleet.plan import (
     pilots,
 )
 from joulefleet.primary import primary_digest
-from joulefleet.store_layout import StoreLayout, read_format
+from joulefleet.store_layout import StoreLayout, is_fresh, read_format
 from joulefleet.study import Study
 from joulefleet.study_file import study_to_json
 from joulefleet.timing import timing
@@ -65,7 +65,7 @@ def look_ahead(pinned: Pinned, store: Path, *, must_exist: bool) -> Outlook:
     """The outlook of a study here. Raises StoreError where `store` must exist and does not."""
     store_id, facts = None, []
     # An empty folder is where a store will be: a new volume.
-    if must_exist or (store.exists() and not _is_empty(store)):
+    if must_exist or (store.exists() and not is_fresh(store)):
         store_id = read_format(StoreLayout(store))
         facts = facts_in(store, pinned.study.name)
     machine_id = _place(pinned)
@@ -110,10 +110,6 @@ def _guessed_pass_s(pinned: Pinned, measured: Mapping[Cell, float]) -> dict[Cell
         if count is not None
     }
     return guessed | dict(measured) if study.measure.window.passes is None else dict(measured)
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and next(folder.iterdir(), None) is None
 
 
 def _place(pinned: Pinned) -> str:

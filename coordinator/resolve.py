@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agent.environment_record import own_label
+from agent.environment_record import LABEL, own_label
 from agent.weights_folder import TOKENIZER_FILES, folder_digest
 from agent.workloads.texts import file_digest, read_texts
-from joulefleet.errors import StudyError
+from joulefleet.errors import MachineError, StudyError
 from joulefleet.identity import digest
 from joulefleet.plan import Pinned
 from joulefleet.presets import TASK_PRESETS
+from joulefleet.study import NAME_PATTERN as LABEL_PATTERN
 from joulefleet.study import Items, Model, Study, Task
 from joulefleet.study_check import tasks_of
 from joulefleet.trial import ResolvedModel, ResolvedTask
@@ -49,7 +51,15 @@ def resolve(study: Study, base: Path) -> Pinned:
 
 def in_its_environment(study: Study) -> Study:
     """`study` with its environments; where it names none, that of this process."""
-    return study if study.environments else replace(study, environments=(own_label(),))
+    if study.environments:
+        return study
+    label = own_label()
+    if not re.fullmatch(LABEL_PATTERN, label):
+        raise MachineError(
+            f"${LABEL} is {label!r}, which no study can call an environment.",
+            cure="Letters, digits, and . _ + - between them.",
+        )
+    return replace(study, environments=(label,))
 
 
 def _model(model: Model, base: Path) -> ResolvedModel:

@@ -23,7 +23,7 @@ from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError, SupersededError
 from joulefleet.identity import digest
 from joulefleet.schema import SCHEMA_VERSION
-from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout, read_format
+from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout, is_fresh, read_format
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -246,7 +246,7 @@ def _locked_or_refused(descriptor: int, root: Path) -> bool:
 
 def _make_or_find(layout: StoreLayout) -> None:
     root = layout.root
-    if root.is_dir() and not layout.format_file.exists() and any(root.iterdir()):
+    if root.is_dir() and not layout.format_file.exists() and not is_fresh(root):
         raise StoreError(
             f"{root}: a folder with other files in it, and no store.", cure="Name an empty or a new folder."
         )

@@ -118,3 +118,8 @@ def read_format(layout: StoreLayout) -> str:
     raise StoreError(
         f"{layout.format_file}: damaged.", cure="Restore it from a copy; the attempts themselves are untouched."
     )
+
+
+def is_fresh(folder: Path) -> bool:
+    """Whether `folder` holds nothing, or only what a new ext4 file system does: a volume is mounted as it is made."""
+    return folder.is_dir() and all(entry.name == "lost+found" for entry in folder.iterdir())

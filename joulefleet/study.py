@@ -16,7 +16,9 @@ from joulefleet.primary import Primary
 
 _CLOSED = ConfigDict(extra="forbid")
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**53)]
 Regime = Literal["sustained", "burst"]

@@ -6,14 +6,18 @@ import os
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
 from agent.runner.conversation import Conversation
 from agent.runner.marks import Disconnected, LineSocket, send_with_descriptor
 from agent.runner.process import host_command, host_environment, peer
-from agent.runner.runners import runner_socket, runners_folder
+from agent.runner.runners import ANSWER_S, runner_socket, runners_folder
 from joulefleet.machine import BARE
+
+READY_S = 300.0
+"""Importing torch takes seconds, from a slow disk a minute."""
 
 
 class HostProcess(Protocol):
@@ -66,7 +70,8 @@ class RunnerHost:
         """Return once torch and the model's code are imported there. Raises Disconnected, Stranger."""
         conversation = self.ask({"do": "ready", "model_type": model_type})
         try:
-            conversation.next_mark(due_s=lambda: 3600.0)
+            ends = time.monotonic() + READY_S
+            conversation.next_mark(due_s=lambda: _left(ends))
         finally:
             conversation.close()
 
@@ -104,6 +109,7 @@ class _Lease:
     def __init__(self, listener: socket.socket, threads: int, runner: Path) -> None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            connection.settimeout(ANSWER_S)
             connection.connect(str(runner))
             # The process that listens there, by this process's numbers.
             self.root, _ = peer(connection)
@@ -111,6 +117,7 @@ class _Lease:
         except OSError as error:
             connection.close()
             raise Disconnected(f"the runner at {runner} cannot be reached: {error.strerror}") from error
+        connection.settimeout(None)
         self._lines = LineSocket(connection)
 
     def alive(self) -> bool:
@@ -119,6 +126,13 @@ class _Lease:
 
     def end(self) -> None:
         self._lines.close()
+
+
+def _left(ends: float) -> float:
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise Disconnected(f"not ready within {READY_S:.0f} s")
+    return left
 
 
 def _bind_unnamed(listener: socket.socket) -> int:
@@ -144,7 +158,7 @@ class RunnerPool:
     """
 
     def __init__(self, *, own: str = BARE, folder: Path | None = None) -> None:
-        self._own = own
+        self.own = own
         self._folder = folder or runners_folder()
         self._warm: RunnerHost | None = None
 
@@ -153,7 +167,7 @@ class RunnerPool:
 
         Raises Disconnected where no runner of that environment can be reached.
         """
-        runner = None if environment == self._own else runner_socket(self._folder, environment)
+        runner = None if environment == self.own else runner_socket(self._folder, environment)
         asked = (threads, runner)
         warm = self._warm
         if warm is not None and (cold or (warm.threads, warm.runner) != asked or not warm.alive()):
@@ -168,7 +182,7 @@ class RunnerPool:
         """A warm host of this environment, of whatever thread setting."""
         if self._warm is not None and self._warm.runner is None and self._warm.alive():
             return self._warm
-        return self.host(environment=self._own, threads=0, cold=False)
+        return self.host(environment=self.own, threads=0, cold=False)
 
     def discard(self) -> None:
         """End the warm host, where there is one."""

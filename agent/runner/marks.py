@@ -89,7 +89,7 @@ class LineSocket:
         del self._buffer[: end + 1]
         try:
             message = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Stranger("a line that is not JSON") from error
         if not isinstance(message, dict):
             raise Stranger("a line that is not a mapping")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,16 +96,31 @@ def ask_runner(path: Path) -> tuple[Described, int]:
         connection.settimeout(ANSWER_S)
         try:
             connection.connect(str(path))
-            process, _ = peer(connection)
+            process, user = peer(connection)
+            if user not in {0, os.geteuid()}:
+                # Anybody could wait there, and say anything.
+                raise Stranger(f"it is user {user}'s, and this agent believes root and user {os.geteuid()}")
             # Every request comes with a descriptor; this one has no use for it.
             send_with_descriptor(connection, {"do": "describe"}, nothing.fileno())
         except OSError as error:
             raise Disconnected(error.strerror or str(error)) from error
-        said = LineSocket(connection).receive()
+        said = _one_line(LineSocket(connection))
+    if "refused" in said:
+        raise Stranger(str(said["refused"])[:200])
     try:
         return _DESCRIBED.validate_python(said), process
     except ValidationError as error:
-        raise Stranger("a description that is none") from error
+        raise Stranger("it sent no description of itself") from error
+
+
+def _one_line(lines: LineSocket) -> dict[str, Any]:
+    """The next line, all of it within the time."""
+    ends = time.monotonic() + ANSWER_S
+    while (said := lines.buffered()) is None:
+        if time.monotonic() > ends:
+            raise Disconnected("nothing whole in time")
+        lines.fill()
+    return said
 
 
 def offers(folder: Path, *, own: str, cache: Path, sysfs_root: Path, proc_root: Path) -> Iterator[Offer | str]:
@@ -122,7 +138,7 @@ def offers(folder: Path, *, own: str, cache: Path, sysfs_root: Path, proc_root: 
             yield f"no runner answers at {path} ({error}); start it with: joulefleet runner {label}"
             continue
         except Stranger as error:
-            yield f"{path} is no runner: it sent {error}"
+            yield f"the runner at {path} cannot be used: {error}"
             continue
         why = _why_not(found, process, cache)
         yield _offer(found) if why is None else f"the runner of {label} cannot be used: {why}"

@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from joulefleet.errors import BusyError, MachineError
 class RunnerService:
     """One runner. `serve` waits in poll: it costs nothing while nobody asks."""
 
-    def __init__(self, folder: Path, described: Described) -> None:
+    def __init__(self, folder: Path, label: str, describe: Callable[[], Described]) -> None:
         """Listen in `folder`. Raises BusyError where another one serves there, MachineError where nobody can."""
-        self._described = described
-        self.path = runner_socket(folder, described.label)
+        self._describe = describe
+        self.path = runner_socket(folder, label)
         self._listener = _listen(self.path)
         self._leases: dict[int, tuple[LineSocket, subprocess.Popen[bytes]]] = {}
         """By the descriptor of the connection."""
@@ -64,13 +65,17 @@ class RunnerService:
             self._listener.close()
 
     def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
         _, user = peer(connection)
         # Whoever asks can have models run as this user: root may, and the user itself.
-        if user not in {0, os.geteuid()}:
-            connection.close()
-            return
         connection.settimeout(ANSWER_S)
+        if user not in {0, os.geteuid()}:
+            with contextlib.suppress(Disconnected), connection:
+                LineSocket(connection).send({"refused": f"it obeys root and user {os.geteuid()}, not user {user}"})
+            return
         try:
             request, descriptor, lines = receive_with_descriptor(connection)
         except (Disconnected, Stranger, OSError):
@@ -78,14 +83,15 @@ class RunnerService:
             return
         try:
             self._answer(request, descriptor, lines, connection.fileno())
-        except Disconnected:
+        except (Disconnected, OSError):
+            # No process more for now, say: the agent asks again.
             lines.close()
         finally:
             os.close(descriptor)
 
     def _answer(self, request: dict[str, Any], descriptor: int, lines: LineSocket, number: int) -> None:
         if request.get("do") != "host" or not isinstance(request.get("threads"), int):
-            lines.send(described_json(self._described))
+            lines.send(described_json(self._describe()))
             lines.close()
             return
         process = subprocess.Popen(
@@ -94,8 +100,14 @@ class RunnerService:
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
         )
+        try:
+            ended = os.pidfd_open(process.pid)
+        except OSError:
+            process.kill()
+            process.wait()
+            raise
         self._leases[number] = (lines, process)
-        self._ended[os.pidfd_open(process.pid)] = number
+        self._ended[ended] = number
 
     def _end(self, number: int) -> None:
         lines, process = self._leases.pop(number)
@@ -120,7 +132,7 @@ def _listen(path: Path) -> socket.socket:
     except OSError as error:
         raise MachineError(
             f"{path}: nothing can listen there ({error.strerror}).",
-            cure="Give its folder to this user (sudo install -d -m 1777 /run/joulefleet), or name another one that "
+            cure=f"Give that folder to this user (sudo install -d -m 1777 {path.parent}), or name another one that "
             "agent and runner share in $JOULEFLEET_HOST_FOLDER.",
         ) from error
     listener.listen(8)

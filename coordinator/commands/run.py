@@ -103,6 +103,7 @@ def run(
     progress = LiveProgress(asked.name) if sys.stderr.isatty() else PlainProgress(sys.stderr)
     try:
         with open_store(root, study=asked.name) as writer, Interrupts() as interrupts, _beside(address, listen):
+            interrupts.say = progress.note
             check_not_imported(asked.name, writer.last_record(asked.name))
             while True:
                 ended = _run(
@@ -140,6 +141,9 @@ def _say_how_it_ended(ended: Ended, *, where: str, again: str) -> None:
         aside = [f"{name} was set aside (see above)" for name in ended.set_aside]
         why = f", as {', '.join(gone + aside)}" if gone or aside else ""
         print(f"{ended.missing} are missing{why}: when that is mended, `{again}`.", file=sys.stderr)
+    if ended.not_back:
+        names = ", ".join(ended.not_back)
+        print(f"Not back from an earlier run, with trials left: {names}. When they are, `{again}`.", file=sys.stderr)
     if ended.failed or ended.missing:
         raise typer.Exit(EXIT_FAILED_TRIALS)
 
@@ -188,7 +192,6 @@ def _run(
         raise MachineError(
             f"what measures is not installed here ({error.name}).", cure="pip install 'joulefleet[all]'."
         ) from error
-    interrupts.say = progress.note
     before = writer.last_record(pinned.study.name)
     for line in changes(before, study_record(pinned, machines={}, places={}, store=writer)):
         progress.note(line)

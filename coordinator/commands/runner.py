@@ -31,18 +31,20 @@ def runner(
     import re
     import signal
     import sys
+    from functools import partial
 
     from agent.environment_record import own_label
     from agent.runner.runners import describe_own, runners_folder
     from agent.runner.service import RunnerService
     from agent.setup import AgentSetup
+    from joulefleet.study import NAME_PATTERN
 
     label = label or own_label()
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}", label):
+    if not re.fullmatch(NAME_PATTERN, label):
         raise typer.BadParameter("letters, digits, and . _ + - between them.", param_hint="ENVIRONMENT")
     setup = AgentSetup()
-    described = describe_own(label, setup.cache, sysfs_root=setup.sysfs_root, proc_root=setup.proc_root)
-    service = RunnerService(runners_folder(), described)
+    describe = partial(describe_own, label, setup.cache, sysfs_root=setup.sysfs_root, proc_root=setup.proc_root)
+    service = RunnerService(runners_folder(), label, describe)
     service.stop_on(signal.SIGTERM, signal.SIGINT)
     print(f"The runner of {label} waits at {service.path}.", file=sys.stderr)
     service.serve()

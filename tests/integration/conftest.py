@@ -30,7 +30,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def setup(tmp_path: Path, cache: Path) -> AgentSetup:
     """An agent's folders; the lock is the test's own, so that tests can run beside anything."""
-    return AgentSetup(state=tmp_path / "state", cache=cache, lock_folders=(tmp_path,))
+    return AgentSetup(state=tmp_path / "state", cache=cache, lock_folders=lambda: (tmp_path,))
 
 
 @pytest.fixture

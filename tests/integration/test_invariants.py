@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A store that a real agent wrote, one of its models failing, without energy counters."""
     folder = tmp_path_factory.mktemp("invariants")
     text = TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
-    setup = AgentSetup(sysfs_root=folder / "sys", state=folder / "state", cache=cache, lock_folders=(folder,))
+    setup = AgentSetup(sysfs_root=folder / "sys", state=folder / "state", cache=cache, lock_folders=lambda: (folder,))
     with open_store(folder / "store", study="tiny") as writer:
         cluster = LocalCluster(Command(store_id=writer.store_id, epoch=writer.epoch), setup)
         Campaign(cluster, writer, tiny_pinned(text), tell=lambda event: None, stop=lambda: False).run()

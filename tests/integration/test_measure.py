@@ -144,7 +144,7 @@ def test_a_counter_that_stands_still_is_null_and_never_0(setup: AgentSetup, pool
 
 def test_invariant_3_a_machine_measures_one_trial_at_a_time(setup: AgentSetup, pool: RunnerPool) -> None:
     """While another agent of this host measures, a trial is refused before anything is started."""
-    with host_lock(setup.lock_folders, holder="somebody else"), pytest.raises(MachineError, match="somebody else"):
+    with host_lock(setup.lock_folders(), holder="somebody else"), pytest.raises(MachineError, match="somebody else"):
         measure(tiny_trial(), setup, pool)
     assert not (setup.state / "starts.jsonl").exists()
 

@@ -6,6 +6,7 @@ the actor blocks in its trial, and nothing of Ray runs beside the agent's one th
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from agent.service import AgentHello, AgentService
@@ -21,7 +22,9 @@ class AgentActor:
 
     def __init__(self, *, in_fleet: bool) -> None:
         # Ray marks its workers as the first to be killed for want of memory: that must be the work, not the agent.
-        Path("/proc/self/oom_score_adj").write_text("0", encoding="ascii")
+        # Where the kernel does not let it (a Burstable pod) the order of killing is lost, nothing else.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("0", encoding="ascii")
         self._observers = Observers()
         self._service = AgentService(AgentSetup(observers=self._observers, in_fleet=in_fleet))
 

@@ -51,6 +51,7 @@ def test_an_id_may_be_mounted_where_it_is_or_be_named(container: Path, tmp_path:
     [
         ("/run/joulefleet", "tmpfs"),
         ("/run/joulefleet", "ext4", "/var/lib/kubelet/pods/3c/volumes/kubernetes.io~empty-dir/lock"),
+        ("/run/joulefleet", "ext4", "/var/lib/docker/volumes/lock/_data"),
         ("/run/other", "tmpfs", "/joulefleet"),
     ],
 )

@@ -23,7 +23,9 @@ class Clock:
 
 def service(folder: Path, clock: Clock) -> AgentService:
     """An agent with its state in `folder`."""
-    return AgentService(AgentSetup(state=folder / "state", cache=folder, lock_folders=(folder,)), monotonic=clock)
+    return AgentService(
+        AgentSetup(state=folder / "state", cache=folder, lock_folders=lambda: (folder,)), monotonic=clock
+    )
 
 
 def test_the_coordinator_of_another_store_waits_until_the_first_has_been_silent(tmp_path: Path) -> None:

@@ -179,3 +179,11 @@ def test_what_a_superseded_coordinator_has_committed_and_compacted_is_found(tmp_
         assert found is not None
         assert fact_of(found) == fact_of(parquet_bytes(later))
         assert store.find("never-r1-a1") is None
+
+
+def test_a_new_volume_is_an_empty_folder(tmp_path: Path) -> None:
+    """A file system that was just made has a lost+found in it."""
+    (tmp_path / "lost+found").mkdir()
+    with open_store(tmp_path, study="tiny"):
+        pass
+    assert (tmp_path / "format.json").exists()
