@@ -19,7 +19,9 @@ demo: $(VENV)/.installed ## Measure the study `quick` on this machine and compar
 	$(VENV)/bin/joulefleet compare --store $(DEMO)
 
 test: $(VENV)/.installed ## Unit, property and integration tests
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal tests/unit tests/property tests/histories tests/soak
+	# One after the other: they measure, and would measure each other.
+	$(VENV)/bin/python -m pytest tests/integration
 
 test-privileged: $(VENV)/.installed ## Tests in a mount namespace with a machine's /sys: root, or a user who may make one
 	$(VENV)/bin/python -m pytest tests/privileged
