@@ -77,8 +77,6 @@ class AgentService:
         machine = self.machine()
         if self._setup.in_fleet:
             self._check_sharing()
-        with self.commanded(store_id, epoch), self._keeping():
-            waiting = tuple(self._outbox(store_id).waiting())
         found = tuple(
             offers(
                 self._setup.runners,
@@ -88,6 +86,8 @@ class AgentService:
                 proc_root=self._setup.proc_root,
             )
         )
+        with self.commanded(store_id, epoch), self._keeping():
+            waiting = tuple(self._outbox(store_id).waiting())
         return AgentHello(
             machine=machine,
             boot_id=boot_id(self._setup.proc_root),
