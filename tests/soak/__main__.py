@@ -16,8 +16,7 @@ from tests.soak.focus import FOCUSES, focus
 from tests.soak.sabotage import SABOTAGES, sabotaged
 from tests.soak.soak import Result, SoakError, judge, soak, summary
 
-
-STEPS = {"epoch": 24}
+STEPS = {"epoch": 16}
 """Repetitions where 8 are too few: a second coordinator may need some tries until it commands."""
 
 
