@@ -88,16 +88,21 @@ def runtime(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> 
 
 def own_label(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
     """`$JOULEFLEET_ENVIRONMENT`; else what is found: pod, container, or bare."""
-    found = runtime(root, environ)
-    if found == "none" and environ.get(IMAGE):
-        return environ.get(LABEL) or CONTAINER
-    return environ.get(LABEL) or {"none": BARE, "kubernetes": POD}.get(found, CONTAINER)
+    if label := environ.get(LABEL):
+        return label
+    if runtime(root, environ) == "kubernetes":
+        return POD
+    return CONTAINER if _contained(root, environ) else BARE
 
 
 def in_container(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> bool:
     """Whether there is a host around this process; not where its user says that it is the host itself."""
-    contained = runtime(root, environ) != "none" or bool(environ.get(IMAGE))
-    return contained and own_label(root, environ) != BARE
+    return _contained(root, environ) and own_label(root, environ) != BARE
+
+
+def _contained(root: Path, environ: Mapping[str, str]) -> bool:
+    # Not every engine leaves a sign of itself; our images do.
+    return runtime(root, environ) != "none" or bool(environ.get(IMAGE))
 
 
 def _governor(sysfs_root: Path) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from coordinator.cluster.ray.addresses import HEAD_WAIT_S, address_to_listen_on, wait_for_head
-from coordinator.cluster.ray.node import down, not_writable, up
+from coordinator.cluster.ray.node import down, locked, up
 from coordinator.cluster.ray.node_plan import PORT_BASE, NodePlan, Ports
 from coordinator.cluster.ray.node_record import NodeRecord
 from joulefleet.errors import MachineError
@@ -100,19 +99,9 @@ def held(state: Path) -> Iterator[None]:
 
     Containers that share a volume do not see each other's processes, and so not that a node is up.
     """
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(state / "ray-node.held", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise not_writable(state, error) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise MachineError(
-                f"another process has a node with the state in {state}, perhaps in another container.",
-                cure="Give each its own folder or volume ($JOULEFLEET_STATE): what is measured waits there.",
-            ) from error
+    taken = MachineError(
+        f"another process has a node with the state in {state}, perhaps in another container.",
+        cure="Give each its own folder or volume ($JOULEFLEET_STATE): what is measured waits there.",
+    )
+    with locked(state, "ray-node.held", taken):
         yield
-    finally:
-        os.close(descriptor)

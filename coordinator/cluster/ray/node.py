@@ -125,7 +125,7 @@ def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeR
         if isinstance(error, subprocess.TimeoutExpired):
             raise _not_started(log) from error
         if isinstance(error, OSError):
-            raise not_writable(state, error) from error
+            raise _not_writable(state, error) from error
         raise
     return record
 
@@ -153,16 +153,26 @@ def _is_up(record: NodeRecord) -> bool:
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
     """Hold the lock of this machine's node: one `up` or `down` at a time. Raises MachineError."""
+    with locked(
+        state, "ray-node.lock", MachineError("another `joulefleet node` is at work here.", cure="Wait for it to end.")
+    ):
+        yield
+
+
+@contextmanager
+def locked(state: Path, name: str, taken: MachineError) -> Iterator[None]:
+    """Hold the lock file `name` of the state folder. Raises `taken` where another process does, or MachineError."""
     try:
         state.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(state / "ray-node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(state / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise not_writable(state, error) from error
+        raise _not_writable(state, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise taken from error
         yield
-    except BlockingIOError as error:
-        raise MachineError("another `joulefleet node` is at work here.", cure="Wait for it to end.") from error
     finally:
         os.close(descriptor)
 
@@ -199,8 +209,7 @@ def _need_ray() -> None:
         raise MachineError("Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure.")
 
 
-def not_writable(state: Path, error: OSError) -> MachineError:
-    """The error of a state folder."""
+def _not_writable(state: Path, error: OSError) -> MachineError:
     return MachineError(
         f"{state}: cannot be written ({error.strerror}).",
         cure="Give rights there, or name another folder in $JOULEFLEET_STATE.",
