@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from joulefleet.analysis.compaction import FILE_ROWS
 from joulefleet.analysis.row_groups import GROUP_ROWS
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 from joulefleet.plan import cells, companions, comparands, passes_key
 from joulefleet.schema import ATTEMPT_SCHEMA, SCHEMA_VERSION
 from joulefleet.store_layout import StoreLayout

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.service import AgentHello
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 from joulefleet.machine import Machine
 from joulefleet.study import Study
 

@@ -11,8 +11,8 @@ from typing import Any
 from agent.environment_record import LABEL, own_label
 from agent.weights_folder import TOKENIZER_FILES, folder_digest
 from agent.workloads.texts import file_digest, read_texts
+from joulefleet.digest import digest
 from joulefleet.errors import MachineError, StudyError
-from joulefleet.identity import digest
 from joulefleet.plan import Pinned
 from joulefleet.presets import TASK_PRESETS
 from joulefleet.study import NAME_PATTERN as LABEL_PATTERN

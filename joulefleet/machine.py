@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 
 BARE = "bare"
 """The label of the environment that is no container: the host itself."""

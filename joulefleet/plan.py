@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 from joulefleet.machine import BARE
 from joulefleet.order import balanced_orders
 from joulefleet.study import Study

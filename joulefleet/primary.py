@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 
 MetricName = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
 

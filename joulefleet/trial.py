@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from joulefleet.digest import digest
 from joulefleet.errors import StudyError
-from joulefleet.identity import digest
 from joulefleet.machine import BARE
 from joulefleet.study import Architecture, EnergySource, HeadOrigin, Hub, Isolation, Items, Modelled, Regime, Thresholds
 from joulefleet.timing import Timing

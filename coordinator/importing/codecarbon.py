@@ -15,7 +15,7 @@ from coordinator.importing.imported import Identity, ImportedMachine, ImportedRu
 from coordinator.importing.mapping import CodecarbonMapping, MachineRecord
 from coordinator.importing.units import BYTES, JOULES
 from coordinator.importing.values import above_zero, metric_columns, moment, not_below, scaled, values_of, zone_of
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 
 TOOL = "codecarbon"
 FILE = "emissions.csv"

@@ -17,7 +17,7 @@ from coordinator.importing.mapping import ExperimentRunnerMapping
 from coordinator.importing.powerjoular import RunTraces, read_traces
 from coordinator.importing.reported import decide
 from coordinator.importing.values import joules_of, metric_columns, values_of, zone_of
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 
 TOOL = "experiment-runner"
 TABLE = "run_table.csv"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coordinator.importing.mapping import MachineRecord
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 from joulefleet.measurement import Readings
 
 MARK_REPAIRED = "energy_repaired"

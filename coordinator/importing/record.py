@@ -10,7 +10,7 @@ from coordinator.importing.complaints import Complaints, quoted
 from coordinator.importing.imported import Package
 from coordinator.importing.mapping import CommonMapping
 from coordinator.importing.rows import attempt_id
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 
 
 def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from coordinator.importing.folders import natural_path
 from coordinator.importing.imported import MARK_REPAIRED, Identity, ImportedRun, Package
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 from joulefleet.measurement import Readings
 from joulefleet.schema import COLUMNS, SCHEMA_VERSION
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 from joulefleet.plan import PassesKey, Pinned, blocks, cells, passes_from_pilot
 from joulefleet.presets import TASK_PRESETS
 from joulefleet.study import Architecture, Arm, Factors, Measure, Model, Pair, Proofs, Study, Task, Window

@@ -1,6 +1,6 @@
 import pytest
 
-from joulefleet.identity import digest
+from joulefleet.digest import digest
 
 
 def test_digests_are_the_same_in_every_release() -> None:
