@@ -10,7 +10,7 @@ import numpy as np
 from validity_data import BLOCK, Maker, Values
 from validity_tally import Tally, oracle_width
 
-from joulefleet.analysis.statistics import MachineEffect, paired_ratio, pool
+from joulefleet.stats import MachineEffect, paired_ratio, pool
 
 Shape = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 """Values of mean 0 and variance 1, in an array of that shape."""

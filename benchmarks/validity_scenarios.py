@@ -42,13 +42,13 @@ from validity_data import (
 from validity_fleets import Fleet, heavy_shape, pooled, skewed_shape
 from validity_tally import ALPHA, Row, Scenario, Tally, oracle_width
 
-from joulefleet.analysis.statistics import Estimate, on_every_machine, paired_ratio, unpaired_ratio
-from joulefleet.analysis.statistics.families import holm
-from joulefleet.analysis.statistics.margins import equivalent, non_inferior
-from joulefleet.analysis.statistics.paired import log_ratios
-from joulefleet.analysis.statistics.sizes import PILOT_BLOCKS, stein_blocks
-from joulefleet.analysis.statistics.two_stage import two_stage_ratio
-from joulefleet.analysis.statistics.unpaired import welch
+from joulefleet.stats import Estimate, on_every_machine, paired_ratio, unpaired_ratio
+from joulefleet.stats.equivalence import equivalent, non_inferior
+from joulefleet.stats.multiplicity import holm
+from joulefleet.stats.paired import log_ratios
+from joulefleet.stats.sample_size import PILOT_BLOCKS, stein_blocks
+from joulefleet.stats.stein import two_stage_ratio
+from joulefleet.stats.welch import welch
 
 BLOCKS = (5, 10, 30)
 MACHINES = (3, 8, 30)

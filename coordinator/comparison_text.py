@@ -19,7 +19,7 @@ from coordinator.findings_text import finding_lines, finding_sentences
 from coordinator.tables import table_lines
 from joulefleet.analysis.comparison import Comparison, Line
 from joulefleet.analysis.contrasts import PROOFS
-from joulefleet.analysis.statistics import Estimate
+from joulefleet.stats import Estimate
 
 _RIGHT = (2, 3, 4, 6, 7)
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))

@@ -8,7 +8,7 @@ from coordinator.comparison_words import sentence
 from coordinator.tables import table_lines
 from joulefleet.analysis.sentences import percent_of
 from joulefleet.analysis.sizing import Sizing
-from joulefleet.analysis.statistics.sizes import Size
+from joulefleet.stats.sample_size import Size
 
 _HEADERS = ("machines", "blocks on each", "expected")
 

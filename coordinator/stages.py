@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from joulefleet.analysis import Store
-from joulefleet.analysis.statistics.sizes import PILOT_BLOCKS
 from joulefleet.analysis.stopping import blocks_needed
 from joulefleet.errors import StudyError
 from joulefleet.primary import Primary
+from joulefleet.stats.sample_size import PILOT_BLOCKS
 from joulefleet.study import Study
 from joulefleet.study_file import study_from_json
 

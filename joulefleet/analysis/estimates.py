@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from joulefleet.analysis.comparison import Checks
 from joulefleet.analysis.matching import Match
 from joulefleet.analysis.metrics import Basis, Metric, TrialValues, choose_basis
-from joulefleet.analysis.statistics import Estimate, paired_ratio, unpaired_ratio
-from joulefleet.analysis.statistics.effects import cliffs_delta, hedges_g
-from joulefleet.analysis.statistics.outliers import outliers
-from joulefleet.analysis.statistics.paired import log_ratios
-from joulefleet.analysis.statistics.sign_flip import sign_flip_p
-from joulefleet.analysis.statistics.two_stage import two_stage_ratio
+from joulefleet.stats import Estimate, paired_ratio, unpaired_ratio
+from joulefleet.stats.effect_size import cliffs_delta, hedges_g
+from joulefleet.stats.outliers import outliers
+from joulefleet.stats.paired import log_ratios
+from joulefleet.stats.sign_flip import sign_flip_p
+from joulefleet.stats.stein import two_stage_ratio
 
 Pairs = Sequence[tuple[TrialValues, TrialValues]]
 

@@ -11,11 +11,11 @@ from joulefleet.analysis.comparison import Finding, MachineResult, Setting
 from joulefleet.analysis.estimates import Terms, common_joules, estimate, logs_of
 from joulefleet.analysis.matching import Match, newest_apart
 from joulefleet.analysis.metrics import PROVENANCES, Basis, Metric
-from joulefleet.analysis.statistics import Estimate, MachineEffect, Pooled, on_every_machine, pool
-from joulefleet.analysis.statistics.components import components
-from joulefleet.analysis.statistics.machines import MACHINES_FOR_MEAN
-from joulefleet.analysis.statistics.mixed import MACHINES_FOR_MODEL, mixed_model
-from joulefleet.analysis.statistics.paired import BLOCKS_FOR_INTERVAL, BLOCKS_FOR_TEST
+from joulefleet.stats import Estimate, MachineEffect, Pooled, on_every_machine, pool
+from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
+from joulefleet.stats.mixed_model import MACHINES_FOR_MODEL, mixed_model
+from joulefleet.stats.paired import BLOCKS_FOR_INTERVAL, BLOCKS_FOR_TEST
+from joulefleet.stats.variance_components import components
 
 LEVEL_NOISE = 1e-12
 """A standard error below this is rounding: no machine is that precise."""

@@ -13,11 +13,11 @@ from typing import Literal
 from joulefleet.analysis.comparison import Family, Finding, MachineResult, Within
 from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
-from joulefleet.analysis.statistics.families import holm
-from joulefleet.analysis.statistics.margins import WithinMargin, equivalent, non_inferior
 from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.plan import cells
 from joulefleet.primary import Primary, primary_digest
+from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
+from joulefleet.stats.multiplicity import holm
 from joulefleet.study import Study
 from joulefleet.study_file import study_to_json
 

@@ -11,7 +11,7 @@ from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.origin_remarks import energy_remarks, regime_remarks, weights_remarks
 from joulefleet.analysis.progress import StudyProgress
 from joulefleet.analysis.sentences import digits, percent_of
-from joulefleet.analysis.statistics.paired import BLOCKS_FOR_TEST, Estimate
+from joulefleet.stats.paired import BLOCKS_FOR_TEST, Estimate
 
 PLAUSIBLE_TIME_RATIO = (0.35, 0.85)
 """Half the layers at batch 1 on a CPU give about half the time; further off, something else was measured."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 
 from joulefleet.analysis.comparison import Finding, MachineResult, Within
-from joulefleet.analysis.statistics import Estimate
+from joulefleet.stats import Estimate
 
 _VERBS = {"energy": "needs", "time": "needs", "cpu_time": "needs", "cpu_use": "uses", "memory": "adds"}
 _AT = {

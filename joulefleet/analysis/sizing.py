@@ -13,10 +13,10 @@ from joulefleet.analysis.findings import common_basis
 from joulefleet.analysis.matching import Match, by_level, checked, matches
 from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
-from joulefleet.analysis.statistics.components import Components, components
-from joulefleet.analysis.statistics.sizes import Size, size
 from joulefleet.analysis.store import Store
 from joulefleet.analysis.study_records import newest
+from joulefleet.stats.sample_size import Size, size
+from joulefleet.stats.variance_components import Components, components
 
 MACHINES = (1, 3, 5, 10, 30)
 

@@ -18,11 +18,11 @@ from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
 from joulefleet.analysis.sentences import percent_of
 from joulefleet.analysis.sizing import flat
-from joulefleet.analysis.statistics.components import components
-from joulefleet.analysis.statistics.machines import MACHINES_FOR_MEAN
-from joulefleet.analysis.statistics.sizes import PILOT_BLOCKS, size, stein_blocks
 from joulefleet.analysis.store import Store
 from joulefleet.analysis.study_records import newest
+from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
+from joulefleet.stats.sample_size import PILOT_BLOCKS, size, stein_blocks
+from joulefleet.stats.variance_components import components
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from joulefleet.analysis.statistics import paired_ratio
+from joulefleet.stats import paired_ratio
 
 positive = st.floats(min_value=1e-6, max_value=1e6)
 blocks = st.lists(st.tuples(positive, positive), min_size=5, max_size=40)

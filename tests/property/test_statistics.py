@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from joulefleet.analysis.statistics import Estimate, MachineEffect, Pooled, paired_ratio, pool, unpaired_ratio
-from joulefleet.analysis.statistics.families import holm
-from joulefleet.analysis.statistics.margins import equivalent, non_inferior
-from joulefleet.analysis.statistics.sizes import stein_blocks, stein_interval
+from joulefleet.stats import Estimate, MachineEffect, Pooled, paired_ratio, pool, unpaired_ratio
+from joulefleet.stats.equivalence import equivalent, non_inferior
+from joulefleet.stats.multiplicity import holm
+from joulefleet.stats.sample_size import stein_blocks, stein_interval
 
 positive = st.floats(min_value=1e-6, max_value=1e6)
 arms = st.lists(positive, min_size=5, max_size=20)

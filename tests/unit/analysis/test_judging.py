@@ -12,7 +12,7 @@ import pytest
 from joulefleet.analysis import Store
 from joulefleet.analysis.compare import compare
 from joulefleet.analysis.comparison import Comparison, Finding
-from joulefleet.analysis.statistics.families import holm
+from joulefleet.stats.multiplicity import holm
 from joulefleet.study import Study
 from tests.fakes.attempt_rows import (
     STARTED,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from joulefleet.analysis.statistics.paired import (
+from joulefleet.stats.paired import (
     BLOCKS_FOR_INTERVAL,
     BLOCKS_FOR_TEST,
     LOG_RESOLUTION,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from joulefleet.analysis.statistics import paired_ratio
+from joulefleet.stats import paired_ratio
 
 
 def test_worked_example() -> None:

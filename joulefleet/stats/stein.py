@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import stdtr
 
-from joulefleet.analysis.statistics.paired import LOG_RESOLUTION, Estimate, log_ratios, paired_ratio
-from joulefleet.analysis.statistics.sizes import stein_interval
+from joulefleet.stats.paired import LOG_RESOLUTION, Estimate, log_ratios, paired_ratio
+from joulefleet.stats.sample_size import stein_interval
 
 METHOD = "paired t on the blocks' log ratios, variance of the pilot blocks (Stein)"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from joulefleet.analysis.statistics.paired import paired_ratio
-from joulefleet.analysis.statistics.two_stage import two_stage_ratio
+from joulefleet.stats.paired import paired_ratio
+from joulefleet.stats.stein import two_stage_ratio
 
 RNG = np.random.default_rng(7)
 REFERENCE = np.exp(RNG.normal(0, 0.1, 25)).tolist()

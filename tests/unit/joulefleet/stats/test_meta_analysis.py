@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import minimize_scalar
 
-from joulefleet.analysis.statistics.machines import (
+from joulefleet.stats.meta_analysis import (
     MachineEffect,
     on_every_machine,
     pool,

@@ -12,12 +12,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from joulefleet.analysis.statistics.effects import cliffs_delta, hedges_g
-from joulefleet.analysis.statistics.families import holm
-from joulefleet.analysis.statistics.margins import equivalent, non_inferior
-from joulefleet.analysis.statistics.outliers import outliers
-from joulefleet.analysis.statistics.sign_flip import EXACT_UP_TO, sign_flip_p
-from joulefleet.analysis.statistics.sizes import size, stein_blocks, stein_interval
+from joulefleet.stats.effect_size import cliffs_delta, hedges_g
+from joulefleet.stats.equivalence import equivalent, non_inferior
+from joulefleet.stats.multiplicity import holm
+from joulefleet.stats.outliers import outliers
+from joulefleet.stats.sample_size import size, stein_blocks, stein_interval
+from joulefleet.stats.sign_flip import EXACT_UP_TO, sign_flip_p
 
 LOGS = [-0.61, -0.55, -0.72, -0.49, -0.66, -0.58, -0.63, -0.41]
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)

@@ -23,8 +23,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from joulefleet.analysis.statistics.components import components
-from joulefleet.analysis.statistics.machines import MACHINES_FOR_MEAN
+from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
+from joulefleet.stats.variance_components import components
 
 MACHINES_FOR_MODEL = 10
 """Fewer say too little of the variance between machines for a model that rests on it."""

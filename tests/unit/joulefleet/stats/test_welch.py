@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from joulefleet.analysis.statistics import unpaired_ratio
-from joulefleet.analysis.statistics.unpaired import METHOD, welch
+from joulefleet.stats import unpaired_ratio
+from joulefleet.stats.welch import METHOD, welch
 
 
 @pytest.mark.parametrize(("teachers", "students"), [(5, 5), (5, 40), (30, 7), (200, 300)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from joulefleet.analysis.statistics.components import components
+from joulefleet.stats.variance_components import components
 
 # Davies and Goldsmith, Statistical Methods in Research and Production (1972): yield of dyestuff by batch,
 # and strength of pastes, two tests of each of three casks of a batch.
