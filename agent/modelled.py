@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from joulefleet.measurement import Energy, Phase
-from joulefleet.study import Modelled
+from joulefleet.study.spec import Modelled
 
 SOURCE = "modelled"
 DOMAIN = "cpu"

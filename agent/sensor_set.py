@@ -17,7 +17,7 @@ from agent.sensors.pyrapl import open_pyrapl
 from agent.sensors.thermal import ThermalSensor, open_thermal
 from agent.sensors.throttling import open_throttling
 from agent.setup import AgentSetup
-from joulefleet.study import EnergySource
+from joulefleet.study.spec import EnergySource
 
 SLOW_PERIOD_S = 1.0
 """What changes slowly, or costs more to read, is read once a second and at the marks."""

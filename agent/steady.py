@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from joulefleet.study import Regime
-from joulefleet.timing import Timing
+from joulefleet.study.spec import Regime
+from joulefleet.study.timing import Timing
 
 STEADY_WINDOW_S = 5.0
 DRIFT_LIMIT = 0.01

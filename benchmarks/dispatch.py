@@ -40,7 +40,7 @@ from coordinator.store_writer import open_store
 from joulefleet.machine import Machine
 from joulefleet.measurement import Outcome
 from joulefleet.plan import Pinned, blocks, passes_from_pilot
-from joulefleet.study_file import study_of
+from joulefleet.study.load import study_of
 from joulefleet.trial import Trial
 from joulefleet.yaml_reader import parse_yaml
 

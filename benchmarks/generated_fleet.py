@@ -26,8 +26,8 @@ from joulefleet.digest import digest
 from joulefleet.plan import cells, companions, comparands, passes_key
 from joulefleet.schema import ATTEMPT_SCHEMA, SCHEMA_VERSION
 from joulefleet.store_layout import StoreLayout
-from joulefleet.study import Proofs, Study
-from joulefleet.study_file import load_study, study_to_json
+from joulefleet.study.load import load_study, study_to_json
+from joulefleet.study.spec import Proofs, Study
 from joulefleet.trial import trial_id
 
 BLOCKS = 8

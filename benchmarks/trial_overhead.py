@@ -25,7 +25,7 @@ from coordinator.cluster.ray import RayCluster
 from coordinator.events import Event, TrialEnded, TrialStarted
 from coordinator.resolve import resolve
 from coordinator.store_writer import StoreWriter, open_store
-from joulefleet.study_file import study_of
+from joulefleet.study.load import study_of
 from joulefleet.yaml_reader import parse_yaml
 
 BOUND_S = 0.6

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from agent.service import AgentHello
 from coordinator.cluster.interface import Call
 from joulefleet.plan import Pinned
-from joulefleet.study_check import tasks_of
+from joulefleet.study.validate import tasks_of
 from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
 
 Work = tuple[str, ResolvedModel, ResolvedTask]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.service import AgentHello
 from joulefleet.digest import digest
 from joulefleet.machine import Machine
-from joulefleet.study import Study
+from joulefleet.study.spec import Study
 
 MUST_AGREE = ("joulefleet", "protocol", "schema")
 """An agent of other versions would measure something else, or write rows that are not understood."""

@@ -27,11 +27,11 @@ from joulefleet.plan import (
     passes_key,
     pilots,
 )
-from joulefleet.primary import primary_digest
 from joulefleet.store_layout import StoreLayout, is_fresh, read_format
-from joulefleet.study import Study
-from joulefleet.study_file import study_to_json
-from joulefleet.timing import timing
+from joulefleet.study.load import study_to_json
+from joulefleet.study.primary import primary_digest
+from joulefleet.study.spec import Study
+from joulefleet.study.timing import timing
 from joulefleet.trial import Cell, trial_to_json
 
 NOWHERE = "no-machine"

@@ -10,10 +10,10 @@ from typing import Any
 from joulefleet.analysis import Store
 from joulefleet.analysis.stopping import blocks_needed
 from joulefleet.errors import StudyError
-from joulefleet.primary import Primary
 from joulefleet.stats.sample_size import PILOT_BLOCKS
-from joulefleet.study import Study
-from joulefleet.study_file import study_from_json
+from joulefleet.study.load import study_from_json
+from joulefleet.study.primary import Primary
+from joulefleet.study.spec import Study
 
 
 class Stages:

@@ -9,7 +9,7 @@ from typing import Any
 from coordinator.store import Store
 from joulefleet.errors import StoreError
 from joulefleet.plan import Pinned, comparands
-from joulefleet.study_file import study_to_json
+from joulefleet.study.load import study_to_json
 
 
 def study_record(

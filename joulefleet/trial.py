@@ -12,8 +12,18 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from joulefleet.digest import digest
 from joulefleet.errors import StudyError
 from joulefleet.machine import BARE
-from joulefleet.study import Architecture, EnergySource, HeadOrigin, Hub, Isolation, Items, Modelled, Regime, Thresholds
-from joulefleet.timing import Timing
+from joulefleet.study.spec import (
+    Architecture,
+    EnergySource,
+    HeadOrigin,
+    Hub,
+    Isolation,
+    Items,
+    Modelled,
+    Regime,
+    Thresholds,
+)
+from joulefleet.study.timing import Timing
 
 PROTOCOL_VERSION = 2
 """Raised whenever the way of a trial changes what is measured; trials of two versions are never mixed."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from joulefleet.study_check import Mistake
+from joulefleet.study.validate import Mistake
 from joulefleet.yaml_reader import Location
 
 MISSING = ("missing", "missing_argument")

@@ -11,7 +11,7 @@ import transformers
 from agent.workloads.interface import PrepareRequest
 from agent.workloads.texts import read_texts, text_columns
 from agent.workloads.weights import check_head, fetch_from_hub, prepare_weights
-from joulefleet.study import HubItems
+from joulefleet.study.spec import HubItems
 
 
 def prepare(request: PrepareRequest) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from joulefleet.study import Lengths, SyntheticItems
+from joulefleet.study.spec import Lengths, SyntheticItems
 
 SPECIAL_TOKENS = {"single": 2, "pair": 3}
 """Special tokens an item carries ([CLS] a [SEP], [CLS] a [SEP] b [SEP]); every model gets the same lengths."""

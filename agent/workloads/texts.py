@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from joulefleet.errors import StudyError
-from joulefleet.study import FileItems, Items
+from joulefleet.study.spec import FileItems, Items
 
 Label = float | str
 

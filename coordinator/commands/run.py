@@ -85,7 +85,7 @@ def run(
     from coordinator.study_record import check_not_imported
     from joulefleet.errors import EXIT_INTERRUPTED
     from joulefleet.store_layout import default_store
-    from joulefleet.study_file import load_study
+    from joulefleet.study.load import load_study
 
     _check_options(until_precision=until_precision, local=local, address=address, listen=listen)
     where = "" if store is None else f" --store {shlex.quote(str(store))}"

@@ -37,7 +37,7 @@ def runner(
     from agent.runner.runners import describe_own, runners_folder
     from agent.runner.service import RunnerService
     from agent.setup import AgentSetup
-    from joulefleet.study import NAME_PATTERN
+    from joulefleet.study.spec import NAME_PATTERN
 
     label = label or own_label()
     if not re.fullmatch(NAME_PATTERN, label):

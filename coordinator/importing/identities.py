@@ -13,7 +13,7 @@ from coordinator.importing.imported import Identity, ImportedMachine
 from coordinator.importing.mapping import CommonMapping, Named, NumberFactor, TextFactor
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
-"""As `joulefleet.study.Name`."""
+"""As `joulefleet.study.spec.Name`."""
 
 _LONGEST_LABEL = 1000
 

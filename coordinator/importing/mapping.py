@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from joulefleet.study import Name, Pair
+from joulefleet.study.spec import Name, Pair
 
 _CLOSED = ConfigDict(extra="forbid")
 

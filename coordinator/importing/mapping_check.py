@@ -15,7 +15,7 @@ from coordinator.importing.mapping import (
 )
 from coordinator.importing.units import BYTES, of_all_cores
 from coordinator.importing.values import zone_of
-from joulefleet.study_check import Mistake
+from joulefleet.study.validate import Mistake
 
 OWN_LABELS = ("folder", "run")
 """Each imported trial has these labels already: the folder and the run that it came from."""

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from coordinator.importing.mapping import CommonMapping
 from coordinator.importing.mapping_check import check_mapping
 from joulefleet.errors import StudyError
-from joulefleet.study import Name
-from joulefleet.study_check import Mistake
+from joulefleet.study.spec import Name
+from joulefleet.study.validate import Mistake
 from joulefleet.yaml_mistakes import describe, details
 from joulefleet.yaml_reader import YamlDocument, read_yaml
 

@@ -9,12 +9,12 @@ from typing import Literal
 from joulefleet.analysis.contrasts import By
 from joulefleet.analysis.metrics import Basis, MetricName
 from joulefleet.analysis.progress import StudyProgress
-from joulefleet.primary import Primary
 from joulefleet.stats import Estimate, Pooled
 from joulefleet.stats.effect_size import Effect
 from joulefleet.stats.equivalence import WithinMargin
 from joulefleet.stats.mixed_model import MixedModel
 from joulefleet.stats.variance_components import Components
+from joulefleet.study.primary import Primary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

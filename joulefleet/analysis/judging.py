@@ -15,11 +15,11 @@ from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
 from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.plan import cells
-from joulefleet.primary import Primary, primary_digest
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm
-from joulefleet.study import Study
-from joulefleet.study_file import study_to_json
+from joulefleet.study.load import study_to_json
+from joulefleet.study.primary import Primary, primary_digest
+from joulefleet.study.spec import Study
 
 _MarginTest = Callable[..., WithinMargin]
 

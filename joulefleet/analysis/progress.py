@@ -16,8 +16,8 @@ from joulefleet.analysis.study_records import StudyRecord, newest, read_protocol
 from joulefleet.analysis.views import query_text
 from joulefleet.errors import QueryError, StoreError
 from joulefleet.plan import cells
-from joulefleet.study import Study
-from joulefleet.study_file import study_from_json
+from joulefleet.study.load import study_from_json
+from joulefleet.study.spec import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

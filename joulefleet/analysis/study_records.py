@@ -37,7 +37,7 @@ class StudyRecord:
     digest: str
     asked_at: datetime
     definition: dict[str, Any]
-    """The study as JSON data; `joulefleet.study_file.study_from_json` understands it."""
+    """The study as JSON data; `joulefleet.study.load.study_from_json` understands it."""
     machines: tuple[tuple[str, str], ...]
     """Machine id and name."""
     places: tuple[tuple[str, str], ...]

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from joulefleet.plan import cells, comparands
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION, attempt_table
-from joulefleet.study import Study
-from joulefleet.study_file import study_of, study_to_json
+from joulefleet.study.load import study_of, study_to_json
+from joulefleet.study.spec import Study
 from joulefleet.trial import Cell, Trial
 from joulefleet.yaml_reader import parse_yaml
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from coordinator.resolve import resolve
 from joulefleet.plan import Pinned, blocks, cells, passes_from_pilot
-from joulefleet.study import Study
-from joulefleet.study_file import study_of
+from joulefleet.study.load import study_of
+from joulefleet.study.spec import Study
 from joulefleet.trial import Cell, Trial
 from joulefleet.yaml_reader import parse_yaml
 

@@ -19,7 +19,7 @@ from agent.runner.runners import Offer, ask_runner, environment_of_runner, offer
 from agent.setup import AgentSetup
 from joulefleet.errors import BusyError
 from joulefleet.measurement import Failure, Measurement
-from joulefleet.study import Isolation
+from joulefleet.study.spec import Isolation
 from joulefleet.trial import Trial
 from tests.fakes.trials import tiny_trial
 from tests.fakes.waiting import until

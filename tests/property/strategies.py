@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from joulefleet.digest import digest
 from joulefleet.plan import PassesKey, Pinned, blocks, cells, passes_from_pilot
-from joulefleet.presets import TASK_PRESETS
-from joulefleet.study import Architecture, Arm, Factors, Measure, Model, Pair, Proofs, Study, Task, Window
-from joulefleet.study_check import check_study
+from joulefleet.study.presets import TASK_PRESETS
+from joulefleet.study.spec import Architecture, Arm, Factors, Measure, Model, Pair, Proofs, Study, Task, Window
+from joulefleet.study.validate import check_study
 from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joulefleet.plan import Block, PassesKey, Pinned, blocks, cells, comparands, original, passes_key, pilots
-from joulefleet.study import Study, Thresholds
+from joulefleet.study.spec import Study, Thresholds
 from joulefleet.trial import Cell, Trial
 from tests.property.strategies import SEEDS, passes_for, pin, studies
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joulefleet.errors import StudyError
-from joulefleet.study_check import check_study
-from joulefleet.study_file import study_of
+from joulefleet.study.load import study_of
+from joulefleet.study.validate import check_study
 from joulefleet.yaml_reader import MAX_DEPTH, YamlDocument, parse_yaml, read_yaml
 
 # Line breaks of Unicode (Zl, Zp) and controls (Cc) mean something else within YAML's quotes than within JSON's.

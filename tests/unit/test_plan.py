@@ -12,7 +12,7 @@ from joulefleet.plan import (
     passes_key,
     pilots,
 )
-from joulefleet.study import Arm, CoolDown, Factors, Measure, Model, Pair, Proofs, Study, Task, WarmUp, Window
+from joulefleet.study.spec import Arm, CoolDown, Factors, Measure, Model, Pair, Proofs, Study, Task, WarmUp, Window
 from joulefleet.trial import Cell
 from tests.property.strategies import pin
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from joulefleet.errors import StudyError
-from joulefleet.study import Architecture, Hub, Items, SyntheticItems, Thresholds
-from joulefleet.timing import Timing
+from joulefleet.study.spec import Architecture, Hub, Items, SyntheticItems, Thresholds
+from joulefleet.study.timing import Timing
 from joulefleet.trial import (
     Cell,
     Protocol,

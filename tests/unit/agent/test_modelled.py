@@ -2,7 +2,7 @@ import pytest
 
 from agent.modelled import FORMULA, modelled_energies, modelled_parameters
 from joulefleet.measurement import Phase
-from joulefleet.study import Modelled
+from joulefleet.study.spec import Modelled
 
 MODEL = Modelled(idle_w_per_cpu=1.0, busy_w_per_cpu=4.0)
 SECOND = 1_000_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.steady import WarmUpChunk, verdict
-from joulefleet.study import Regime
-from joulefleet.timing import Timing
+from joulefleet.study.spec import Regime
+from joulefleet.study.timing import Timing
 
 TIMING = Timing(
     baseline_s=0,

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from agent.workloads.synthetic import SPECIAL_TOKENS, item_lengths, quantile, synthetic_items
-from joulefleet.presets import TASK_PRESETS
-from joulefleet.study import Lengths, SyntheticItems
+from joulefleet.study.presets import TASK_PRESETS
+from joulefleet.study.spec import Lengths, SyntheticItems
 
 
 @pytest.mark.parametrize(("task", "published_mean"), [("sst2", 25.16), ("stsb", 31.47), ("mnli", 39.05)])

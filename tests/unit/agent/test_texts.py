@@ -10,7 +10,7 @@ import pytest
 
 from agent.workloads.texts import TextItem, read_texts
 from joulefleet.errors import StudyError
-from joulefleet.study import FileItems
+from joulefleet.study.spec import FileItems
 
 ASKED = FileItems(path="", text="sentence", label="label")
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.weights_folder import folder_digest, weights_folder
 from joulefleet.errors import StudyError
-from joulefleet.study import Architecture
+from joulefleet.study.spec import Architecture
 from joulefleet.trial import ResolvedModel
 
 

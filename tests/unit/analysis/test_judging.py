@@ -13,7 +13,7 @@ from joulefleet.analysis import Store
 from joulefleet.analysis.compare import compare
 from joulefleet.analysis.comparison import Comparison, Finding
 from joulefleet.stats.multiplicity import holm
-from joulefleet.study import Study
+from joulefleet.study.spec import Study
 from tests.fakes.attempt_rows import (
     STARTED,
     TWELVE_CELLS,

@@ -10,7 +10,7 @@ import pytest
 from coordinator.resolve import resolve
 from joulefleet.errors import StudyError
 from joulefleet.plan import cells, protocol_of
-from joulefleet.study_file import study_of
+from joulefleet.study.load import study_of
 from joulefleet.yaml_reader import parse_yaml
 
 STUDY = """

@@ -11,8 +11,8 @@ import pytest
 
 from coordinator.stages import Stages
 from joulefleet.errors import StudyError
-from joulefleet.study import Study
-from joulefleet.study_file import study_to_json
+from joulefleet.study.load import study_to_json
+from joulefleet.study.spec import Study
 from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
 from tests.fakes.one_pair import one_pair, timed
 

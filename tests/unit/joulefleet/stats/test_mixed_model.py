@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from tests.unit.joulefleet.stats.test_variance_components import DYESTUFF, PASTES
 
 from joulefleet.stats import MachineEffect, pool
 from joulefleet.stats.mixed_model import Fit, _no_result, fit, mixed_model
+from tests.unit.joulefleet.stats.test_variance_components import DYESTUFF, PASTES
 
 MACHINES = 12
 

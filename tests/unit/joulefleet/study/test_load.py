@@ -5,8 +5,7 @@ import pytest
 
 from joulefleet.errors import StudyError
 from joulefleet.plan import cells
-from joulefleet.study import Study
-from joulefleet.study_file import (
+from joulefleet.study.load import (
     load_study,
     shipped_studies,
     study_from_json,
@@ -14,6 +13,7 @@ from joulefleet.study_file import (
     study_of,
     study_to_json,
 )
+from joulefleet.study.spec import Study
 from joulefleet.yaml_reader import parse_yaml
 
 SMALLEST = """\

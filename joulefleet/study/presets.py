@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from joulefleet.study import Lengths
+from joulefleet.study.spec import Lengths
 
 _PERCENT = (0, 1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 99, 99.9, 100)
 _SST2 = (2, 5, 8, 10, 12, 14, 15, 17, 18, 19, 21, 22, 24, 25, 27, 28, 30, 32, 35, 38, 42, 50, 53, 53)

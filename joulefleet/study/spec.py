@@ -1,8 +1,8 @@
 """The Study: what the user asks to be measured, as frozen records.
 
-The same definitions serve the YAML file (read by `joulefleet.study_file`, which adds line
+The same definitions serve the YAML file (read by `joulefleet.study.load`, which adds line
 numbers), the JSON schema for editors (`joulefleet plan --schema`) and the copy in the store.
-What types alone cannot say (a pair names two models that exist, ...) is in `joulefleet.study_check`.
+What types alone cannot say (a pair names two models that exist, ...) is in `joulefleet.study.validate`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from joulefleet.primary import Primary
+from joulefleet.study.primary import Primary
 
 _CLOSED = ConfigDict(extra="forbid")
 

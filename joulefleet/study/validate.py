@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from joulefleet.presets import TASK_PRESETS
-from joulefleet.study import FileItems, HeadOrigin, HubItems, Lengths, Model, Study, Task
-from joulefleet.timing import timing
+from joulefleet.study.presets import TASK_PRESETS
+from joulefleet.study.spec import FileItems, HeadOrigin, HubItems, Lengths, Model, Study, Task
+from joulefleet.study.timing import timing
 
 PROOF_SUFFIXES = {"a_a": "+again", "twice": "+twice"}
 """How the name of a proof's arm ends: the model against itself, and the model doing each item twice."""

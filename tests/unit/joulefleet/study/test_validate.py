@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from joulefleet.study import (
+from joulefleet.study.spec import (
     Architecture,
     Arm,
     Factors,
@@ -22,7 +22,7 @@ from joulefleet.study import (
     WarmUp,
     Window,
 )
-from joulefleet.study_check import Location, check_study
+from joulefleet.study.validate import Location, check_study
 
 GOOD = Study(
     name="good",

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from joulefleet.errors import StudyError
-from joulefleet.study import Study
-from joulefleet.study_check import Mistake, check_study
+from joulefleet.study.spec import Study
+from joulefleet.study.validate import Mistake, check_study
 from joulefleet.yaml_mistakes import KEY, MISSING, describe, details, related
 from joulefleet.yaml_reader import Location, YamlDocument, parse_yaml, read_yaml
 
@@ -23,7 +23,7 @@ _ADAPTER: TypeAdapter[Study] = TypeAdapter(Study)
 
 def shipped_studies() -> list[str]:
     """The names of the studies that come with Joulefleet."""
-    folder = resources.files("joulefleet") / "studies"
+    folder = resources.files("joulefleet.study") / "shipped"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
@@ -33,7 +33,7 @@ def load_study(name_or_path: str) -> tuple[Study, Path]:
     Raises StudyError that names every mistake with its line.
     """
     if name_or_path in shipped_studies():
-        text = (resources.files("joulefleet") / "studies" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+        text = (resources.files("joulefleet.study") / "shipped" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
         return study_of(parse_yaml(text, name=name_or_path), name=name_or_path), Path.cwd()
     path = Path(name_or_path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from joulefleet.study import Regime, Study
+from joulefleet.study.spec import Regime, Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

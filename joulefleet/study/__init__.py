@@ -1,0 +1,1 @@
+"""What the user writes: a study, its shipped examples, and the checks of both."""
