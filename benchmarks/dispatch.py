@@ -42,7 +42,7 @@ from joulefleet.measurement import Outcome
 from joulefleet.plan import Pinned, blocks, passes_from_pilot
 from joulefleet.study.load import study_of
 from joulefleet.trial import Trial
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 BOUND_S = 0.050
 NODES = 8

@@ -30,7 +30,7 @@ from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Scheduler
 from joulefleet.plan import Pinned, cells
 from joulefleet.study.load import study_of
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 SIZES = (10, 100, 1000)
 RUNS = 3

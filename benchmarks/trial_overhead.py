@@ -26,7 +26,7 @@ from coordinator.events import Event, TrialEnded, TrialStarted
 from coordinator.resolve import resolve
 from coordinator.store_writer import StoreWriter, open_store
 from joulefleet.study.load import study_of
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 BOUND_S = 0.6
 PEER_TIMES = 20.0

@@ -13,8 +13,8 @@ from coordinator.importing.mapping_check import check_mapping
 from joulefleet.errors import StudyError
 from joulefleet.study.spec import Name
 from joulefleet.study.validate import Mistake
-from joulefleet.yaml_mistakes import describe, details
-from joulefleet.yaml_reader import YamlDocument, read_yaml
+from joulefleet.yamlfile.problems import describe, details
+from joulefleet.yamlfile.reader import YamlDocument, read_yaml
 
 AnyMapping = TypeVar("AnyMapping", bound=CommonMapping)
 

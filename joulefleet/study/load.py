@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from joulefleet.errors import StudyError
 from joulefleet.study.spec import Study
 from joulefleet.study.validate import Mistake, check_study
-from joulefleet.yaml_mistakes import KEY, MISSING, describe, details, related
-from joulefleet.yaml_reader import Location, YamlDocument, parse_yaml, read_yaml
+from joulefleet.yamlfile.problems import KEY, MISSING, describe, details, related
+from joulefleet.yamlfile.reader import Location, YamlDocument, parse_yaml, read_yaml
 
 _ADAPTER: TypeAdapter[Study] = TypeAdapter(Study)
 

@@ -18,7 +18,7 @@ from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION, attempt_t
 from joulefleet.study.load import study_of, study_to_json
 from joulefleet.study.spec import Study
 from joulefleet.trial import Cell, Trial
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 STARTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from joulefleet.plan import Pinned, blocks, cells, passes_from_pilot
 from joulefleet.study.load import study_of
 from joulefleet.study.spec import Study
 from joulefleet.trial import Cell, Trial
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 TINY_STUDY = """
 name: tiny

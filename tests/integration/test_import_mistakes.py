@@ -21,7 +21,7 @@ from coordinator.importing.record import check_pairs, import_record
 from coordinator.store_writer import open_store
 from joulefleet.analysis.compaction import compact
 from joulefleet.errors import StoreError, StudyError
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 from tests.fakes.crashes import CrashAt, CrashError, attempts_of
 from tests.fakes.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package
 

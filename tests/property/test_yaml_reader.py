@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from joulefleet.errors import StudyError
 from joulefleet.study.load import study_of
 from joulefleet.study.validate import check_study
-from joulefleet.yaml_reader import MAX_DEPTH, YamlDocument, parse_yaml, read_yaml
+from joulefleet.yamlfile.reader import MAX_DEPTH, YamlDocument, parse_yaml, read_yaml
 
 # Line breaks of Unicode (Zl, Zp) and controls (Cc) mean something else within YAML's quotes than within JSON's.
 PRINTABLE = st.text(

@@ -10,7 +10,7 @@ import typer.main
 from coordinator.__main__ import app
 from joulefleet import errors
 from joulefleet.study.load import study_of
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ from coordinator.resolve import resolve
 from joulefleet.errors import StudyError
 from joulefleet.plan import cells, protocol_of
 from joulefleet.study.load import study_of
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 STUDY = """
 name: texts

@@ -15,7 +15,7 @@ from coordinator.importing.imported import Package
 from coordinator.importing.mapping import CodecarbonMapping
 from coordinator.importing.mapping_file import mapping_of
 from joulefleet.errors import StudyError
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 from tests.fakes.replication_package import write_csv
 
 MAPPING = """\

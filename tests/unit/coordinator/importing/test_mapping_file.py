@@ -10,7 +10,7 @@ import pytest
 from coordinator.importing.mapping import CodecarbonMapping, ExperimentRunnerMapping
 from coordinator.importing.mapping_file import check_study_name, load_mapping, mapping_json_schema, mapping_of
 from joulefleet.errors import StudyError
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 from tests.fakes.replication_package import MAPPING
 
 # What is said of a line stands behind it; ` | ` between two.

@@ -14,7 +14,7 @@ from joulefleet.study.load import (
     study_to_json,
 )
 from joulefleet.study.spec import Study
-from joulefleet.yaml_reader import parse_yaml
+from joulefleet.yamlfile.reader import parse_yaml
 
 SMALLEST = """\
 name: small

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from joulefleet.errors import StudyError
-from joulefleet.yaml_reader import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
+from joulefleet.yamlfile.reader import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{new}: &{new} [*{old}, *{old}]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)

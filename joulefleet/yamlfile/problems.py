@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from joulefleet.study.validate import Mistake
-from joulefleet.yaml_reader import Location
+from joulefleet.yamlfile.reader import Location
 
 MISSING = ("missing", "missing_argument")
 """pydantic's names of a mistake that lies in what encloses its location."""
