@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.service import AgentService
 from joulefleet.errors import EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, JoulefleetError
-from joulefleet.trial import read_trial
+from joulefleet.plan.trial import read_trial
 
 _EPILOG = """examples:
   joulefleet plan quick --trials trials     write the trials of a study as files

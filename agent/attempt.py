@@ -22,7 +22,7 @@ from agent.setup import AgentSetup
 from agent.spans import at_end
 from agent.steady import WarmUpChunk, verdict
 from joulefleet.measurement import Memory, Phase, Reason
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 
 COOL_ENOUGH_K = 2.0
 """Within 2 kelvin of the baseline counts as cooled down: CPUs tell whole degrees."""

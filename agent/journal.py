@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from joulefleet.durable import append_durably
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 
 _LAST_STARTS = 50
 _TIME_SLACK_S = 1.0

@@ -25,7 +25,7 @@ from agent.weights_folder import body_folder, folder_digest, items_file, weights
 from agent.workloads.interface import PrepareRequest, WorkSpec
 from joulefleet.errors import BusyError, MachineError, StudyError
 from joulefleet.measurement import Failure, Outcome
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
+from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 
 PREPARE_TIMEOUT_S = 3600.0
 END_WORK_S = 10.0

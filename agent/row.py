@@ -15,8 +15,8 @@ from agent.energy import PrimaryEnergy, choose_scope
 from agent.thinning import thinned
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Energy, Failure, Measurement, Outcome, Readings, Surroundings
+from joulefleet.plan.trial import Trial
 from joulefleet.schema import COLUMNS, SCHEMA_VERSION
-from joulefleet.trial import Trial
 
 
 def attempt_row(

@@ -22,8 +22,8 @@ from agent.runner.runners import Offer, environment_of_runner, offers
 from agent.setup import AgentSetup
 from joulefleet.errors import BusyError, MachineError
 from joulefleet.machine import BARE, Environment, Machine
+from joulefleet.plan.trial import PROTOCOL_VERSION, ResolvedModel, ResolvedTask, Trial
 from joulefleet.store_layout import SCHEMA_VERSION
-from joulefleet.trial import PROTOCOL_VERSION, ResolvedModel, ResolvedTask, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from joulefleet.measurement import (
     Surroundings,
     Work,
 )
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 
 
 def measurement(

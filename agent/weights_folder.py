@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from joulefleet.errors import StudyError
-from joulefleet.trial import ResolvedModel, ResolvedTask
+from joulefleet.plan.trial import ResolvedModel, ResolvedTask
 
 TOKENIZER_FILES = (
     "tokenizer.json",

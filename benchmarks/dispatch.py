@@ -39,9 +39,9 @@ from coordinator.resolve import resolve
 from coordinator.store_writer import open_store
 from joulefleet.machine import Machine
 from joulefleet.measurement import Outcome
-from joulefleet.plan import Pinned, blocks, passes_from_pilot
+from joulefleet.plan.expand import Pinned, blocks, passes_from_pilot
+from joulefleet.plan.trial import Trial
 from joulefleet.study.load import study_of
-from joulefleet.trial import Trial
 from joulefleet.yamlfile.reader import parse_yaml
 
 BOUND_S = 0.050

@@ -28,7 +28,7 @@ from coordinator.resolve import resolve
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Scheduler
-from joulefleet.plan import Pinned, cells
+from joulefleet.plan.expand import Pinned, cells
 from joulefleet.study.load import study_of
 from joulefleet.yamlfile.reader import parse_yaml
 

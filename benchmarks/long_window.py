@@ -42,7 +42,7 @@ from agent.simulation.tree import SimulatedTree, make_tree
 from agent.summary import measurement
 from agent.thinning import MOST_VALUES
 from joulefleet.measurement import Measurement, Phase
-from joulefleet.trial import Trial, read_trial
+from joulefleet.plan.trial import Trial, read_trial
 
 WINDOW_S = 8 * 3600
 PERIOD_S = 0.1

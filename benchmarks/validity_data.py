@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 from scipy.signal import lfilter
 
-from joulefleet.order import balanced_orders
+from joulefleet.plan.williams import balanced_orders
 
 Values = tuple[np.ndarray, np.ndarray]
 """Of the teacher and of the student."""

@@ -10,7 +10,7 @@ from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.place import Place
 from coordinator.scheduling.scheduler import Assignment, Scheduler
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 
 
 class Account:

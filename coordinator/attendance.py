@@ -14,8 +14,8 @@ from coordinator.events import ClockDiffers, Event, MachineJoined, MachineLeft, 
 from coordinator.scheduling.scheduler import Scheduler
 from coordinator.store import Store
 from coordinator.study_record import study_record
-from joulefleet.plan import Pinned
-from joulefleet.trial import Trial
+from joulefleet.plan.expand import Pinned
+from joulefleet.plan.trial import Trial
 
 MOST_SKEW_S = 5.0
 """A clock that is kept differs by milliseconds; a busy coordinator hears an agent some seconds late."""

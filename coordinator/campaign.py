@@ -42,8 +42,8 @@ from coordinator.scheduling.scheduler import Assignment, Member, Rest, Scheduler
 from coordinator.store import Store
 from coordinator.waiting import Patience, Waiting
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
-from joulefleet.plan import Pinned
-from joulefleet.trial import Trial
+from joulefleet.plan.expand import Pinned
+from joulefleet.plan.trial import Trial
 
 SLACK_S = 120.0
 """A trial that is not answered so long after its own time-out is given up: the agent hangs."""

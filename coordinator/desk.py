@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from agent.service import AgentHello
 from coordinator.cluster.interface import Call
-from joulefleet.plan import Pinned
+from joulefleet.plan.expand import Pinned
+from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 from joulefleet.study.validate import tasks_of
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
 
 Work = tuple[str, ResolvedModel, ResolvedTask]
 """Something to get ready: its name for people, the model and the task."""

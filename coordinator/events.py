@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coordinator.scheduling.facts import AttemptFact
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import joulefleet
 from coordinator.scheduling.facts import AttemptFact
 from coordinator.study_record import refuse_imported
-from joulefleet.trial import Cell
+from joulefleet.plan.trial import Cell
 
 COLUMNS = (
     "trial_id",

@@ -6,7 +6,7 @@ from agent.outbox import parquet_bytes
 from agent.row import attempt_row
 from agent.service import AgentHello
 from joulefleet.measurement import Failure
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 
 
 def row_of_lost(trial: Trial, hello: AgentHello, *, now_s: float) -> bytes:

@@ -15,7 +15,7 @@ from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError, StoreError
-from joulefleet.plan import (
+from joulefleet.plan.expand import (
     Block,
     Pinned,
     blocks,
@@ -27,12 +27,12 @@ from joulefleet.plan import (
     passes_key,
     pilots,
 )
+from joulefleet.plan.trial import Cell, trial_to_json
 from joulefleet.store_layout import StoreLayout, is_fresh, read_format
 from joulefleet.study.load import study_to_json
 from joulefleet.study.primary import primary_digest
 from joulefleet.study.spec import Study
 from joulefleet.study.timing import timing
-from joulefleet.trial import Cell, trial_to_json
 
 NOWHERE = "no-machine"
 """Stands for the machine's id where it has none, or where the agent's extra is not installed."""

@@ -13,12 +13,12 @@ from agent.weights_folder import TOKENIZER_FILES, folder_digest
 from agent.workloads.texts import file_digest, read_texts
 from joulefleet.digest import digest
 from joulefleet.errors import MachineError, StudyError
-from joulefleet.plan import Pinned
+from joulefleet.plan.expand import Pinned
+from joulefleet.plan.trial import ResolvedModel, ResolvedTask
 from joulefleet.study.presets import TASK_PRESETS
 from joulefleet.study.spec import NAME_PATTERN as LABEL_PATTERN
 from joulefleet.study.spec import Items, Model, Study, Task
 from joulefleet.study.validate import tasks_of
-from joulefleet.trial import ResolvedModel, ResolvedTask
 
 _LAYER_KEYS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 _ITEMS_VERSION = 1

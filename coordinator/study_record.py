@@ -8,7 +8,7 @@ from typing import Any
 
 from coordinator.store import Store
 from joulefleet.errors import StoreError
-from joulefleet.plan import Pinned, comparands
+from joulefleet.plan.expand import Pinned, comparands
 from joulefleet.study.load import study_to_json
 
 

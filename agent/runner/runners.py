@@ -19,7 +19,7 @@ from agent.host_folder import host_folder
 from agent.runner.marks import Disconnected, LineSocket, Stranger, send_with_descriptor
 from agent.runner.process import peer
 from joulefleet.machine import Environment
-from joulefleet.trial import PROTOCOL_VERSION
+from joulefleet.plan.trial import PROTOCOL_VERSION
 
 ANSWER_S = 5.0
 """A runner that says nothing for so long is none."""

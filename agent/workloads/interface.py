@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from joulefleet.trial import Cell, ResolvedModel, ResolvedTask
-from joulefleet.trial import Protocol as TrialProtocol
+from joulefleet.plan.trial import Cell, ResolvedModel, ResolvedTask
+from joulefleet.plan.trial import Protocol as TrialProtocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ import transformers
 from safetensors.torch import save_file
 
 from agent.weights_folder import TOKENIZER_FILES
+from joulefleet.plan.trial import ResolvedModel
 from joulefleet.study.spec import Architecture
-from joulefleet.trial import ResolvedModel
 
 _BODY, _HEAD = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 _CANONICAL_LABELS = 2

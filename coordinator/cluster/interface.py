@@ -12,7 +12,7 @@ from typing import Protocol
 
 from agent.service import AgentHello
 from joulefleet.errors import JoulefleetError
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
+from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from coordinator.interrupts import Interrupts
     from coordinator.progress import LiveProgress, PlainProgress
     from coordinator.store_writer import StoreWriter
-    from joulefleet.plan import Pinned
+    from joulefleet.plan.expand import Pinned
 
 COMPACT_AT_LEAST = 500
 """So many loose files are made into one between blocks: a scan of them would take a third of a second."""

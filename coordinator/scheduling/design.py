@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from coordinator.scheduling.facts import AttemptFact
-from joulefleet.order import balanced_orders
-from joulefleet.plan import (
+from joulefleet.plan.expand import (
     PassesKey,
     Pinned,
     brief,
@@ -21,7 +20,8 @@ from joulefleet.plan import (
     protocol_of,
     trial_for,
 )
-from joulefleet.trial import Cell, Kind, Protocol, Trial, trial_id
+from joulefleet.plan.trial import Cell, Kind, Protocol, Trial, trial_id
+from joulefleet.plan.williams import balanced_orders
 
 
 class Design:

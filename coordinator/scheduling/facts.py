@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from joulefleet.trial import Cell
+from joulefleet.plan.trial import Cell
 
 DETERMINISTIC = frozenset({"exception", "out_of_memory", "timeout", "weights_mismatch"})
 """Failures of the work itself, which would most likely come again. All others are the infrastructure's."""

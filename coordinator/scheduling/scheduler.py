@@ -10,7 +10,7 @@ from coordinator.scheduling.block import Block
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AGENT_LOST, AttemptFact
 from coordinator.scheduling.place import Place
-from joulefleet.trial import Kind, Trial
+from joulefleet.plan.trial import Kind, Trial
 
 LOSSES_OF_A_TRIAL = 3
 """An agent that is lost so often in one trial is not tried with it again: the trial has failed."""

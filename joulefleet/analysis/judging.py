@@ -14,7 +14,7 @@ from joulefleet.analysis.comparison import Family, Finding, MachineResult, Withi
 from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
 from joulefleet.analysis.study_records import StudyRecord
-from joulefleet.plan import cells
+from joulefleet.plan.expand import cells
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm
 from joulefleet.study.load import study_to_json

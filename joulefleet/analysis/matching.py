@@ -16,7 +16,7 @@ from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
 from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.errors import QueryError
-from joulefleet.plan import cells
+from joulefleet.plan.expand import cells
 
 _BlockKey = tuple[int, int]
 """(block, round): trials of two rounds of a block were hours apart, and are no pair."""

@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from joulefleet.plan import cells, comparands
+from joulefleet.plan.expand import cells, comparands
+from joulefleet.plan.trial import Cell, Trial
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION, attempt_table
 from joulefleet.study.load import study_of, study_to_json
 from joulefleet.study.spec import Study
-from joulefleet.trial import Cell, Trial
 from joulefleet.yamlfile.reader import parse_yaml
 
 STARTED = datetime(2026, 3, 1, 12, tzinfo=UTC)

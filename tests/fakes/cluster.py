@@ -15,8 +15,8 @@ from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Fetch, Joined, Left, Run
 from joulefleet.errors import JoulefleetError
 from joulefleet.machine import Machine
+from joulefleet.plan.trial import Trial
 from joulefleet.schema import attempt_table
-from joulefleet.trial import Trial
 from tests.fakes.attempt_rows import attempt_row, columns_of
 
 MACHINE = Machine(

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from coordinator.cluster.interface import Acknowledge, Answer, Call, Command, Fetch, Prepare, Run
 from joulefleet.errors import BusyError, JoulefleetError, MachineError
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 from tests.fakes.made import Made
 from tests.fakes.shelf import Shelf
 

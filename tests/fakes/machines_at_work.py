@@ -8,7 +8,7 @@ from functools import cache
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
-from joulefleet.plan import Pinned
+from joulefleet.plan.expand import Pinned
 from tests.fakes.trials import TINY_STUDY, tiny_pinned
 
 WITH_PILOT = TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 2}")

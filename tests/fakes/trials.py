@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.resolve import resolve
-from joulefleet.plan import Pinned, blocks, cells, passes_from_pilot
+from joulefleet.plan.expand import Pinned, blocks, cells, passes_from_pilot
+from joulefleet.plan.trial import Cell, Trial
 from joulefleet.study.load import study_of
 from joulefleet.study.spec import Study
-from joulefleet.trial import Cell, Trial
 from joulefleet.yamlfile.reader import parse_yaml
 
 TINY_STUDY = """

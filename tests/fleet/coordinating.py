@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Prepare
 from coordinator.cluster.ray import RayCluster
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 from tests.fakes.ray_nodes import FakeMachine
 from tests.fakes.trials import tiny_trial
 

@@ -11,7 +11,7 @@ from coordinator.scheduling.block import COHERENT_S, MOST_DETERMINISTIC, MOST_IN
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.facts import AGENT_LOST, DETERMINISTIC, AttemptFact
 from coordinator.scheduling.scheduler import LOSSES_OF_A_TRIAL
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 from tests.fakes.fate import AWAY_S
 from tests.fakes.made import fact_in
 from tests.histories.stage import Stage

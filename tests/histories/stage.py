@@ -15,8 +15,8 @@ from coordinator.scheduling.design import Design
 from coordinator.store import Store
 from coordinator.store_writer import open_store
 from joulefleet.errors import JoulefleetError
-from joulefleet.plan import Pinned
-from joulefleet.trial import Trial
+from joulefleet.plan.expand import Pinned
+from joulefleet.plan.trial import Trial
 from tests.fakes.fate import Fate, Fault
 from tests.fakes.fleet import CrashError, Host, World
 from tests.fakes.fleet_cluster import DangerousStore, Disk, FleetCluster, MemoryStore

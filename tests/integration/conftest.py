@@ -10,7 +10,7 @@ import pytest
 from agent.measure import prepare
 from agent.runner.client import RunnerPool
 from agent.setup import AgentSetup
-from joulefleet.trial import Trial
+from joulefleet.plan.trial import Trial
 
 
 @pytest.fixture(scope="session")

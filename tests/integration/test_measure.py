@@ -17,8 +17,8 @@ from agent.runner.client import RunnerPool
 from agent.setup import AgentSetup
 from joulefleet.errors import MachineError
 from joulefleet.measurement import Failure, Measurement
-from joulefleet.plan import cells
-from joulefleet.trial import Trial
+from joulefleet.plan.expand import cells
+from joulefleet.plan.trial import Trial
 from tests.fakes.trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
 from tests.integration.conftest import prepared
 

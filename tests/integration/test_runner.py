@@ -19,8 +19,8 @@ from agent.runner.runners import Offer, ask_runner, environment_of_runner, offer
 from agent.setup import AgentSetup
 from joulefleet.errors import BusyError
 from joulefleet.measurement import Failure, Measurement
+from joulefleet.plan.trial import Trial
 from joulefleet.study.spec import Isolation
-from joulefleet.trial import Trial
 from tests.fakes.trials import tiny_trial
 from tests.fakes.waiting import until
 from tests.integration.conftest import prepared

@@ -5,11 +5,11 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from joulefleet.digest import digest
-from joulefleet.plan import PassesKey, Pinned, blocks, cells, passes_from_pilot
+from joulefleet.plan.expand import PassesKey, Pinned, blocks, cells, passes_from_pilot
+from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 from joulefleet.study.presets import TASK_PRESETS
 from joulefleet.study.spec import Architecture, Arm, Factors, Measure, Model, Pair, Proofs, Study, Task, Window
 from joulefleet.study.validate import check_study
-from joulefleet.trial import ResolvedModel, ResolvedTask, Trial
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,10}", fullmatch=True)

@@ -4,7 +4,7 @@ from itertools import chain, islice, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulefleet.order import balanced_orders
+from joulefleet.plan.williams import balanced_orders
 
 SIZES = st.integers(1, 16)
 SEEDS = st.text(max_size=10)

@@ -5,9 +5,9 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulefleet.plan import Block, PassesKey, Pinned, blocks, cells, comparands, original, passes_key, pilots
+from joulefleet.plan.expand import Block, PassesKey, Pinned, blocks, cells, comparands, original, passes_key, pilots
+from joulefleet.plan.trial import Cell, Trial
 from joulefleet.study.spec import Study, Thresholds
-from joulefleet.trial import Cell, Trial
 from tests.property.strategies import SEEDS, passes_for, pin, studies
 
 Prepared = tuple[Pinned, dict[PassesKey, int]]

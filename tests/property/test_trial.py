@@ -2,7 +2,7 @@ import json
 
 from hypothesis import given
 
-from joulefleet.trial import Trial, trial_from_json, trial_to_json
+from joulefleet.plan.trial import Trial, trial_from_json, trial_to_json
 from tests.property.strategies import trials
 
 

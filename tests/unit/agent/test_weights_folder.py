@@ -8,8 +8,8 @@ import pytest
 
 from agent.weights_folder import folder_digest, weights_folder
 from joulefleet.errors import StudyError
+from joulefleet.plan.trial import ResolvedModel
 from joulefleet.study.spec import Architecture
-from joulefleet.trial import ResolvedModel
 
 
 def folder_with(tmp_path: Path, **files: bytes) -> Path:

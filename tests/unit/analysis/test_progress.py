@@ -10,7 +10,7 @@ import pytest
 from joulefleet.analysis import Store
 from joulefleet.analysis.progress import progress
 from joulefleet.errors import QueryError, StoreError
-from joulefleet.plan import cells
+from joulefleet.plan.expand import cells
 from tests.fakes.attempt_rows import (
     STARTED,
     TWELVE_CELLS,

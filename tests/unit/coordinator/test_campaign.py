@@ -27,8 +27,8 @@ from coordinator.scheduling.block import COHERENT_S
 from coordinator.store_writer import StoreWriter, open_store
 from coordinator.waiting import Patience
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
-from joulefleet.plan import blocks, passes_from_pilot
-from joulefleet.trial import Trial
+from joulefleet.plan.expand import blocks, passes_from_pilot
+from joulefleet.plan.trial import Trial
 from tests.fakes.cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
 from tests.fakes.trials import TINY_STUDY, tiny_pinned
 

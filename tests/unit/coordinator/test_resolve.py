@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.resolve import resolve
 from joulefleet.errors import StudyError
-from joulefleet.plan import cells, protocol_of
+from joulefleet.plan.expand import cells, protocol_of
 from joulefleet.study.load import study_of
 from joulefleet.yamlfile.reader import parse_yaml
 

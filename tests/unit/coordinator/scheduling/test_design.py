@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from joulefleet.plan import blocks, passes_from_pilot, pilots
-from joulefleet.trial import Kind, Trial
+from joulefleet.plan.expand import blocks, passes_from_pilot, pilots
+from joulefleet.plan.trial import Kind, Trial
 from tests.fakes.machines_at_work import WITH_PILOT, fact_of, pinned, tiny_design
 
 

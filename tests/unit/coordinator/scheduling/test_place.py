@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from joulefleet.order import balanced_orders
+from joulefleet.plan.williams import balanced_orders
 from tests.fakes.machines_at_work import (
     MORE_BLOCKS,
     NEW_MODEL,

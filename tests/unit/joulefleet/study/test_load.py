@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from joulefleet.errors import StudyError
-from joulefleet.plan import cells
+from joulefleet.plan.expand import cells
 from joulefleet.study.load import (
     load_study,
     shipped_studies,

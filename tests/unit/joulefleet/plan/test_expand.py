@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from joulefleet.plan import (
+from joulefleet.plan.expand import (
     Comparand,
     blocks,
     cells,
@@ -12,8 +12,8 @@ from joulefleet.plan import (
     passes_key,
     pilots,
 )
+from joulefleet.plan.trial import Cell
 from joulefleet.study.spec import Arm, CoolDown, Factors, Measure, Model, Pair, Proofs, Study, Task, WarmUp, Window
-from joulefleet.trial import Cell
 from tests.property.strategies import pin
 
 STUDY = Study(

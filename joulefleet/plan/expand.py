@@ -10,11 +10,11 @@ from typing import Literal
 
 from joulefleet.digest import digest
 from joulefleet.machine import BARE
-from joulefleet.order import balanced_orders
+from joulefleet.plan.trial import Cell, Kind, Protocol, ResolvedModel, ResolvedTask, Trial, trial_id
+from joulefleet.plan.williams import balanced_orders
 from joulefleet.study.spec import Study
 from joulefleet.study.timing import timing
 from joulefleet.study.validate import PROOF_SUFFIXES, tasks_of
-from joulefleet.trial import Cell, Kind, Protocol, ResolvedModel, ResolvedTask, Trial, trial_id
 
 ArmKind = Literal["distillation", "a_a", "twice"]
 

@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from joulefleet.errors import StudyError
-from joulefleet.study.spec import Architecture, Hub, Items, SyntheticItems, Thresholds
-from joulefleet.study.timing import Timing
-from joulefleet.trial import (
+from joulefleet.plan.trial import (
     Cell,
     Protocol,
     ResolvedModel,
@@ -19,6 +17,8 @@ from joulefleet.trial import (
     trial_id,
     trial_to_json,
 )
+from joulefleet.study.spec import Architecture, Hub, Items, SyntheticItems, Thresholds
+from joulefleet.study.timing import Timing
 
 TIMING = Timing(
     baseline_s=0.5,

@@ -3,7 +3,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from joulefleet.order import balanced_orders, williams_square
+from joulefleet.plan.williams import balanced_orders, williams_square
 
 
 @pytest.mark.parametrize("size", [2, 4, 6, 12])
