@@ -23,7 +23,7 @@ from agent.setup import AgentSetup
 from joulefleet.errors import BusyError, MachineError
 from joulefleet.machine import BARE, Environment, Machine
 from joulefleet.plan.trial import PROTOCOL_VERSION, ResolvedModel, ResolvedTask, Trial
-from joulefleet.store_layout import SCHEMA_VERSION
+from joulefleet.store.layout import SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

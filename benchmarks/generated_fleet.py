@@ -20,13 +20,13 @@ from generated_nested import nested, offsets
 from generated_store import write_file
 from numpy.typing import NDArray
 
-from joulefleet.analysis.compaction import FILE_ROWS
-from joulefleet.analysis.row_groups import GROUP_ROWS
 from joulefleet.digest import digest
 from joulefleet.plan.expand import cells, companions, comparands, passes_key
 from joulefleet.plan.trial import trial_id
 from joulefleet.schema import ATTEMPT_SCHEMA, SCHEMA_VERSION
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.compaction import FILE_ROWS
+from joulefleet.store.layout import StoreLayout
+from joulefleet.store.row_groups import GROUP_ROWS
 from joulefleet.study.load import load_study, study_to_json
 from joulefleet.study.spec import Proofs, Study
 

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agent.outbox import parquet_bytes
-from joulefleet.analysis.compaction import FILE_ROWS
-from joulefleet.analysis.manifest import Manifest, manifest_bytes
-from joulefleet.analysis.row_groups import GROUP_ROWS, write_groups
 from joulefleet.schema import COLUMNS, SCHEMA_VERSION
-from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout
+from joulefleet.store.compaction import FILE_ROWS
+from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout
+from joulefleet.store.manifest import Manifest, manifest_bytes
+from joulefleet.store.row_groups import GROUP_ROWS, write_groups
 
 STUDY = "generated"
 CHANNELS = 13

@@ -19,7 +19,7 @@ from pathlib import Path
 from generated_store import STUDY, make_store, templates, write_compacted, write_loose
 from reporting import Figure, finish
 
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
 
 LOOSE = 20_000
 COMPACTED = 100_000

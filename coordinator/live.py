@@ -23,7 +23,7 @@ from coordinator.events import (
     TrialStarted,
 )
 from coordinator.progress import event_line
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
 
 WRITE_SHARE = 0.01
 """Of the time, at most, goes into writing: with a thousand machines the file takes milliseconds."""

@@ -28,7 +28,7 @@ from joulefleet.plan.expand import (
     pilots,
 )
 from joulefleet.plan.trial import Cell, trial_to_json
-from joulefleet.store_layout import StoreLayout, is_fresh, read_format
+from joulefleet.store.layout import StoreLayout, is_fresh, read_format
 from joulefleet.study.load import study_to_json
 from joulefleet.study.primary import primary_digest
 from joulefleet.study.spec import Study

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from joulefleet.analysis.compaction import Step
-from joulefleet.analysis.files import Lookout, parquet_names
-from joulefleet.analysis.manifest import Manifest, manifest_bytes, manifest_name
-from joulefleet.analysis.published import BLOCK_BYTES, blocks_at, names_at, plain_remote_errors, read_at, remote
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import StoreLayout, read_format
+from joulefleet.store.compaction import Step
+from joulefleet.store.layout import StoreLayout, read_format
+from joulefleet.store.manifest import Manifest, manifest_bytes, manifest_name
+from joulefleet.store.remote import BLOCK_BYTES, blocks_at, names_at, plain_remote_errors, read_at, remote
+from joulefleet.store.snapshot import Lookout, parquet_names
 
 _WHOLE_AT_ONCE = frozenset({"s3", "gcs", "abfs"})
 """Stores of objects: a name is there when all of it is. Elsewhere a file is renamed when it is whole."""

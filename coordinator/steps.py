@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from joulefleet.analysis.compaction import Step
+from joulefleet.store.compaction import Step
 
 _EVERY_S = {True: 0.1, False: 10.0}
 """On a terminal, and where the lines are kept."""

@@ -13,7 +13,7 @@ from coordinator.live import Now, read_live
 from coordinator.tables import printable, table_lines
 from joulefleet.analysis import Store
 from joulefleet.analysis.progress import StudyProgress, progress
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,12 @@ from typing import Any
 
 from coordinator.finished import facts_in, one_attempt
 from coordinator.scheduling.facts import AttemptFact
-from joulefleet.analysis.manifest import read_manifest
 from joulefleet.digest import digest
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError, SupersededError
 from joulefleet.schema import SCHEMA_VERSION
-from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout, is_fresh, read_format
+from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout, is_fresh, read_format
+from joulefleet.store.manifest import read_manifest
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

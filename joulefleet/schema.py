@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from joulefleet.store_layout import SCHEMA_VERSION
+from joulefleet.store.layout import SCHEMA_VERSION
 
 __all__ = ["ADDED_LATER", "ATTEMPT_SCHEMA", "COLUMNS", "SCHEMA_VERSION", "Column", "attempt_table"]
 

@@ -32,8 +32,8 @@ def compact(
     from coordinator.json_output import plain
     from coordinator.steps import StepLine
     from coordinator.store_writer import open_store
-    from joulefleet.analysis import compaction
-    from joulefleet.store_layout import StoreLayout, default_store, read_format
+    from joulefleet.store import compaction
+    from joulefleet.store.layout import StoreLayout, default_store, read_format
 
     root = store or default_store()
     read_format(StoreLayout(root))  # what is no store yet is not made one

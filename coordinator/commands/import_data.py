@@ -162,7 +162,7 @@ def _import(
     from coordinator.importing.record import check_pairs, import_record
     from coordinator.store_writer import open_store
     from coordinator.tables import printable
-    from joulefleet.store_layout import default_store
+    from joulefleet.store.layout import default_store
 
     check_pairs(mapping, package, str(file))
     root = store or default_store()

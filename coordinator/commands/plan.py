@@ -37,7 +37,7 @@ def plan(
 
     from coordinator.outlook import look_ahead, outlook_json, outlook_text, write_trials
     from coordinator.resolve import resolve
-    from joulefleet.store_layout import default_store
+    from joulefleet.store.layout import default_store
     from joulefleet.study.load import load_study, shipped_studies, study_json_schema
 
     if schema:

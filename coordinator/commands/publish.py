@@ -43,10 +43,10 @@ def publish(
     from coordinator.steps import StepLine
     from coordinator.store_state import coordinator_of
     from coordinator.store_writer import open_store
-    from joulefleet.analysis import compaction
-    from joulefleet.analysis.published import remote
     from joulefleet.errors import StoreError
-    from joulefleet.store_layout import StoreLayout, default_store, read_format
+    from joulefleet.store import compaction
+    from joulefleet.store.layout import StoreLayout, default_store, read_format
+    from joulefleet.store.remote import remote
 
     layout = StoreLayout(store or default_store())
     read_format(layout)

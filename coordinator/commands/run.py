@@ -84,7 +84,7 @@ def run(
     from coordinator.store_writer import open_store
     from coordinator.study_record import check_not_imported
     from joulefleet.errors import EXIT_INTERRUPTED
-    from joulefleet.store_layout import default_store
+    from joulefleet.store.layout import default_store
     from joulefleet.study.load import load_study
 
     _check_options(until_precision=until_precision, local=local, address=address, listen=listen)
@@ -180,8 +180,8 @@ def _run(
     from coordinator.events import BlockStarted, Event
     from coordinator.live import LiveFile
     from coordinator.study_record import study_record
-    from joulefleet.analysis.compaction import compact
     from joulefleet.errors import MachineError, StoreError, SupersededError
+    from joulefleet.store.compaction import compact
 
     try:
         from agent.machine_record import boot_id

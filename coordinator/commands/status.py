@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from coordinator.store_state import StoreState
-    from joulefleet.store_layout import StoreLayout
+    from joulefleet.store.layout import StoreLayout
 
 _LOOK_EVERY_S = 2.0
 
@@ -44,8 +44,8 @@ def status(
 
     from coordinator.json_output import plain
     from coordinator.store_state import published_state, state_lines, store_state
-    from joulefleet.analysis.published import is_uri
-    from joulefleet.store_layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
+    from joulefleet.store.layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
+    from joulefleet.store.remote import is_uri
 
     asked = store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
     if is_uri(asked):

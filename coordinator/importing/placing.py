@@ -21,13 +21,13 @@ import joulefleet
 from coordinator.importing.imported import Package
 from coordinator.importing.rows import import_rows
 from coordinator.store_writer import StoreWriter
-from joulefleet.analysis.compaction import Step
-from joulefleet.analysis.manifest import Manifest, manifest_bytes
-from joulefleet.analysis.row_groups import GROUP_ROWS, read_groups, rows_digest, write_groups
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError
 from joulefleet.schema import attempt_table
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.compaction import Step
+from joulefleet.store.layout import StoreLayout
+from joulefleet.store.manifest import Manifest, manifest_bytes
+from joulefleet.store.row_groups import GROUP_ROWS, read_groups, rows_digest, write_groups
 
 Tell = Callable[[Step], None]
 

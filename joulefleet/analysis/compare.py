@@ -25,8 +25,8 @@ from joulefleet.analysis.progress import StudyProgress, chosen, progress
 from joulefleet.analysis.remarks import remarks
 from joulefleet.analysis.sentences import sentence_of, varied
 from joulefleet.analysis.store import Store
-from joulefleet.analysis.study_records import StudyRecord, newest
 from joulefleet.errors import QueryError
+from joulefleet.store.records import StudyRecord, newest
 
 MACHINES_SHOWN = 3
 """With more machines each one's own lines are left out unless they are asked for."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from joulefleet.analysis.metrics import TrialValues
-from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.errors import QueryError
+from joulefleet.store.records import StudyRecord
 
 By = Literal["model", "environment", "machine", "task", "batch_size", "threads", "dtype"]
 

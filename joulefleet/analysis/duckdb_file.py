@@ -16,12 +16,12 @@ import duckdb
 import pyarrow as pa
 
 from joulefleet.analysis.catalogue import Entry, catalogue
-from joulefleet.analysis.compaction import Step
-from joulefleet.analysis.files import FileGone
 from joulefleet.analysis.store import Store
 from joulefleet.analysis.views import create_macros, quoted
 from joulefleet.durable import sync_folder
 from joulefleet.errors import QueryError
+from joulefleet.store.compaction import Step
+from joulefleet.store.snapshot import FileGone
 
 _BEGUN = 3
 """So often it is begun: attempts that are compacted meanwhile are gone from where they were, but not for long."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from joulefleet.analysis.metrics import TrialValues
-from joulefleet.analysis.study_records import StudyRecord
+from joulefleet.store.records import StudyRecord
 
 _OF_THE_IMPORT = frozenset({"folder", "run"})
 """Labels that say where a trial came from."""

@@ -13,10 +13,10 @@ from joulefleet.analysis.comparison import Arm, Checks, Line, Setting
 from joulefleet.analysis.estimates import Terms, basis_of
 from joulefleet.analysis.matching import Match, newest_apart
 from joulefleet.analysis.metrics import Basis, Metric, TrialValues
-from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.stats import paired_ratio
 from joulefleet.stats.effect_size import hedges_g
 from joulefleet.stats.paired import log_ratios
+from joulefleet.store.records import StudyRecord
 
 _BlockKey = tuple[int | None, int | None]
 

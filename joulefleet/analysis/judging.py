@@ -13,10 +13,10 @@ from typing import Literal
 from joulefleet.analysis.comparison import Family, Finding, MachineResult, Within
 from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
-from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.plan.expand import cells
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm
+from joulefleet.store.records import StudyRecord
 from joulefleet.study.load import study_to_json
 from joulefleet.study.primary import Primary, primary_digest
 from joulefleet.study.spec import Study

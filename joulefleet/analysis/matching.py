@@ -14,9 +14,9 @@ from joulefleet.analysis.comparison import Setting
 from joulefleet.analysis.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
 from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
-from joulefleet.analysis.study_records import StudyRecord
 from joulefleet.errors import QueryError
 from joulefleet.plan.expand import cells
+from joulefleet.store.records import StudyRecord
 
 _BlockKey = tuple[int, int]
 """(block, round): trials of two rounds of a block were hours apart, and are no pair."""

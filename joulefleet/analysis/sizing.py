@@ -14,9 +14,9 @@ from joulefleet.analysis.matching import Match, by_level, checked, matches
 from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
 from joulefleet.analysis.store import Store
-from joulefleet.analysis.study_records import newest
 from joulefleet.stats.sample_size import Size, size
 from joulefleet.stats.variance_components import Components, components
+from joulefleet.store.records import newest
 
 MACHINES = (1, 3, 5, 10, 30)
 

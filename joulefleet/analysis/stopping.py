@@ -19,10 +19,10 @@ from joulefleet.analysis.progress import chosen
 from joulefleet.analysis.sentences import percent_of
 from joulefleet.analysis.sizing import flat
 from joulefleet.analysis.store import Store
-from joulefleet.analysis.study_records import newest
 from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
 from joulefleet.stats.sample_size import PILOT_BLOCKS, size, stein_blocks
 from joulefleet.stats.variance_components import components
+from joulefleet.store.records import newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

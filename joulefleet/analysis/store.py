@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
 
-from joulefleet.analysis.files import FileGone, Lookout, StoreFiles
 from joulefleet.analysis.own_tables import create_own_tables
-from joulefleet.analysis.published import fetch, is_uri, remote
 from joulefleet.analysis.question import Params, check_question, plain_errors
 from joulefleet.analysis.scratch import ScratchFolder, sweep
-from joulefleet.analysis.study_records import StudyRecord, read_studies
 from joulefleet.analysis.views import create_views, glob_safe, parquet_folders, point_views, quoted
-from joulefleet.store_layout import STORE_VARIABLE, StoreLayout, default_store, read_format
+from joulefleet.store.layout import STORE_VARIABLE, StoreLayout, default_store, read_format
+from joulefleet.store.records import StudyRecord, read_studies
+from joulefleet.store.remote import fetch, is_uri, remote
+from joulefleet.store.snapshot import FileGone, Lookout, StoreFiles
 
 if TYPE_CHECKING:
     import pandas as pd

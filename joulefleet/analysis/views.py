@@ -14,12 +14,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from joulefleet.analysis.files import StoreFiles, file_error, file_gone
 from joulefleet.analysis.sql_files import sql_names, sql_text
-from joulefleet.analysis.study_records import StudyRecord, comparands_table, studies_table
 from joulefleet.errors import StoreError
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, SCHEMA_VERSION
-from joulefleet.store_layout import StoreLayout, rows_since
+from joulefleet.store.layout import StoreLayout, rows_since
+from joulefleet.store.records import StudyRecord, comparands_table, studies_table
+from joulefleet.store.snapshot import StoreFiles, file_error, file_gone
 
 VIEWS = (
     "trials",

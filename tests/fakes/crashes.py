@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from joulefleet.analysis import Store
-from joulefleet.analysis.compaction import Step
+from joulefleet.store.compaction import Step
 
 
 class CrashError(Exception):

@@ -20,17 +20,17 @@ from coordinator.commands.compact import compact as compact_command
 from coordinator.commands.sql import sql
 from coordinator.store_writer import open_store
 from joulefleet.analysis import Store
-from joulefleet.analysis.compaction import compact
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.compaction import compact
+from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, write_attempt, write_store
 from tests.fakes.crashes import attempts_of, files_of
 
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
-from joulefleet.analysis.compaction import compact
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.compaction import compact
+from joulefleet.store.layout import StoreLayout
 
 def killed_at(step):
     if step.what == sys.argv[2]:

@@ -18,7 +18,7 @@ from coordinator.store_state import state_lines, store_state
 from joulefleet.analysis import Store
 from joulefleet.analysis.progress import progress
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
 from tests.fakes.replication_package import EXPERIMENTS, MAPPING, WRAPS, FakeRun, write_package
 from tests.fakes.trials import TINY_STUDY

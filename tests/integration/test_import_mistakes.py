@@ -19,8 +19,8 @@ from coordinator.importing.mapping_file import mapping_of
 from coordinator.importing.placing import place
 from coordinator.importing.record import check_pairs, import_record
 from coordinator.store_writer import open_store
-from joulefleet.analysis.compaction import compact
 from joulefleet.errors import StoreError, StudyError
+from joulefleet.store.compaction import compact
 from joulefleet.yamlfile.reader import parse_yaml
 from tests.fakes.crashes import CrashAt, CrashError, attempts_of
 from tests.fakes.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package

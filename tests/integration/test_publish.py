@@ -20,9 +20,9 @@ from coordinator.commands.sql import sql
 from coordinator.commands.status import status
 from coordinator.publishing import publish as publish_store
 from coordinator.store_writer import open_store
-from joulefleet.analysis.compaction import MANY_SMALL, compact
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.compaction import MANY_SMALL, compact
+from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, study_from, twelve_cell_rows, write_attempt, write_store
 from tests.fakes.crashes import attempts_of, files_of
 

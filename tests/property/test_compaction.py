@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from joulefleet.analysis.compaction import compact
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.compaction import compact
+from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, write_attempt, write_store
 from tests.fakes.crashes import CrashAt, CrashError, attempts_of
 

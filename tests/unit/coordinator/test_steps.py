@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from coordinator.steps import StepLine
-from joulefleet.analysis.compaction import Step
+from joulefleet.store.compaction import Step
 
 
 class Terminal(io.StringIO):

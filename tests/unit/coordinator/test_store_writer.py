@@ -14,8 +14,8 @@ from agent.outbox import parquet_bytes
 from coordinator import store_writer
 from coordinator.finished import fact_of
 from coordinator.store_writer import open_store
-from joulefleet.analysis.compaction import compact
 from joulefleet.errors import StoreError
+from joulefleet.store.compaction import compact
 from tests.fakes.attempt_rows import attempt_row
 
 

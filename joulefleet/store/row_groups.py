@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from joulefleet.analysis.files import file_error
 from joulefleet.analysis.question import plain_errors
 from joulefleet.analysis.views import has_older_rows, rows_query
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
+from joulefleet.store.snapshot import file_error
 
 GROUP_ROWS = 1024
 """Rows of a row group. With 256 a question about every trial takes half as long again, and a row a twentieth more

@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs
 
-from joulefleet.analysis.manifest import Manifest, live, manifest_of
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import StoreLayout, read_format
+from joulefleet.store.layout import StoreLayout, read_format
+from joulefleet.store.manifest import Manifest, live, manifest_of
 
 BLOCK_BYTES = 4 << 20
 """What is copied at once."""

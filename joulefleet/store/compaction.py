@@ -18,12 +18,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from joulefleet.analysis.files import Lookout, check_apart, file_error, parquet_names
-from joulefleet.analysis.manifest import Manifest, manifest_bytes, manifest_name
-from joulefleet.analysis.row_groups import compacted_groups, loose_groups, read_groups, rows_digest, write_groups
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import QueryError, StoreError
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
+from joulefleet.store.manifest import Manifest, manifest_bytes, manifest_name
+from joulefleet.store.row_groups import compacted_groups, loose_groups, read_groups, rows_digest, write_groups
+from joulefleet.store.snapshot import Lookout, check_apart, file_error, parquet_names
 
 FILE_ROWS = 8192
 """Most attempts of one compacted file: some 30 MB. What is lost when a compaction dies is the work for one."""

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from joulefleet.analysis import Store
-from joulefleet.analysis.compaction import MANY_SMALL, Compacted, compact
 from joulefleet.errors import StoreError
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.compaction import MANY_SMALL, Compacted, compact
+from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, failed_row, write_attempt, write_compacted, write_store
 from tests.fakes.crashes import CrashAt, CrashError, attempts_of, files_of
 from tests.fakes.full_disk import no_file_longer_than

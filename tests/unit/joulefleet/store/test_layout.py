@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout, default_store, read_format
+from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout, default_store, read_format
 
 
 def store(root: Path, text: str) -> StoreLayout:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from joulefleet.analysis.manifest import Manifest, live, read_manifest
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
+from joulefleet.store.manifest import Manifest, live, read_manifest
 
 _LOOKS = 20
 """A folder that changes so often while it is listed is not being compacted: something else is wrong."""

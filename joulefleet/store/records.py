@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from joulefleet.errors import StoreError
-from joulefleet.store_layout import LAYOUT_VERSION, StoreLayout
+from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

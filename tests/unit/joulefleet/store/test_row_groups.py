@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from joulefleet.analysis.row_groups import GROUP_ROWS, compacted_groups, loose_groups, rows_digest, write_groups
 from joulefleet.schema import ATTEMPT_SCHEMA
-from joulefleet.store_layout import StoreLayout
+from joulefleet.store.layout import StoreLayout
+from joulefleet.store.row_groups import GROUP_ROWS, compacted_groups, loose_groups, rows_digest, write_groups
 from tests.fakes.attempt_rows import attempt_row, write_store
 
 
