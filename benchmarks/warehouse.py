@@ -98,9 +98,9 @@ def answered(kind: str, name: str, root: Path) -> Answer:
         opened, again = start, 0
         work: Callable[[], int] = lambda: len(table(root))  # noqa: E731 - one of three kinds of work
     else:
-        from joulefleet.analysis.compare import compare
         from joulefleet.analysis.examples import example
         from joulefleet.analysis.store import Store
+        from joulefleet.compare.compare import compare
 
         start = time.perf_counter()
         store = Store.open(root)

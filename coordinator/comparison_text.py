@@ -17,8 +17,8 @@ from coordinator.comparison_words import (
 )
 from coordinator.findings_text import finding_lines, finding_sentences
 from coordinator.tables import table_lines
-from joulefleet.analysis.comparison import Comparison, Line
-from joulefleet.analysis.contrasts import PROOFS
+from joulefleet.compare.contrasts import PROOFS
+from joulefleet.compare.results import Comparison, Line
 from joulefleet.stats import Estimate
 
 _RIGHT = (2, 3, 4, 6, 7)

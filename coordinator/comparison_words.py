@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from coordinator.tables import printable
-from joulefleet.analysis.comparison import Setting
-from joulefleet.analysis.metrics import Basis
+from joulefleet.compare.metrics import Basis
+from joulefleet.compare.results import Setting
 
 WIDTH = 100
 

@@ -16,7 +16,7 @@ from coordinator.comparison_words import (
     where_line,
 )
 from coordinator.tables import table_lines
-from joulefleet.analysis.comparison import Finding
+from joulefleet.compare.results import Finding
 
 _SAID = ("energy", "time")
 """The metrics whose sentences are printed beside the primary one; --json has all."""

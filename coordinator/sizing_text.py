@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from coordinator.comparison_words import sentence
 from coordinator.tables import table_lines
-from joulefleet.analysis.sentences import percent_of
-from joulefleet.analysis.sizing import Sizing
+from joulefleet.compare.conclusions import percent_of
+from joulefleet.compare.sample_size import Sizing
 from joulefleet.stats.sample_size import Size
 
 _HEADERS = ("machines", "blocks on each", "expected")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from joulefleet.analysis import Store
-from joulefleet.analysis.stopping import blocks_needed
+from joulefleet.compare.two_stage import blocks_needed
 from joulefleet.errors import StudyError
 from joulefleet.stats.sample_size import PILOT_BLOCKS
 from joulefleet.study.load import study_from_json

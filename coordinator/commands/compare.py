@@ -78,7 +78,7 @@ def compare(
     from coordinator.comparison_text import comparison_lines
     from coordinator.json_output import plain
     from joulefleet.analysis import Store
-    from joulefleet.analysis.compare import compare as compare_arms
+    from joulefleet.compare.compare import compare as compare_arms
 
     if alpha is not None and not 0 < alpha < 1:
         raise typer.BadParameter("a number between 0 and 1.", param_hint="--alpha")

@@ -48,7 +48,7 @@ def sample_size(
     from coordinator.json_output import plain
     from coordinator.sizing_text import sizing_lines, stated_lines
     from joulefleet.analysis import Store
-    from joulefleet.analysis.sizing import sizing, stated
+    from joulefleet.compare.sample_size import sizing, stated
 
     if between is not None and within is None:
         raise typer.BadParameter("state --within as well.", param_hint="--between")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from joulefleet.analysis import Store
-from joulefleet.analysis.compare import compare
-from joulefleet.analysis.comparison import Comparison
+from joulefleet.compare.compare import compare
+from joulefleet.compare.results import Comparison
 from joulefleet.study.spec import Study
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_measured
 

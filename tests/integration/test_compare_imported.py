@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from coordinator.__main__ import app
 from joulefleet.analysis import Store
-from joulefleet.analysis.compare import compare
-from joulefleet.analysis.comparison import Comparison
+from joulefleet.compare.compare import compare
+from joulefleet.compare.results import Comparison
 from tests.fakes.replication_package import MAPPING, write_package
 
 

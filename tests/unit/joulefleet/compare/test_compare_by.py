@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from joulefleet.analysis import Store
-from joulefleet.analysis.compare import compare
-from joulefleet.analysis.comparison import Comparison, Line
+from joulefleet.compare.compare import compare
+from joulefleet.compare.results import Comparison, Line
 from joulefleet.errors import QueryError
 from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
 from tests.fakes.one_pair import one_pair, timed, unchanged

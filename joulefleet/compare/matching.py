@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Literal
 
-from joulefleet.analysis.comparison import Setting
-from joulefleet.analysis.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
-from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
+from joulefleet.compare.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
+from joulefleet.compare.metrics import TrialValues
+from joulefleet.compare.results import Setting
 from joulefleet.errors import QueryError
 from joulefleet.plan.expand import cells
 from joulefleet.store.records import StudyRecord

@@ -71,7 +71,7 @@ class TrialValues(NamedTuple):
     imported_labels: list[dict[str, str]] | None
     """Key and value of each label of an imported trial."""
     imported_levels: str | None
-    """Those of the labels that are factors: `quantised no, size 3`. See `joulefleet.analysis.imported`."""
+    """Those of the labels that are factors: `quantised no, size 3`. See `joulefleet.compare.imported_factors`."""
     joules: Mapping[Basis, float]
     """Its energy on each basis on which it has some."""
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from joulefleet.analysis import Store
-from joulefleet.analysis.compare import compare
-from joulefleet.analysis.comparison import Comparison, Finding
+from joulefleet.compare.compare import compare
+from joulefleet.compare.results import Comparison, Finding
 from joulefleet.stats.multiplicity import holm
 from joulefleet.study.spec import Study
 from tests.fakes.attempt_rows import (

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import mean, median
 
-from joulefleet.analysis.comparison import Arm, Line, MatchFacts
-from joulefleet.analysis.estimates import Terms, basis_of, checks_of, estimate
-from joulefleet.analysis.matching import Match
-from joulefleet.analysis.metrics import Basis, Metric, TrialValues
+from joulefleet.compare.estimation import Terms, basis_of, checks_of, estimate
+from joulefleet.compare.matching import Match
+from joulefleet.compare.metrics import Basis, Metric, TrialValues
+from joulefleet.compare.results import Arm, Line, MatchFacts
 
 BLOCKS_FOR_ORDER = 8
 """In fewer blocks one arm may come first in all by chance alone: of eight, once in 128."""

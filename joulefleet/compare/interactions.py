@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean, median
 
-from joulefleet.analysis.comparison import Arm, Checks, Line, Setting
-from joulefleet.analysis.estimates import Terms, basis_of
-from joulefleet.analysis.matching import Match, newest_apart
-from joulefleet.analysis.metrics import Basis, Metric, TrialValues
+from joulefleet.compare.estimation import Terms, basis_of
+from joulefleet.compare.matching import Match, newest_apart
+from joulefleet.compare.metrics import Basis, Metric, TrialValues
+from joulefleet.compare.results import Arm, Checks, Line, Setting
 from joulefleet.stats import paired_ratio
 from joulefleet.stats.effect_size import hedges_g
 from joulefleet.stats.paired import log_ratios

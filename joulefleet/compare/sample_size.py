@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from joulefleet.analysis.comparison import Setting
-from joulefleet.analysis.contrasts import model_contrasts
-from joulefleet.analysis.estimates import logs_of
-from joulefleet.analysis.findings import common_basis
-from joulefleet.analysis.matching import Match, by_level, checked, matches
-from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
 from joulefleet.analysis.store import Store
+from joulefleet.compare.contrasts import model_contrasts
+from joulefleet.compare.estimation import logs_of
+from joulefleet.compare.matching import Match, by_level, checked, matches
+from joulefleet.compare.metrics import METRICS, Metric, load_trials
+from joulefleet.compare.pooled import common_basis
+from joulefleet.compare.results import Setting
 from joulefleet.stats.sample_size import Size, size
 from joulefleet.stats.variance_components import Components, components
 from joulefleet.store.records import newest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from joulefleet.analysis.metrics import TrialValues
+from joulefleet.compare.metrics import TrialValues
 from joulefleet.store.records import StudyRecord
 
 _OF_THE_IMPORT = frozenset({"folder", "run"})

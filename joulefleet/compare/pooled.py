@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from joulefleet.analysis.comparison import Finding, MachineResult, Setting
-from joulefleet.analysis.estimates import Terms, common_joules, estimate, logs_of
-from joulefleet.analysis.matching import Match, newest_apart
-from joulefleet.analysis.metrics import PROVENANCES, Basis, Metric
+from joulefleet.compare.estimation import Terms, common_joules, estimate, logs_of
+from joulefleet.compare.matching import Match, newest_apart
+from joulefleet.compare.metrics import PROVENANCES, Basis, Metric
+from joulefleet.compare.results import Finding, MachineResult, Setting
 from joulefleet.stats import Estimate, MachineEffect, Pooled, on_every_machine, pool
 from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
 from joulefleet.stats.mixed_model import MACHINES_FOR_MODEL, mixed_model

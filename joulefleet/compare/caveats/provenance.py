@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from joulefleet.analysis.comparison import MatchFacts, Remark
-from joulefleet.analysis.grounds import Grounds, listed
+from joulefleet.compare.caveats.evidence import Grounds, listed
+from joulefleet.compare.results import MatchFacts, Remark
 
 
 def energy_remarks(grounds: Grounds) -> Iterator[Remark]:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from joulefleet.analysis.comparison import Family, Finding, MachineResult, Within
-from joulefleet.analysis.metrics import TrialValues
 from joulefleet.analysis.progress import understood
+from joulefleet.compare.metrics import TrialValues
+from joulefleet.compare.results import Family, Finding, MachineResult, Within
 from joulefleet.plan.expand import cells
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from joulefleet.analysis.comparison import Finding, MachineResult, Within
+from joulefleet.compare.results import Finding, MachineResult, Within
 from joulefleet.stats import Estimate
 
 _VERBS = {"energy": "needs", "time": "needs", "cpu_time": "needs", "cpu_use": "uses", "memory": "adds"}

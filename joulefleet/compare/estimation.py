@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from joulefleet.analysis.comparison import Checks
-from joulefleet.analysis.matching import Match
-from joulefleet.analysis.metrics import Basis, Metric, TrialValues, choose_basis
+from joulefleet.compare.matching import Match
+from joulefleet.compare.metrics import Basis, Metric, TrialValues, choose_basis
+from joulefleet.compare.results import Checks
 from joulefleet.stats import Estimate, paired_ratio, unpaired_ratio
 from joulefleet.stats.effect_size import cliffs_delta, hedges_g
 from joulefleet.stats.outliers import outliers

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from joulefleet.analysis.comparison import Comparison, Family, Finding, Line, MatchFacts
-from joulefleet.analysis.contrasts import PROOFS, WITHIN_BLOCKS, By, checked_by, level_contrasts, model_contrasts
-from joulefleet.analysis.estimates import Terms
-from joulefleet.analysis.findings import find
-from joulefleet.analysis.grounds import Grounds
-from joulefleet.analysis.imported import alike, pooled_labels
-from joulefleet.analysis.interactions import interactions
-from joulefleet.analysis.judging import family_of, judge
-from joulefleet.analysis.lines import facts_of, line_of
-from joulefleet.analysis.matching import by_level, checked, matches
-from joulefleet.analysis.metrics import METRICS, Metric, TrialValues, load_trials
 from joulefleet.analysis.progress import StudyProgress, chosen, progress
-from joulefleet.analysis.remarks import remarks
-from joulefleet.analysis.sentences import sentence_of, varied
 from joulefleet.analysis.store import Store
+from joulefleet.compare.caveats.evidence import Grounds
+from joulefleet.compare.caveats.statistical import remarks
+from joulefleet.compare.conclusions import sentence_of, varied
+from joulefleet.compare.contrasts import PROOFS, WITHIN_BLOCKS, By, checked_by, level_contrasts, model_contrasts
+from joulefleet.compare.estimation import Terms
+from joulefleet.compare.imported_factors import alike, pooled_labels
+from joulefleet.compare.interactions import interactions
+from joulefleet.compare.matching import by_level, checked, matches
+from joulefleet.compare.metrics import METRICS, Metric, TrialValues, load_trials
+from joulefleet.compare.per_machine import facts_of, line_of
+from joulefleet.compare.pooled import find
+from joulefleet.compare.results import Comparison, Family, Finding, Line, MatchFacts
+from joulefleet.compare.roles import family_of, judge
 from joulefleet.errors import QueryError
 from joulefleet.store.records import StudyRecord, newest
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from joulefleet.analysis.metrics import TrialValues
+from joulefleet.compare.metrics import TrialValues
 from joulefleet.errors import QueryError
 from joulefleet.store.records import StudyRecord
 

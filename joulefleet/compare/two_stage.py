@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from joulefleet.analysis.comparison import Setting
-from joulefleet.analysis.contrasts import model_contrasts
-from joulefleet.analysis.estimates import logs_of
-from joulefleet.analysis.findings import common_basis
-from joulefleet.analysis.judging import stated_in
-from joulefleet.analysis.matching import Match, by_level, matches, newest_apart
-from joulefleet.analysis.metrics import METRICS, Metric, load_trials
 from joulefleet.analysis.progress import chosen
-from joulefleet.analysis.sentences import percent_of
-from joulefleet.analysis.sizing import flat
 from joulefleet.analysis.store import Store
+from joulefleet.compare.conclusions import percent_of
+from joulefleet.compare.contrasts import model_contrasts
+from joulefleet.compare.estimation import logs_of
+from joulefleet.compare.matching import Match, by_level, matches, newest_apart
+from joulefleet.compare.metrics import METRICS, Metric, load_trials
+from joulefleet.compare.pooled import common_basis
+from joulefleet.compare.results import Setting
+from joulefleet.compare.roles import stated_in
+from joulefleet.compare.sample_size import flat
 from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
 from joulefleet.stats.sample_size import PILOT_BLOCKS, size, stein_blocks
 from joulefleet.stats.variance_components import components

@@ -1,0 +1,1 @@
+"""What must be known beside a comparison: notes that warn and never change a number."""
