@@ -53,7 +53,7 @@ def duckdb(
     from coordinator.json_output import plain
     from coordinator.steps import StepLine
     from joulefleet.analysis import Store
-    from joulefleet.analysis.duckdb_file import export_duckdb
+    from joulefleet.export.duckdb import export_duckdb
 
     line = StepLine(sys.stderr)
     with Store.open(store) as opened:

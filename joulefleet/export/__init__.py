@@ -1,0 +1,1 @@
+"""A store in the format of another program, one module a format."""
