@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from coordinator.answers import Answer
 from coordinator.tables import write_table
-from joulefleet.analysis.catalogue import Entry
-from joulefleet.analysis.examples import Example
+from joulefleet.query.catalog import Entry
+from joulefleet.query.examples import Example
 
 _WIDTH = 120
 _FIELDS = re.compile(r"\(.*\)", re.DOTALL)

@@ -17,8 +17,8 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from coordinator.sql_prompt import MORE, is_whole
-from joulefleet.analysis import Store
-from joulefleet.analysis.catalogue import catalogue, keywords
+from joulefleet.query import Store
+from joulefleet.query.catalog import catalogue, keywords
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input

@@ -7,10 +7,10 @@ from typing import TextIO
 
 from coordinator.answers import write_answer_table
 from coordinator.catalogue_text import write_catalogue, write_examples
-from joulefleet.analysis import Store
-from joulefleet.analysis.catalogue import entry
-from joulefleet.analysis.examples import example, examples
 from joulefleet.errors import JoulefleetError
+from joulefleet.query import Store
+from joulefleet.query.catalog import entry
+from joulefleet.query.examples import example, examples
 
 PROMPT, MORE = "sql> ", "...> "
 _HELP = """\

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from joulefleet.analysis import Store
 from joulefleet.compare.two_stage import blocks_needed
 from joulefleet.errors import StudyError
+from joulefleet.query import Store
 from joulefleet.stats.sample_size import PILOT_BLOCKS
 from joulefleet.study.load import study_from_json
 from joulefleet.study.primary import Primary

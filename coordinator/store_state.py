@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from coordinator.live import Now, read_live
 from coordinator.tables import printable, table_lines
-from joulefleet.analysis import Store
-from joulefleet.analysis.progress import StudyProgress, progress
+from joulefleet.query import Store
+from joulefleet.query.progress import StudyProgress, progress
 from joulefleet.store.layout import StoreLayout
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from joulefleet.analysis import Store
+    from joulefleet.query import Store
 
 __all__ = ["__version__", "open"]
 __version__ = "0.1.0"
@@ -24,6 +24,6 @@ def open(store: str | Path | None = None, *, tables: Mapping[str, str | Path] | 
     where one of `tables` will not do.
     """
     # Imported here so that `import joulefleet` stays light.
-    from joulefleet.analysis import Store
+    from joulefleet.query import Store
 
     return Store.open(store, tables=tables)

@@ -77,8 +77,8 @@ def compare(
 
     from coordinator.comparison_text import comparison_lines
     from coordinator.json_output import plain
-    from joulefleet.analysis import Store
     from joulefleet.compare.compare import compare as compare_arms
+    from joulefleet.query import Store
 
     if alpha is not None and not 0 < alpha < 1:
         raise typer.BadParameter("a number between 0 and 1.", param_hint="--alpha")

@@ -52,8 +52,8 @@ def duckdb(
 
     from coordinator.json_output import plain
     from coordinator.steps import StepLine
-    from joulefleet.analysis import Store
     from joulefleet.export.duckdb import export_duckdb
+    from joulefleet.query import Store
 
     line = StepLine(sys.stderr)
     with Store.open(store) as opened:

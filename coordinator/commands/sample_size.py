@@ -47,8 +47,8 @@ def sample_size(
 
     from coordinator.json_output import plain
     from coordinator.sizing_text import sizing_lines, stated_lines
-    from joulefleet.analysis import Store
     from joulefleet.compare.sample_size import sizing, stated
+    from joulefleet.query import Store
 
     if between is not None and within is None:
         raise typer.BadParameter("state --within as well.", param_hint="--between")

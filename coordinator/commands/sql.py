@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from coordinator.answers import Answer
-    from joulefleet.analysis import Store
+    from joulefleet.query import Store
 
 Form = Literal["table", "csv", "json", "parquet"]
 
@@ -69,10 +69,10 @@ def sql(
     import sys
 
     from coordinator.answers import write_answer_table
-    from joulefleet.analysis import Store
-    from joulefleet.analysis.examples import example as shipped
-    from joulefleet.analysis.own_tables import own_files
     from joulefleet.errors import QueryError
+    from joulefleet.query import Store
+    from joulefleet.query.examples import example as shipped
+    from joulefleet.query.user_tables import own_files
 
     if describe + list_examples + (example is not None) > 1:
         raise typer.BadParameter("one of --describe, --examples and --example at a time.")
@@ -100,7 +100,7 @@ def sql(
 
 def _described(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
     from coordinator.catalogue_text import catalogue_answer, write_catalogue
-    from joulefleet.analysis.catalogue import catalogue, entry
+    from joulefleet.query.catalog import catalogue, entry
 
     entries = catalogue() if name is None else (entry(name),)
     return catalogue_answer(entries), lambda out: write_catalogue(entries, out)
@@ -108,7 +108,7 @@ def _described(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
 
 def _listed(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
     from coordinator.catalogue_text import examples_answer, write_examples
-    from joulefleet.analysis.examples import example, examples
+    from joulefleet.query.examples import example, examples
 
     if name is None:
         every = examples()

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from joulefleet.analysis.progress import StudyProgress, chosen, progress
-from joulefleet.analysis.store import Store
 from joulefleet.compare.caveats.evidence import Grounds
 from joulefleet.compare.caveats.statistical import remarks
 from joulefleet.compare.conclusions import sentence_of, varied
@@ -26,6 +24,8 @@ from joulefleet.compare.pooled import find
 from joulefleet.compare.results import Comparison, Family, Finding, Line, MatchFacts
 from joulefleet.compare.roles import family_of, judge
 from joulefleet.errors import QueryError
+from joulefleet.query.progress import StudyProgress, chosen, progress
+from joulefleet.query.store import Store
 from joulefleet.store.records import StudyRecord, newest
 
 MACHINES_SHOWN = 3

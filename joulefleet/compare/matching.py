@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Literal
 
-from joulefleet.analysis.progress import understood
 from joulefleet.compare.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Setting
 from joulefleet.errors import QueryError
 from joulefleet.plan.expand import cells
+from joulefleet.query.progress import understood
 from joulefleet.store.records import StudyRecord
 
 _BlockKey = tuple[int, int]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from joulefleet.analysis.store import Store
-from joulefleet.analysis.views import query_text
+from joulefleet.query.store import Store
+from joulefleet.query.views import query_text
 
 MetricName = Literal["energy", "time", "cpu_time", "cpu_use", "memory", "mean_memory"]
 Provenance = Literal["measured", "simulated", "reported", "modelled"]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from joulefleet.analysis.progress import StudyProgress
 from joulefleet.compare.contrasts import By
 from joulefleet.compare.metrics import Basis, MetricName
+from joulefleet.query.progress import StudyProgress
 from joulefleet.stats import Estimate, Pooled
 from joulefleet.stats.effect_size import Effect
 from joulefleet.stats.equivalence import WithinMargin

@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from joulefleet.analysis.progress import understood
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Family, Finding, MachineResult, Within
 from joulefleet.plan.expand import cells
+from joulefleet.query.progress import understood
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm
 from joulefleet.store.records import StudyRecord

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from joulefleet.analysis.progress import chosen
-from joulefleet.analysis.store import Store
 from joulefleet.compare.contrasts import model_contrasts
 from joulefleet.compare.estimation import logs_of
 from joulefleet.compare.matching import Match, by_level, checked, matches
 from joulefleet.compare.metrics import METRICS, Metric, load_trials
 from joulefleet.compare.pooled import common_basis
 from joulefleet.compare.results import Setting
+from joulefleet.query.progress import chosen
+from joulefleet.query.store import Store
 from joulefleet.stats.sample_size import Size, size
 from joulefleet.stats.variance_components import Components, components
 from joulefleet.store.records import newest

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from joulefleet.analysis.progress import chosen
-from joulefleet.analysis.store import Store
 from joulefleet.compare.conclusions import percent_of
 from joulefleet.compare.contrasts import model_contrasts
 from joulefleet.compare.estimation import logs_of
@@ -19,6 +17,8 @@ from joulefleet.compare.pooled import common_basis
 from joulefleet.compare.results import Setting
 from joulefleet.compare.roles import stated_in
 from joulefleet.compare.sample_size import flat
+from joulefleet.query.progress import chosen
+from joulefleet.query.store import Store
 from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
 from joulefleet.stats.sample_size import PILOT_BLOCKS, size, stein_blocks
 from joulefleet.stats.variance_components import components

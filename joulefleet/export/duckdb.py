@@ -15,11 +15,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from joulefleet.analysis.catalogue import Entry, catalogue
-from joulefleet.analysis.store import Store
-from joulefleet.analysis.views import create_macros, quoted
 from joulefleet.durable import sync_folder
 from joulefleet.errors import QueryError
+from joulefleet.query.catalog import Entry, catalogue
+from joulefleet.query.store import Store
+from joulefleet.query.views import create_macros, quoted
 from joulefleet.store.compaction import Step
 from joulefleet.store.snapshot import FileGone
 

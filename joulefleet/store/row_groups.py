@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from joulefleet.analysis.question import plain_errors
-from joulefleet.analysis.views import has_older_rows, rows_query
+from joulefleet.query.guard import plain_errors
+from joulefleet.query.views import has_older_rows, rows_query
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.snapshot import file_error

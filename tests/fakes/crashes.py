@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from joulefleet.analysis import Store
+from joulefleet.query import Store
 from joulefleet.store.compaction import Step
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison
+from joulefleet.query import Store
 from joulefleet.study.spec import Study
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_measured
 

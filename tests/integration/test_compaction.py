@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from coordinator.commands.compact import compact as compact_command
 from coordinator.commands.sql import sql
 from coordinator.store_writer import open_store
-from joulefleet.analysis import Store
 from joulefleet.errors import StoreError
+from joulefleet.query import Store
 from joulefleet.store.compaction import compact
 from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, write_attempt, write_store

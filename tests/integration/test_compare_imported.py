@@ -11,9 +11,9 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from coordinator.__main__ import app
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison
+from joulefleet.query import Store
 from tests.fakes.replication_package import MAPPING, write_package
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from joulefleet.analysis import Store
-from joulefleet.analysis.examples import example, examples
 from joulefleet.errors import QueryError
+from joulefleet.query import Store
+from joulefleet.query.examples import example, examples
 from tests.fakes.attempt_rows import STARTED, attempt_row, failed_row, write_store
 from tests.fakes.one_pair import one_pair
 

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from coordinator.__main__ import app
-from joulefleet.analysis import Store
-from joulefleet.analysis.catalogue import catalogue
-from joulefleet.analysis.views import VIEWS
 from joulefleet.errors import QueryError, StoreError
 from joulefleet.export.duckdb import Exported, export_duckdb
+from joulefleet.query import Store
+from joulefleet.query.catalog import catalogue
+from joulefleet.query.views import VIEWS
 from joulefleet.store.compaction import Step
 from tests.fakes.attempt_rows import attempt_row, study_from, twelve_cell_rows, write_attempt, write_store
 from tests.fakes.full_disk import no_file_longer_than

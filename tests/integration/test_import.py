@@ -15,9 +15,9 @@ import typer.testing
 
 from coordinator.__main__ import app
 from coordinator.store_state import state_lines, store_state
-from joulefleet.analysis import Store
-from joulefleet.analysis.progress import progress
 from joulefleet.errors import StoreError
+from joulefleet.query import Store
+from joulefleet.query.progress import progress
 from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
 from tests.fakes.replication_package import EXPERIMENTS, MAPPING, WRAPS, FakeRun, write_package

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
 from joulefleet.errors import QueryError
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import attempt_row, failed_row, study_from, twelve_cell_rows, write_store
 from tests.fakes.one_pair import PROOFS, one_pair, timed
 

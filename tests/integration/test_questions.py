@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from joulefleet.analysis import Store
-from joulefleet.analysis.views import VIEWS
 from joulefleet.errors import QueryError, StoreError
+from joulefleet.query import Store
+from joulefleet.query.views import VIEWS
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
 
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import joulefleet
-from joulefleet.analysis import Store
-from joulefleet.analysis.views import VIEWS
 from joulefleet.errors import StoreError
+from joulefleet.query import Store
+from joulefleet.query.views import VIEWS
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION
 from tests.fakes.attempt_rows import (
     attempt_row,

@@ -16,8 +16,8 @@ from coordinator.answers import TABLE_ROWS
 from coordinator.commands.compare import compare
 from coordinator.commands.sql import sql
 from coordinator.commands.status import status
-from joulefleet.analysis.views import VIEWS
 from joulefleet.errors import QueryError, StoreError
+from joulefleet.query.views import VIEWS
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
 
 app = typer.Typer()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from joulefleet.analysis.progress import StudyProgress
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Family, Finding, Line, MatchFacts
+from joulefleet.query.progress import StudyProgress
 
 LISTED = 6
 """So many machines, arms or lines are named; the rest are counted."""

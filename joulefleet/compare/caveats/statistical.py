@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from joulefleet.analysis.progress import StudyProgress
 from joulefleet.compare.caveats.evidence import Grounds, counted, listed, some
 from joulefleet.compare.caveats.provenance import energy_remarks, regime_remarks, weights_remarks
 from joulefleet.compare.conclusions import digits, percent_of
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Family, Finding, Line, MatchFacts, Remark
+from joulefleet.query.progress import StudyProgress
 from joulefleet.stats.paired import BLOCKS_FOR_TEST, Estimate
 
 PLAUSIBLE_TIME_RATIO = (0.35, 0.85)

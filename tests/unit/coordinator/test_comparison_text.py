@@ -7,8 +7,8 @@ from typing import Any
 
 from coordinator.comparison_text import comparison_lines
 from coordinator.comparison_words import WIDTH
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import TWELVE_CELLS, study_from, twelve_cell_rows, write_measured, write_store
 
 PROOFS = "proofs: {twice: [{model: bert, task: sst2}]}\n"

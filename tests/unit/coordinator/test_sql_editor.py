@@ -15,7 +15,7 @@ from prompt_toolkit.output import DummyOutput
 
 from coordinator.sql_editor import completer, editor, history_file
 from coordinator.sql_prompt import interact
-from joulefleet.analysis import Store
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import attempt_row, write_store
 
 ENTER, CTRL_C, CTRL_D, UP = "\r", "\x03", "\x04", "\x1b[A"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.sql_prompt import interact
-from joulefleet.analysis import Store
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import attempt_row, write_store
 
 

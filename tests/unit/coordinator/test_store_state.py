@@ -10,8 +10,8 @@ import pytest
 
 from coordinator.live import Now
 from coordinator.store_state import Coordinator, StoreState, coordinator_of, newest_change_ns, state_lines, store_state
-from joulefleet.analysis import Store
-from joulefleet.analysis.progress import progress
+from joulefleet.query import Store
+from joulefleet.query.progress import progress
 from joulefleet.store.layout import StoreLayout
 from tests.fakes.attempt_rows import attempt_row, failed_row, study_from, twelve_cell_rows, write_attempt, write_store
 

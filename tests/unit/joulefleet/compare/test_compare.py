@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison, Line
 from joulefleet.errors import QueryError
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import STARTED, failed_row, twelve_cell_rows, write_measured, write_store
 from tests.fakes.one_pair import PROOFS, compared, one_pair, timed
 

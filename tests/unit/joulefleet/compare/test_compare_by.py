@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison, Line
 from joulefleet.errors import QueryError
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
 from tests.fakes.one_pair import one_pair, timed, unchanged
 

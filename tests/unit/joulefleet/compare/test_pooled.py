@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison, Finding
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
 from tests.fakes.one_pair import Change, one_pair, timed, unchanged
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison, Finding
+from joulefleet.query import Store
 from joulefleet.stats.multiplicity import holm
 from joulefleet.study.spec import Study
 from tests.fakes.attempt_rows import (

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.compare.sample_size import sizing, stated
 from joulefleet.errors import QueryError
+from joulefleet.query import Store
 from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
 from tests.fakes.one_pair import one_pair, timed
 

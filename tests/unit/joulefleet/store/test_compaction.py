@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.errors import StoreError
+from joulefleet.query import Store
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
 from joulefleet.store.compaction import MANY_SMALL, Compacted, compact
 from joulefleet.store.layout import StoreLayout

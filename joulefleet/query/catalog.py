@@ -14,10 +14,10 @@ from typing import Literal
 
 import duckdb
 
-from joulefleet.analysis.sql_files import first_comment, sql_names, sql_text
-from joulefleet.analysis.view_columns import meaning_of
-from joulefleet.analysis.views import VIEWS, create_views
 from joulefleet.errors import QueryError
+from joulefleet.query.column_docs import meaning_of
+from joulefleet.query.sql_files import first_comment, sql_names, sql_text
+from joulefleet.query.views import VIEWS, create_views
 
 _MADE = re.compile(r"^CREATE MACRO (?P<call>.*) AS(?P<table> TABLE)?$", re.MULTILINE)
 
@@ -81,7 +81,7 @@ def keywords() -> tuple[str, ...]:
 
 def _views(connection: duckdb.DuckDBPyConnection) -> Iterator[Entry]:
     for name in VIEWS:
-        meaning = first_comment(sql_text("queries", name))
+        meaning = first_comment(sql_text("views", name))
         yield Entry(name=name, kind="view", call=name, meaning=meaning, columns=_columns(connection, name, name))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from joulefleet.analysis import Store
-from joulefleet.analysis.progress import progress
 from joulefleet.errors import QueryError, StoreError
 from joulefleet.plan.expand import cells
+from joulefleet.query import Store
+from joulefleet.query.progress import progress
 from tests.fakes.attempt_rows import (
     STARTED,
     TWELVE_CELLS,

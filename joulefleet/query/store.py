@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
 
-from joulefleet.analysis.own_tables import create_own_tables
-from joulefleet.analysis.question import Params, check_question, plain_errors
-from joulefleet.analysis.scratch import ScratchFolder, sweep
-from joulefleet.analysis.views import create_views, glob_safe, parquet_folders, point_views, quoted
+from joulefleet.query.guard import Params, check_question, plain_errors
+from joulefleet.query.spill import ScratchFolder, sweep
+from joulefleet.query.user_tables import create_own_tables
+from joulefleet.query.views import create_views, glob_safe, parquet_folders, point_views, quoted
 from joulefleet.store.layout import STORE_VARIABLE, StoreLayout, default_store, read_format
 from joulefleet.store.records import StudyRecord, read_studies
 from joulefleet.store.remote import fetch, is_uri, remote

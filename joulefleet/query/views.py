@@ -14,8 +14,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from joulefleet.analysis.sql_files import sql_names, sql_text
 from joulefleet.errors import StoreError
+from joulefleet.query.sql_files import sql_names, sql_text
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, SCHEMA_VERSION
 from joulefleet.store.layout import StoreLayout, rows_since
 from joulefleet.store.records import StudyRecord, comparands_table, studies_table
@@ -49,7 +49,7 @@ _VERDICTS_SCHEMA = pa.schema(
 
 def query_text(name: str) -> str:
     """The text of queries/<name>.sql."""
-    return sql_text("queries", name)
+    return sql_text("views", name)
 
 
 def parquet_folders(layout: StoreLayout) -> list[Path]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from joulefleet.analysis.sql_files import sql_names, sql_text
 from joulefleet.errors import QueryError
+from joulefleet.query.sql_files import sql_names, sql_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

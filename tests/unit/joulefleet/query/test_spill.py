@@ -9,13 +9,13 @@ import sys
 import threading
 from pathlib import Path
 
-from joulefleet.analysis import Store
-from joulefleet.analysis.scratch import ScratchFolder, sweep
+from joulefleet.query import Store
+from joulefleet.query.spill import ScratchFolder, sweep
 from tests.fakes.attempt_rows import attempt_row, write_store
 
 KEEPS_OPEN = """
 import sys
-from joulefleet.analysis import Store
+from joulefleet.query import Store
 store = Store.open(sys.argv[1])
 print("open", flush=True)
 sys.stdin.read()

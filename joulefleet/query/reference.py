@@ -1,12 +1,12 @@
-"""Writes docs/reference/views.md: `python -m joulefleet.analysis.reference > docs/reference/views.md`."""
+"""Writes docs/reference/views.md: `python -m joulefleet.query.reference > docs/reference/views.md`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 
-from joulefleet.analysis.catalogue import ColumnEntry, Entry, catalogue
-from joulefleet.analysis.examples import Example, examples
+from joulefleet.query.catalog import ColumnEntry, Entry, catalogue
+from joulefleet.query.examples import Example, examples
 
 _BEGINNING = """\
 # Views, macros and examples

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from joulefleet.analysis.store import Store
-from joulefleet.analysis.views import query_text
 from joulefleet.errors import QueryError, StoreError
 from joulefleet.plan.expand import cells
+from joulefleet.query.store import Store
+from joulefleet.query.views import query_text
 from joulefleet.store.records import StudyRecord, newest, read_protocols
 from joulefleet.study.load import study_from_json
 from joulefleet.study.spec import Study

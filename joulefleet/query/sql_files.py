@@ -5,17 +5,17 @@ from __future__ import annotations
 from importlib import resources
 from typing import Literal
 
-Folder = Literal["queries", "macros", "examples"]
+Folder = Literal["views", "macros", "examples"]
 
 
 def sql_text(folder: Folder, name: str) -> str:
     """The text of <folder>/<name>.sql."""
-    return (resources.files("joulefleet.analysis") / folder / f"{name}.sql").read_text(encoding="utf-8")
+    return (resources.files("joulefleet.query") / "sql" / folder / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def sql_names(folder: Folder) -> tuple[str, ...]:
     """The names of the files in `folder`, sorted."""
-    files = (resources.files("joulefleet.analysis") / folder).iterdir()
+    files = (resources.files("joulefleet.query") / "sql" / folder).iterdir()
     return tuple(sorted(file.name.removesuffix(".sql") for file in files if file.name.endswith(".sql")))
 
 

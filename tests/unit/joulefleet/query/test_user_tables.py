@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import joulefleet
-from joulefleet.analysis import Store
-from joulefleet.analysis.own_tables import own_files
 from joulefleet.errors import QueryError
+from joulefleet.query import Store
+from joulefleet.query.user_tables import own_files
 from tests.fakes.attempt_rows import attempt_row, write_store
 
 ODD = 'it\'s "odd" [*]?{a,b}\nyear=2024'

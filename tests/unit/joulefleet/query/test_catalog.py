@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from joulefleet.analysis.catalogue import Entry, catalogue, entry
-from joulefleet.analysis.reference import views_text
-from joulefleet.analysis.sql_files import sql_names, sql_text
-from joulefleet.analysis.view_columns import meaning_of, own_columns
-from joulefleet.analysis.views import VIEWS
 from joulefleet.errors import QueryError
+from joulefleet.query.catalog import Entry, catalogue, entry
+from joulefleet.query.column_docs import meaning_of, own_columns
+from joulefleet.query.reference import views_text
+from joulefleet.query.sql_files import sql_names, sql_text
+from joulefleet.query.views import VIEWS
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
 
 ENTRIES = {one.name: one for one in catalogue()}
@@ -69,6 +69,6 @@ def test_a_misspelt_name_is_met_with_the_right_one() -> None:
 
 
 def test_the_reference_is_up_to_date() -> None:
-    """It is generated: `python -m joulefleet.analysis.reference > docs/reference/views.md`."""
-    cure = "run: .venv/bin/python -m joulefleet.analysis.reference > docs/reference/views.md"
+    """It is generated: `python -m joulefleet.query.reference > docs/reference/views.md`."""
+    cure = "run: .venv/bin/python -m joulefleet.query.reference > docs/reference/views.md"
     assert REFERENCE.read_text(encoding="utf-8") == views_text(), cure

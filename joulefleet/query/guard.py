@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from joulefleet.analysis.views import FILE_FAULT
 from joulefleet.errors import JoulefleetError, QueryError
+from joulefleet.query.views import FILE_FAULT
 from joulefleet.store.snapshot import file_error, file_gone
 
 Params = Sequence[Any] | Mapping[str, Any] | None

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from joulefleet.analysis import Store
 from joulefleet.errors import StoreError
+from joulefleet.query import Store
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
 from tests.fakes.attempt_rows import attempt_row, write_store
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import duckdb
 
-from joulefleet.analysis.sql_files import sql_names
-from joulefleet.analysis.views import VIEWS, glob_safe, quoted
 from joulefleet.errors import QueryError
+from joulefleet.query.sql_files import sql_names
+from joulefleet.query.views import VIEWS, glob_safe, quoted
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _READERS = {

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from joulefleet.analysis.store import Store
+from joulefleet.query.store import Store
 
 __all__ = ["Store"]
