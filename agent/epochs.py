@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.kernel_files import number
+from agent.host.files import number
 from joulefleet.durable import write_durably
 from joulefleet.errors import SupersededError
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
-from agent.environment_record import read_environment
 from agent.findings import Observed
-from agent.host_folder import findings_of_sharing
-from agent.kernel_files import count, kib, table, text
-from agent.machine_record import read_machine
+from agent.host.environment import read_environment
+from agent.host.files import count, kib, table, text
+from agent.host.machine import read_machine
+from agent.host.shared_folder import findings_of_sharing
 from agent.sensors.cgroup_usage import open_cgroup_usage
 from agent.sensors.frequency import open_frequency
 from agent.sensors.host import open_host, open_memory

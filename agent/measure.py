@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from agent.attempt import Attempt, AttemptFailed
-from agent.host_lock import host_lock
+from agent.host.lock import host_lock
 from agent.journal import Journal
 from agent.runner.client import RunnerHost, RunnerPool
 from agent.runner.conversation import Conversation

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import joulefleet
-from agent.environment_record import LABEL, read_environment, read_libraries
 from agent.epochs import Epochs
-from agent.host_folder import findings_of_sharing
-from agent.machine_record import boot_id, read_machine
+from agent.host.environment import LABEL, read_environment, read_libraries
+from agent.host.machine import boot_id, read_machine
+from agent.host.shared_folder import findings_of_sharing
 from agent.measure import measure, prepare
 from agent.outbox import Outbox, arrow_table
 from agent.runner.client import RunnerPool

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.environment_record import own_label
-from agent.host_lock import lock_folders
+from agent.host.environment import own_label
+from agent.host.lock import lock_folders
 from agent.runner.runners import runners_folder
 
 STATE_VARIABLE = "JOULEFLEET_STATE"

@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 from reporting import Figure, finish
 
 from agent.attempt import Observed
-from agent.machine_record import boot_id, read_environment, read_machine
+from agent.host.machine import boot_id, read_environment, read_machine
 from agent.outbox import Outbox, arrow_table
 from agent.recorder import Recorder
 from agent.sensor_set import SLOW_PERIOD_S, SensorSet

@@ -114,7 +114,7 @@ def _guessed_pass_s(pinned: Pinned, measured: Mapping[Cell, float]) -> dict[Cell
 
 def _place(pinned: Pinned) -> str:
     try:
-        from agent.machine_record import read_machine
+        from agent.host.machine import read_machine
         from coordinator.door import machine_class
 
         setup = AgentSetup()

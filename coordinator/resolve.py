@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agent.environment_record import LABEL, own_label
+from agent.host.environment import LABEL, own_label
 from agent.weights_folder import TOKENIZER_FILES, folder_digest
 from agent.workloads.texts import file_digest, read_texts
 from joulefleet.digest import digest

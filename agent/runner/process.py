@@ -8,7 +8,7 @@ import struct
 import sys
 from pathlib import Path
 
-from agent.cgroup import usable_cpus
+from agent.host.cgroup import usable_cpus
 
 _CREDENTIALS = struct.Struct("iII")
 """struct ucred of unix(7): process, user, group."""

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 import joulefleet
-from agent.cgroup import read_cgroup_limits, usable_cpus
-from agent.environment_record import read_environment
-from agent.host_folder import host_folder
+from agent.host.cgroup import read_cgroup_limits, usable_cpus
+from agent.host.environment import read_environment
+from agent.host.shared_folder import host_folder
 from agent.runner.marks import Disconnected, LineSocket, Stranger, send_with_descriptor
 from agent.runner.process import peer
 from joulefleet.machine import Environment

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.cgroup import Membership, around, memberships
-from agent.kernel_files import text
+from agent.host.cgroup import Membership, around, memberships
+from agent.host.files import text
 from agent.sensors.interface import Missing, Raw
 from agent.sensors.kept_files import KeptFiles
 from agent.sensors.sysfs import integer

@@ -25,7 +25,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from agent.kernel_files import text
+from agent.host.files import text
 from agent.sensors.domains import PACKAGE, Zone
 from agent.sensors.kept_files import KeptFiles
 from agent.sensors.powercap_zone import COUNTER_BYTES, microjoules

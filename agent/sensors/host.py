@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agent.kernel_files import number_in
+from agent.host.files import number_in
 from agent.sensors.interface import Missing, Raw
 from agent.sensors.kept_files import KeptFiles
 from joulefleet.measurement import Channel

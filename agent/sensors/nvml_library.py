@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Protocol
 
-from agent.kernel_files import text
+from agent.host.files import text
 from agent.sensors.interface import Missing, Why
 
 _WHAT = "energy of NVIDIA GPUs"

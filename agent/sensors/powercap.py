@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from agent.host.mounts import is_kernels_own
 from agent.sensors.domains import Domain, Zone, longest_window_s, total_scope
 from agent.sensors.interface import Missing, Raw, Why
 from agent.sensors.kept_files import KeptFiles
-from agent.sensors.origin import is_kernels_own
 from agent.sensors.powercap_tree import find_domains, why_none
 from agent.sensors.powercap_zone import COUNTER_BYTES, microjoules
 from joulefleet.measurement import Channel

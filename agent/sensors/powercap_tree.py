@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.kernel_files import exists, is_folder, table
+from agent.host.files import exists, is_folder, table
+from agent.host.mounts import mount_of
 from agent.sensors.dies import mirrored_packages
 from agent.sensors.domains import Domain, Zone, domains_of
 from agent.sensors.interface import Missing, Why
-from agent.sensors.origin import mount_of
 from agent.sensors.powercap_zone import read_zone
 
 _FLAT, _NESTED = _PLACES = ("class/powercap", "devices/virtual/powercap")

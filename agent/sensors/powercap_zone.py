@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agent.kernel_files import number, text
+from agent.host.files import number, text
 from agent.sensors.domains import PowerLimit, Zone
 from agent.sensors.sysfs import numbered
 

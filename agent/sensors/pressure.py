@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from agent.kernel_files import exists, text
+from agent.host.files import exists, text
 from agent.sensors.interface import Missing, Raw
 from agent.sensors.kept_files import KeptFiles
 from joulefleet.measurement import Channel

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.kernel_files import kib, table
+from agent.host.files import kib, table
 from agent.sensors.interface import Missing, Raw
 from agent.sensors.kept_files import KeptFiles
 from joulefleet.measurement import Channel

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from agent.host.mounts import is_kernels_own
 from agent.sensors.domains import Domain, Zone, longest_window_s
 from agent.sensors.interface import Missing, Raw
-from agent.sensors.origin import is_kernels_own
 from agent.sensors.powercap_tree import find_domains
 from agent.sensors.pyrapl_library import USE_POWERCAP, PyraplLibrary, close_library, files_of, open_library
 from joulefleet.measurement import Channel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from agent.kernel_files import whole_number
+from agent.host.files import whole_number
 
 CPUS = "devices/system/cpu"
 """The folder of the logical CPUs, below sysfs's root."""

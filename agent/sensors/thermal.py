@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.kernel_files import text
+from agent.host.files import text
 from agent.sensors.interface import Missing, Raw
 from agent.sensors.kept_files import KeptFiles
 from agent.sensors.sysfs import NUMBER_BYTES, integer, numbered

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.kernel_files import text
+from agent.host.files import text
 from agent.sensors.interface import Missing, Raw
 from agent.sensors.kept_files import KeptFiles
 from agent.sensors.sysfs import CPUS, NUMBER_BYTES, integer, numbered

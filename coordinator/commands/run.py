@@ -184,7 +184,7 @@ def _run(
     from joulefleet.store.compaction import compact
 
     try:
-        from agent.machine_record import boot_id
+        from agent.host.machine import boot_id
         from coordinator.campaign import Campaign
         from coordinator.cluster.interface import Command
         from coordinator.cluster.open import open_cluster

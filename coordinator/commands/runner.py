@@ -33,7 +33,7 @@ def runner(
     import sys
     from functools import partial
 
-    from agent.environment_record import own_label
+    from agent.host.environment import own_label
     from agent.runner.runners import describe_own, runners_folder
     from agent.runner.service import RunnerService
     from agent.setup import AgentSetup

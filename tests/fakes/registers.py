@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agent.energy_filter import IA32_ARCH_CAPABILITIES, IA32_MISC_PACKAGE_CTLS
+from agent.host.energy_filter import IA32_ARCH_CAPABILITIES, IA32_MISC_PACKAGE_CTLS
 
 
 def write_registers(dev_root: Path, *, capabilities: int | None, controls: int | None = None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.host_lock import host_lock
+from agent.host.lock import host_lock
 from agent.measure import measure
 from agent.runner.client import RunnerPool
 from agent.setup import AgentSetup

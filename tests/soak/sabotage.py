@@ -35,7 +35,7 @@ ALWAYS = (
 
 SABOTAGES: dict[str, tuple[Removal, ...]] = {
     "lock": (
-        Removal(file="agent/host_lock.py", old="fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", new="pass"),
+        Removal(file="agent/host/lock.py", old="fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", new="pass"),
     ),
     "fsync": (
         Removal(file="joulefleet/durable.py", old="os.fsync(file.fileno())", new="pass"),

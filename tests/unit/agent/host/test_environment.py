@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.energy_filter import ENERGY_FILTERING_CTL, MISC_PACKAGE_CTLS
-from agent.environment_record import read_environment
+from agent.host.energy_filter import ENERGY_FILTERING_CTL, MISC_PACKAGE_CTLS
+from agent.host.environment import read_environment
 from joulefleet.machine import Environment
 from tests.fakes.registers import write_registers
 

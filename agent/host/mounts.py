@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.kernel_files import text
+from agent.host.files import text
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 

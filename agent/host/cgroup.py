@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from agent.kernel_files import count, exists, is_folder, number, text
+from agent.host.files import count, exists, is_folder, number, text
 
 # Version 1 writes "unlimited" as the largest multiple of a page in 63 bits; no machine has 2^60 bytes.
 _UNLIMITED_BYTES = 2**60

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.host_folder import findings_of_sharing
+from agent.host.shared_folder import findings_of_sharing
 from tests.fakes.mounts import write_mounts
 
 SHARED = ("/run/joulefleet", "tmpfs", "/joulefleet")

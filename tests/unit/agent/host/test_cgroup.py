@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cgroup import CgroupLimits, read_cgroup_limits
+from agent.host.cgroup import CgroupLimits, read_cgroup_limits
 
 GIB = 2**30
 MACHINES = Path(__file__).parents[2] / "machines"

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from agent.cgroup import read_cgroup_limits
-from agent.energy_filter import energy_filter
-from agent.kernel_files import exists, kib, number, table, text
+from agent.host.cgroup import read_cgroup_limits
+from agent.host.energy_filter import energy_filter
+from agent.host.files import exists, kib, number, table, text
 from joulefleet.machine import BARE, Environment
 
 LABEL = "JOULEFLEET_ENVIRONMENT"

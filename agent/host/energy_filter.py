@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agent.kernel_files import table
+from agent.host.files import table
 
 IA32_MISC_PACKAGE_CTLS = 0xBC
 IA32_ARCH_CAPABILITIES = 0x10A

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.machine_record import boot_id, read_machine
+from agent.host.machine import boot_id, read_machine
 from joulefleet.errors import MachineError
 from joulefleet.machine import Machine
 

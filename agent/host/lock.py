@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from agent.host_folder import USUAL, VARIABLE
+from agent.host.shared_folder import USUAL, VARIABLE
 from joulefleet.errors import BusyError, MachineError
 
 _NAME = "joulefleet.lock"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.kernel_files import count, kib, number, number_in, table, text, whole_number
+from agent.host.files import count, kib, number, number_in, table, text, whole_number
 
 
 def test_text_is_stripped_and_none_where_there_is_none(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from agent.environment_record import in_container
 from agent.findings import Finding
-from agent.machine_record import MACHINE_ID_FILE
-from agent.sensors.origin import Mount, mount_of
+from agent.host.environment import in_container
+from agent.host.machine import MACHINE_ID_FILE
+from agent.host.mounts import Mount, mount_of
 
 VARIABLE = "JOULEFLEET_HOST_FOLDER"
 USUAL = Path("/run/joulefleet")

@@ -8,8 +8,8 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.environment_record import read_environment
-from agent.kernel_files import exists, kib, number, table, text
+from agent.host.environment import read_environment
+from agent.host.files import exists, kib, number, table, text
 from joulefleet.errors import MachineError
 from joulefleet.machine import Machine
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from agent.sensors.origin import Mount, is_kernels_own, mount_of
+from agent.host.mounts import Mount, is_kernels_own, mount_of
 from tests.fakes.mounts import write_mounts
 
 

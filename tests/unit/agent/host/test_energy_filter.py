@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.energy_filter import (
+from agent.host.energy_filter import (
     ENERGY_FILTERING_CTL,
     ENERGY_FILTERING_ENABLE,
     MISC_PACKAGE_CTLS,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.host_folder import VARIABLE
-from agent.host_lock import host_lock, lock_folders
+from agent.host.lock import host_lock, lock_folders
+from agent.host.shared_folder import VARIABLE
 from joulefleet.errors import BusyError, MachineError
 
 
