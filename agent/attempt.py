@@ -17,7 +17,7 @@ from agent.runner.conversation import Conversation
 from agent.runner.marks import Disconnected, Stranger
 from agent.runner.runners import UNSEEN
 from agent.sensor_set import SensorSet
-from agent.sensors.process import memory_now, process_cpu_ns, status_memory, tree_of
+from agent.sensors.system.process import memory_now, process_cpu_ns, status_memory, tree_of
 from agent.setup import AgentSetup
 from agent.spans import at_end
 from agent.steady import WarmUpChunk, verdict

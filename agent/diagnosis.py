@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from agent.findings import Finding, Observed, findings_of_counters, findings_of_machine
-from agent.sensors.domains import Domain, total_scope
-from agent.sensors.interface import Missing
+from agent.sensors.base import Missing
+from agent.sensors.rapl.domains import Domain, total_scope
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Channel
 

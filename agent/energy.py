@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import isnan
 
 from agent.sensors import EnergySensor
-from agent.sensors.domains import SCOPES, Domain
+from agent.sensors.rapl.domains import SCOPES, Domain
 from agent.spans import part
 from joulefleet.counters import Gap, Known, Unknown, counter_total, observed_peak_w, resets, steps_back
 from joulefleet.measurement import Energy, Phase, Provenance, Readings

@@ -13,16 +13,16 @@ from agent.host.environment import read_environment
 from agent.host.files import count, kib, table, text
 from agent.host.machine import read_machine
 from agent.host.shared_folder import findings_of_sharing
-from agent.sensors.cgroup_usage import open_cgroup_usage
-from agent.sensors.frequency import open_frequency
-from agent.sensors.host import open_host, open_memory
-from agent.sensors.interface import EnergySensor, Missing
-from agent.sensors.nvml import open_nvml
-from agent.sensors.powercap import open_powercap
-from agent.sensors.pressure import open_pressure
-from agent.sensors.pyrapl import open_pyrapl
-from agent.sensors.thermal import open_thermal
-from agent.sensors.throttling import open_throttling
+from agent.sensors.base import EnergySensor, Missing
+from agent.sensors.gpu.nvml import open_nvml
+from agent.sensors.rapl.powercap import open_powercap
+from agent.sensors.rapl.pyrapl import open_pyrapl
+from agent.sensors.system.cgroup import open_cgroup_usage
+from agent.sensors.system.cpu_memory import open_host, open_memory
+from agent.sensors.system.frequency import open_frequency
+from agent.sensors.system.pressure import open_pressure
+from agent.sensors.system.thermal import open_thermal
+from agent.sensors.system.throttling import open_throttling
 from joulefleet.errors import MachineError
 from joulefleet.machine import Machine
 from joulefleet.measurement import Channel

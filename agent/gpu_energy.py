@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from math import isnan
 
-from agent.sensors.nvml import GpuEnergy
+from agent.sensors.gpu.nvml import GpuEnergy
 from joulefleet.counters import Unknown
 from joulefleet.measurement import Energy, Phase
 

@@ -18,7 +18,7 @@ from agent.runner.client import RunnerHost, RunnerPool
 from agent.runner.conversation import Conversation
 from agent.runner.marks import Disconnected, Stranger
 from agent.sensor_set import open_sensors
-from agent.sensors.host import oom_kills
+from agent.sensors.system.cpu_memory import oom_kills
 from agent.setup import AgentSetup
 from agent.summary import measurement
 from agent.weights_folder import body_folder, folder_digest, items_file, weights_folder

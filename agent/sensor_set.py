@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from agent.recorder import Recorder
 from agent.sensors import EnergySensor
-from agent.sensors.cgroup_usage import open_cgroup_usage
-from agent.sensors.frequency import open_frequency
-from agent.sensors.host import open_host, open_memory
-from agent.sensors.nvml import NvmlSensor, open_nvml
-from agent.sensors.powercap import open_powercap
-from agent.sensors.pressure import open_pressure
-from agent.sensors.process import open_process_tree
-from agent.sensors.pyrapl import open_pyrapl
-from agent.sensors.thermal import ThermalSensor, open_thermal
-from agent.sensors.throttling import open_throttling
+from agent.sensors.gpu.nvml import NvmlSensor, open_nvml
+from agent.sensors.rapl.powercap import open_powercap
+from agent.sensors.rapl.pyrapl import open_pyrapl
+from agent.sensors.system.cgroup import open_cgroup_usage
+from agent.sensors.system.cpu_memory import open_host, open_memory
+from agent.sensors.system.frequency import open_frequency
+from agent.sensors.system.pressure import open_pressure
+from agent.sensors.system.process import open_process_tree
+from agent.sensors.system.thermal import ThermalSensor, open_thermal
+from agent.sensors.system.throttling import open_throttling
 from agent.setup import AgentSetup
 from joulefleet.study.spec import EnergySource
 

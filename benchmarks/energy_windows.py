@@ -15,7 +15,7 @@ from peers.codecarbon import EVERY_S
 
 from agent.energy import counter_series
 from agent.recorder import Recorder
-from agent.sensors.powercap import open_powercap
+from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import FINE_UNIT_NJ, INTEL_UNIT_NJ, SimulatedMachine
 from agent.simulation.trace import ReadError, Reset, Trace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree

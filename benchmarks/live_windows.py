@@ -16,7 +16,7 @@ from peers.codecarbon import EVERY_S
 
 from agent.energy import CounterSeries, counter_series
 from agent.recorder import Recorder
-from agent.sensors.powercap import open_powercap
+from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.options import read_options
 from agent.simulation.truth import Truth, read_truth

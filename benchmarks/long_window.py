@@ -28,13 +28,13 @@ from agent.host.machine import boot_id, read_environment, read_machine
 from agent.outbox import Outbox, arrow_table
 from agent.recorder import Recorder
 from agent.sensor_set import SLOW_PERIOD_S, SensorSet
-from agent.sensors.frequency import open_frequency
-from agent.sensors.host import open_host, open_memory
-from agent.sensors.nvml import open_nvml
-from agent.sensors.powercap import open_powercap
-from agent.sensors.pressure import open_pressure
-from agent.sensors.thermal import open_thermal
-from agent.sensors.throttling import open_throttling
+from agent.sensors.gpu.nvml import open_nvml
+from agent.sensors.rapl.powercap import open_powercap
+from agent.sensors.system.cpu_memory import open_host, open_memory
+from agent.sensors.system.frequency import open_frequency
+from agent.sensors.system.pressure import open_pressure
+from agent.sensors.system.thermal import open_thermal
+from agent.sensors.system.throttling import open_throttling
 from agent.setup import AgentSetup
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.trace import Trace, random_changes

@@ -207,7 +207,7 @@ class SimulatedMachine:
         )
         told = set()
         for domain, peak_mw in zip(possible.domains, possible.peaks_mw, strict=True):
-            # What the readers' guards take for possible (agent.sensors.domains).
+            # What the readers' guards take for possible (agent.sensors.rapl.domains).
             believed_w = max([PLAUSIBLE_PEAK_W, *(uw / 1e6 for _, uw, _ in possible.limits_uw(domain))])
             if peak_mw / 1000 > believed_w and domain.kind not in told:
                 told.add(domain.kind)

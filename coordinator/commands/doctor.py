@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from agent.diagnosis import Diagnosis
-    from agent.sensors.domains import Domain
+    from agent.sensors.rapl.domains import Domain
 
 Line = tuple[str, str]
 """A style (rich's name, empty for none) and a line of text."""

@@ -13,7 +13,7 @@ import pytest
 
 import joulefleet
 from agent.runner.client import RunnerPool
-from agent.sensors.powercap import open_powercap
+from agent.sensors.rapl.powercap import open_powercap
 from agent.setup import AgentSetup
 from coordinator.campaign import Campaign
 from coordinator.cluster.interface import Command

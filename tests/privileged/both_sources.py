@@ -20,8 +20,8 @@ from pydantic import TypeAdapter
 from agent.energy import CounterSeries, phase_energies
 from agent.runner.confine import drop_privileges
 from agent.sensors import EnergySensor
-from agent.sensors.powercap import open_powercap
-from agent.sensors.pyrapl import open_pyrapl
+from agent.sensors.rapl.powercap import open_powercap
+from agent.sensors.rapl.pyrapl import open_pyrapl
 from joulefleet.measurement import Phase
 
 SYSFS, PROC = Path("/sys"), Path("/proc")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.gpu_energy import gpu_energies
-from agent.sensors.nvml import GpuEnergy
+from agent.sensors.gpu.nvml import GpuEnergy
 from joulefleet.measurement import Phase
 
 S = 1_000_000_000

@@ -12,9 +12,9 @@ from agent import attempt
 from agent.attempt import Attempt
 from agent.recorder import Recorder
 from agent.sensor_set import SensorSet
-from agent.sensors.nvml import open_nvml
-from agent.sensors.powercap import open_powercap
-from agent.sensors.thermal import open_thermal
+from agent.sensors.gpu.nvml import open_nvml
+from agent.sensors.rapl.powercap import open_powercap
+from agent.sensors.system.thermal import open_thermal
 from agent.setup import AgentSetup
 from tests.fakes.trials import tiny_trial
 

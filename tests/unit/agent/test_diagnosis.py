@@ -5,7 +5,7 @@ import pytest
 
 from agent.diagnosis import Diagnosis, EnergyCounters, Source, as_json, diagnose
 from agent.findings import Observed
-from agent.sensors.powercap import open_powercap
+from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Channel
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.energy import CounterSeries, PrimaryEnergy, choose_scope, phase_energies
-from agent.sensors.domains import Domain, DomainKind
+from agent.sensors.rapl.domains import Domain, DomainKind
 from joulefleet.measurement import Energy, Phase
 
 RANGE_UJ = 262_143_328_850

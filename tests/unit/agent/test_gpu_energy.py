@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from agent.gpu_energy import gpu_energies
-from agent.sensors.nvml import GpuEnergy
+from agent.sensors.gpu.nvml import GpuEnergy
 from joulefleet.measurement import Energy, Phase
 
 S = 1_000_000_000

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.sensors.powercap import open_powercap
-from agent.sensors.thermal import open_thermal
+from agent.sensors.rapl.powercap import open_powercap
+from agent.sensors.system.thermal import open_thermal
 from agent.simulation.live import LiveMachine, Load, cpu_times, dealt
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.tree import TRUTH, SimulatedTree, make_tree

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.sensors.frequency import open_frequency
-from agent.sensors.powercap import open_powercap
-from agent.sensors.thermal import open_thermal
-from agent.sensors.throttling import open_throttling
+from agent.sensors.rapl.powercap import open_powercap
+from agent.sensors.system.frequency import open_frequency
+from agent.sensors.system.thermal import open_thermal
+from agent.sensors.system.throttling import open_throttling
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.tree import MARKER, SimulatedTree, make_tree
 from joulefleet.errors import MachineError

@@ -1,0 +1,1 @@
+"""Energy counters of CPUs: powercap zones read directly, and through pyRAPL."""

@@ -1,0 +1,68 @@
+"""One folder of the powercap tree: its name, the range of its counter, and the power limits that are in force.
+
+Whatever stands in a file is either what the kernel writes there, or unknown (None, or left out).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from agent.host.files import number, text
+from agent.sensors.rapl.domains import PowerLimit, Zone
+from agent.sensors.sysfs import numbered
+
+COUNTER_BYTES = 32
+"""The counter is a 64-bit number: 20 digits and the end of the line."""
+
+_DIGITS = 20
+# What the driver calls its zones and constraints; anything else would be printed to terminals and stored in rows.
+_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+# Firmware lets the long-term limit average over 448 s at most; more is a field that was never set.
+_LONGEST_WINDOW_US = 600_000_000
+# The widest field of a limit has 18 bits (TPMI_POWER_LIMIT_MASK in drivers/powercap/intel_rapl_common.c) of 1/8 W.
+_HIGHEST_LIMIT_UW = 2**18 * 125_000
+
+
+def read_zone(folder_name: str, path: Path) -> Zone:
+    """The zone in the folder `path`. Never raises: what cannot be read is None."""
+    range_uj = number(path / "max_energy_range_uj")
+    return Zone(
+        zone=folder_name,
+        path=path,
+        name=_name(path / "name"),
+        range_uj=range_uj if range_uj is not None and range_uj > 0 else None,
+        limits=_limits(path),
+    )
+
+
+def microjoules(field: bytes | None) -> int | None:
+    """The count in the bytes of an energy_uj file; None where it is no such number."""
+    # int() alone would take "1_000", "+5" and "-5" as well.
+    digits = field.strip() if field else b""
+    return int(digits) if digits.isdigit() and len(digits) <= _DIGITS else None
+
+
+def _limits(path: Path) -> tuple[PowerLimit, ...]:
+    """The limits in the order of their numbers; none where the zone is switched off, or of a limit of 0."""
+    if number(path / "enabled") == 0:
+        return ()
+    limits = []
+    for index, file in numbered(path, r"constraint_(\d+)_power_limit_uw"):
+        limit_uw, window_us = number(file), number(path / f"constraint_{index}_time_window_us")
+        if limit_uw is None or not 0 < limit_uw <= _HIGHEST_LIMIT_UW:
+            continue
+        is_set = window_us is not None and 0 < window_us <= _LONGEST_WINDOW_US
+        limits.append(
+            PowerLimit(
+                name=_name(path / f"constraint_{index}_name") or f"constraint_{index}",
+                watts=limit_uw / 1e6,
+                window_s=window_us / 1e6 if window_us is not None and is_set else None,
+            )
+        )
+    return tuple(limits)
+
+
+def _name(file: Path) -> str | None:
+    found = text(file)
+    return found if found is not None and _NAME.fullmatch(found) else None

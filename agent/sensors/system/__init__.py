@@ -1,0 +1,1 @@
+"""Sensors of processors, memory, temperature and pressure, read from /proc and /sys."""

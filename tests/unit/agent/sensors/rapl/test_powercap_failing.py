@@ -1,0 +1,99 @@
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.energy import choose_scope
+from agent.sensors.rapl.powercap import open_powercap
+from tests.fakes.counter_energies import energies_of
+
+PROC = Path(__file__).parents[3] / "machines/two-packages-with-dram/proc"
+TREE = "devices/virtual/powercap/intel-rapl"
+
+CopyMachine = Callable[[str], Path]
+
+
+class Leaving:
+    """A counter that the kernel takes away while its file is kept open.
+
+    A process's number in /proc stands for it: once the process has ended, reads of the kept file fail.
+    """
+
+    value = 500
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
+        self._file = Path(f"/proc/{self._process.pid}/oom_score_adj")
+        # Raising it needs no privilege, and it must be no less than zero to be a count.
+        self._file.write_text(f"{self.value}\n")
+
+    def stand_for(self, counter: Path) -> None:
+        """Put it in the place of a counter."""
+        counter.unlink()
+        counter.symlink_to(self._file)
+
+    def go(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+@pytest.fixture
+def leaving() -> Iterator[Leaving]:
+    """Gone at the end of the test, whatever happens."""
+    counter = Leaving()
+    yield counter
+    counter.go()
+
+
+def test_a_zone_that_goes_away_in_the_window_reads_none(copy_machine: CopyMachine, leaving: Leaving) -> None:
+    """The kept descriptor fails from then on; the other counters are read as before."""
+    root = copy_machine("two-packages-with-dram")
+    leaving.stand_for(root / TREE / "intel-rapl:1/energy_uj")
+    powercap = open_powercap(root, PROC)
+    before = powercap.decode(powercap.read())
+    leaving.go()
+    after = powercap.decode(powercap.read())
+    assert before == (123456789012, 22334455667, leaving.value, 11223344556)
+    assert after == (123456789012, 22334455667, None, 11223344556)
+    assert choose_scope(energies_of(powercap, before, after)).joules is None
+
+
+def test_a_driver_that_is_loaded_anew_makes_every_kept_counter_unreadable(
+    copy_machine: CopyMachine, leaving: Leaving
+) -> None:
+    """Every descriptor fails; nothing is raised, and no energy is made up."""
+    root = copy_machine("amd-single")
+    leaving.stand_for(root / TREE / "intel-rapl:0/energy_uj")
+    leaving.stand_for(root / TREE / "intel-rapl:0/intel-rapl:0:0/energy_uj")
+    powercap = open_powercap(root, PROC)
+    before = powercap.decode(powercap.read())
+    leaving.go()
+    assert powercap.read() == (None, None)
+    assert [e.joules for e in energies_of(powercap, before, (None, None))] == [None, None, None]
+
+
+def test_letters_in_the_middle_of_a_window_are_bridged(copy_machine: CopyMachine) -> None:
+    """A failed read is no wrap: the readings around it tell the energy."""
+    root = copy_machine("two-packages-with-dram")
+    counter = root / TREE / "intel-rapl:0/energy_uj"
+    powercap = open_powercap(root, PROC)
+    readings = []
+    for field in ("123456789012\n", "12345678901x\n", "123498789012\n"):
+        counter.write_text(field)
+        readings.append(powercap.decode(powercap.read()))
+    assert [reading[0] for reading in readings] == [123456789012, None, 123498789012]
+    (package,) = [e.joules for e in energies_of(powercap, *readings) if e.domain == "package-0"]
+    assert package == 42.0
+
+
+def test_a_folder_where_the_counter_should_be_is_unreadable(copy_machine: CopyMachine) -> None:
+    """It can be opened, and every read of it fails."""
+    root = copy_machine("amd-single")
+    counter = root / TREE / "intel-rapl:0/energy_uj"
+    counter.unlink()
+    counter.mkdir()
+    powercap = open_powercap(root, PROC)
+    assert {d.channel: d.reason for d in powercap.domains if d.reason} == {
+        "package-0": "the counter is there, but could not be read"
+    }

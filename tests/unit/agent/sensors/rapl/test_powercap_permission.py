@@ -1,0 +1,127 @@
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.energy import CounterSeries, choose_scope, phase_energies
+from agent.sensors.rapl.powercap import open_powercap
+from joulefleet.measurement import Phase
+
+MACHINES = Path(__file__).parents[3] / "machines"
+NOBODY = 65534
+WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A tree whose counters only its owner may read, in a folder that everyone may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        root = Path(shutil.copytree(MACHINES / "not-permitted/sys", Path(folder) / "sys", symlinks=True))
+        for counter in (root / "devices").rglob("energy_uj"):
+            # 0400 of root is the kernel's own mode; an ordinary user who owns the copy is kept out by 0000.
+            counter.chmod(0o400 if os.geteuid() == 0 else 0o000)
+        yield root
+
+
+def seen_by_another_user(root: Path) -> dict[str, object]:
+    """What the sensor finds in a process without root's rights: root itself ignores mode 0400."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setuid(NOBODY)
+            powercap = open_powercap(root)
+            energies = phase_energies(
+                CounterSeries(t_ns=(), values={}),
+                powercap.domains,
+                [WINDOW],
+                source="powercap",
+                provenance="measured",
+            )
+            found = {
+                "missing": [(m.what, m.why, m.message, m.cure) for m in powercap.missing],
+                "domains": [d.channel for d in powercap.domains],
+                "channels": [c.name for c in powercap.channels],
+                "reason": choose_scope(energies).reason,
+                "scope": choose_scope(energies).scope,
+            }
+            os.write(send, json.dumps(found).encode())
+        finally:
+            os._exit(0)
+    os.close(send)
+    with os.fdopen(receive, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return dict(json.loads(answer))
+
+
+def test_counters_that_only_root_may_read_are_not_permitted(root: Path) -> None:
+    """Present but not permitted is told apart from absent, and has a cure."""
+    found = seen_by_another_user(root)
+    assert isinstance(found["missing"], list)
+    ((what, why, message, cure),) = found["missing"]
+    assert why == "not_permitted"
+    assert what == "energy of package-0, package-0/dram, package-1, package-1/dram"
+    assert "may not read" in message
+    assert "root" in cure
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "devices/virtual/powercap",
+        "devices/virtual/powercap/intel-rapl",
+        "devices/virtual",
+        "class",
+        ".",
+    ],
+)
+def test_a_folder_that_may_not_be_entered_is_not_permitted(root: Path, closed: str) -> None:
+    """Not absent, and not masked, though the links to what it holds seem to lead nowhere."""
+    if closed != "class":
+        shutil.rmtree(root / "class/powercap")
+    else:
+        shutil.rmtree(root / "devices/virtual/powercap")
+    (root / closed).chmod(0o000)
+    found = seen_by_another_user(root)
+    (root / closed).chmod(0o755)
+    assert isinstance(found["missing"], list)
+    ((_, why, message, cure),) = found["missing"]
+    assert why == "not_permitted"
+    assert "may not look into it" in message
+    assert "root" in cure
+
+
+def test_links_into_a_folder_that_may_not_be_entered_are_no_mask(root: Path) -> None:
+    """A container's mask has another cure."""
+    (root / "devices/virtual/powercap").chmod(0o000)
+    found = seen_by_another_user(root)
+    (root / "devices/virtual/powercap").chmod(0o755)
+    assert isinstance(found["missing"], list)
+    assert [why for _, why, _, _ in found["missing"]] == ["not_permitted"]
+
+
+def test_one_closed_zone_is_not_left_out_in_silence(root: Path) -> None:
+    """Its package is part of a total that then nobody knows."""
+    zone = root / "devices/virtual/powercap/intel-rapl/intel-rapl:1"
+    zone.chmod(0o000)
+    found = seen_by_another_user(root)
+    zone.chmod(0o755)
+    assert "intel-rapl:1" in str(found["domains"])
+    assert isinstance(found["missing"], list)
+    assert {why for _, why, _, _ in found["missing"]} == {"not_permitted"}
+
+
+def test_counters_that_may_not_be_read_have_domains_without_channels(root: Path) -> None:
+    """The domains are known by name; their energy is null for this one reason."""
+    found = seen_by_another_user(root)
+    assert found["domains"] == ["package-0", "package-0/dram", "package-1", "package-1/dram"]
+    assert found["channels"] == []
+    assert found["scope"] == "package+dram"
+    assert found["reason"] == "the counter is there, but this user may not read it"
