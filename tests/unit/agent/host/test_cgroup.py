@@ -5,7 +5,7 @@ import pytest
 from agent.host.cgroup import CgroupLimits, read_cgroup_limits
 
 GIB = 2**30
-MACHINES = Path(__file__).parents[2] / "machines"
+MACHINES = Path(__file__).parents[3] / "machines"
 
 
 def write(root: Path, files: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from agent.host.environment import read_environment
 from joulefleet.machine import Environment
 from tests.fakes.registers import write_registers
 
-MACHINES = Path(__file__).parents[2] / "machines"
+MACHINES = Path(__file__).parents[3] / "machines"
 
 
 def environment(

@@ -6,7 +6,7 @@ from agent.host.machine import boot_id, read_machine
 from joulefleet.errors import MachineError
 from joulefleet.machine import Machine
 
-MACHINE = Path(__file__).parents[2] / "machines/two-packages-with-dram"
+MACHINE = Path(__file__).parents[3] / "machines/two-packages-with-dram"
 SYS, PROC, ETC = MACHINE / "sys", MACHINE / "proc", MACHINE / "etc"
 
 

@@ -15,7 +15,7 @@ from joulefleet.query.views import VIEWS
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
 
 ENTRIES = {one.name: one for one in catalogue()}
-REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "views.md"
+REFERENCE = Path(__file__).parents[4] / "docs" / "reference" / "views.md"
 
 
 def test_every_view_and_macro_is_described() -> None:

@@ -5,7 +5,7 @@ import pytest
 from agent.sensors.rapl.dies import mirrored_packages, repeat_one_counter, repeated_by_vendor
 from agent.sensors.rapl.domains import Zone
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 AMD, INTEL = MACHINES / "amd-single/sys", MACHINES / "cascade-lake-ap/sys"
 UNKNOWN = MACHINES / "nowhere/sys"
 RANGE_UJ = 65_532_610_987

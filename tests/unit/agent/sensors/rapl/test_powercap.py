@@ -10,7 +10,7 @@ from agent.sensors.rapl.powercap import PowercapSensor, open_powercap
 from tests.fakes.counter_energies import energies_of
 from tests.fakes.mounts import write_mounts
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 PROC = MACHINES / "two-packages-with-dram/proc"
 TREE = "devices/virtual/powercap/intel-rapl"
 

@@ -7,7 +7,7 @@ from agent.sensors.base import Missing
 from agent.sensors.rapl.powercap import open_powercap
 from tests.fakes.mounts import write_mounts
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 BARE = MACHINES / "two-packages-with-dram/proc"
 
 CopyMachine = Callable[[str], Path]

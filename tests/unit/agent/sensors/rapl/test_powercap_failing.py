@@ -8,7 +8,7 @@ from agent.energy import choose_scope
 from agent.sensors.rapl.powercap import open_powercap
 from tests.fakes.counter_energies import energies_of
 
-PROC = Path(__file__).parents[3] / "machines/two-packages-with-dram/proc"
+PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
 TREE = "devices/virtual/powercap/intel-rapl"
 
 CopyMachine = Callable[[str], Path]

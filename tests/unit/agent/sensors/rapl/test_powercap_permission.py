@@ -11,7 +11,7 @@ from agent.energy import CounterSeries, choose_scope, phase_energies
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.measurement import Phase
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 NOBODY = 65534
 WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)
 

@@ -15,7 +15,7 @@ from agent.sensors.rapl.domains import Domain
 from agent.sensors.rapl.pyrapl import PyraplSensor, open_pyrapl
 from agent.sensors.rapl.pyrapl_library import close_library, files_of
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 MACHINES = ROOT / "tests/machines"
 PROC = Path("/proc")
 

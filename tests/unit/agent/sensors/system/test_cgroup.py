@@ -6,7 +6,7 @@ import pytest
 
 from agent.sensors.system.cgroup import CgroupUsageSensor, open_cgroup_usage
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 PID = 4343
 GROUP_2 = (
     "sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod7f3a.slice/cri-containerd-51d2.scope"

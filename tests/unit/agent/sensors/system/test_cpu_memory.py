@@ -3,7 +3,7 @@ from pathlib import Path
 
 from agent.sensors.system.cpu_memory import oom_kills, open_host, open_memory
 
-PROC = Path(__file__).parents[3] / "machines/two-packages-with-dram/proc"
+PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

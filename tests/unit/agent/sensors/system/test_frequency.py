@@ -4,7 +4,7 @@ import pytest
 
 from agent.sensors.system.frequency import MOST_CPUS, open_frequency
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 
 
 def write(root: Path, cpu: int, khz: str) -> Path:

@@ -4,7 +4,7 @@ import pytest
 
 from agent.sensors.system.pressure import open_pressure
 
-PROC = Path(__file__).parents[3] / "machines/cgroup-v2/proc"
+PROC = Path(__file__).parents[4] / "machines/cgroup-v2/proc"
 
 
 def write(root: Path, resource: str, content: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.sensors.system.process import memory_now, open_process_tree, process_cpu_ns, status_memory, tree_of
 
-PROC = Path(__file__).parents[3] / "machines/two-packages-with-dram/proc"
+PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -6,7 +6,7 @@ import pytest
 
 from agent.sensors.system.thermal import MOST_FILES, open_thermal
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 
 Chip = dict[int, tuple[str | None, str]]
 """Label and text of each temperature of a chip, by its file's number."""

@@ -4,7 +4,7 @@ import pytest
 
 from agent.sensors.system.throttling import MOST_CORES, open_throttling
 
-MACHINES = Path(__file__).parents[3] / "machines"
+MACHINES = Path(__file__).parents[4] / "machines"
 
 
 def write(root: Path, cpu: int, files: dict[str, str]) -> Path:
