@@ -21,8 +21,8 @@ from agent.sensor_set import open_sensors
 from agent.sensors.system.cpu_memory import oom_kills
 from agent.setup import AgentSetup
 from agent.summary import measurement
-from agent.weights_folder import body_folder, folder_digest, items_file, weights_folder
-from agent.workloads.interface import PrepareRequest, WorkSpec
+from agent.workloads.base import PrepareRequest, WorkSpec
+from agent.workloads.model_files import body_folder, folder_digest, items_file, weights_folder
 from joulefleet.errors import BusyError, MachineError, StudyError
 from joulefleet.measurement import Failure, Outcome
 from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial

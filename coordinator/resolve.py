@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.host.environment import LABEL, own_label
-from agent.weights_folder import TOKENIZER_FILES, folder_digest
+from agent.workloads.model_files import TOKENIZER_FILES, folder_digest
 from agent.workloads.texts import file_digest, read_texts
 from joulefleet.digest import digest
 from joulefleet.errors import MachineError, StudyError

@@ -4,6 +4,6 @@ The agent imports `interface`, `texts` and `synthetic` only: the others bring to
 into the runner's processes.
 """
 
-from agent.workloads.interface import LoadedModel, PassCounts, PrepareRequest, Workload, WorkSpec
+from agent.workloads.base import LoadedModel, PassCounts, PrepareRequest, Workload, WorkSpec
 
 __all__ = ["LoadedModel", "PassCounts", "PrepareRequest", "WorkSpec", "Workload"]

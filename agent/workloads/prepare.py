@@ -8,7 +8,7 @@ from pathlib import Path
 
 import transformers
 
-from agent.workloads.interface import PrepareRequest
+from agent.workloads.base import PrepareRequest
 from agent.workloads.texts import read_texts, text_columns
 from agent.workloads.weights import check_head, fetch_from_hub, prepare_weights
 from joulefleet.study.spec import HubItems

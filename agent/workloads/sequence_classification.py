@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from agent.host.cgroup import usable_cpus
-from agent.workloads.interface import LoadedModel, PassCounts, WorkSpec
+from agent.workloads.base import LoadedModel, PassCounts, WorkSpec
 from agent.workloads.synthetic import synthetic_items
 from agent.workloads.texts import Label, read_texts, text_columns
 

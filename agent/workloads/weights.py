@@ -17,7 +17,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from agent.weights_folder import TOKENIZER_FILES
+from agent.workloads.model_files import TOKENIZER_FILES
 from joulefleet.plan.trial import ResolvedModel
 from joulefleet.study.spec import Architecture
 

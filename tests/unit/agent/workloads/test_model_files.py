@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.weights_folder import folder_digest, weights_folder
+from agent.workloads.model_files import folder_digest, weights_folder
 from joulefleet.errors import StudyError
 from joulefleet.plan.trial import ResolvedModel
 from joulefleet.study.spec import Architecture
