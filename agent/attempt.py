@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 
 from agent.energy import choose_scope, counter_series, phase_energies, provenance_of
-from agent.runner.client import RunnerHost
 from agent.runner.conversation import Conversation
-from agent.runner.marks import Disconnected, Stranger
-from agent.runner.runners import UNSEEN
+from agent.runner.discovery import UNSEEN
+from agent.runner.pool import RunnerHost
+from agent.runner.protocol import Disconnected, Stranger
 from agent.sensor_set import SensorSet
 from agent.sensors.system.process import memory_now, process_cpu_ns, status_memory, tree_of
 from agent.setup import AgentSetup

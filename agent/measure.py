@@ -14,9 +14,9 @@ import psutil
 from agent.attempt import Attempt, AttemptFailed
 from agent.host.lock import host_lock
 from agent.journal import Journal
-from agent.runner.client import RunnerHost, RunnerPool
 from agent.runner.conversation import Conversation
-from agent.runner.marks import Disconnected, Stranger
+from agent.runner.pool import RunnerHost, RunnerPool
+from agent.runner.protocol import Disconnected, Stranger
 from agent.sensor_set import open_sensors
 from agent.sensors.system.cpu_memory import oom_kills
 from agent.setup import AgentSetup

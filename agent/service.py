@@ -17,8 +17,8 @@ from agent.host.machine import boot_id, read_machine
 from agent.host.shared_folder import findings_of_sharing
 from agent.measure import measure, prepare
 from agent.outbox import Outbox, arrow_table
-from agent.runner.client import RunnerPool
-from agent.runner.runners import Offer, environment_of_runner, offers
+from agent.runner.discovery import Offer, environment_of_runner, offers
+from agent.runner.pool import RunnerPool
 from agent.setup import AgentSetup
 from joulefleet.errors import BusyError, MachineError
 from joulefleet.machine import BARE, Environment, Machine

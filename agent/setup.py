@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.host.environment import own_label
 from agent.host.lock import lock_folders
-from agent.runner.runners import runners_folder
+from agent.runner.discovery import runners_folder
 
 STATE_VARIABLE = "JOULEFLEET_STATE"
 CACHE_VARIABLE = "JOULEFLEET_CACHE"

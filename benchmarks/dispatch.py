@@ -27,8 +27,8 @@ from reporting import Figure, finish
 from agent.measure import measure, prepare
 from agent.outbox import parquet_bytes
 from agent.row import attempt_row
-from agent.runner.client import RunnerPool
-from agent.runner.runners import Offer
+from agent.runner.discovery import Offer
+from agent.runner.pool import RunnerPool
 from agent.service import AgentHello, versions
 from agent.setup import AgentSetup, state_folder
 from coordinator.campaign import Campaign

@@ -34,7 +34,7 @@ from peers.sampling_driver import cost
 from reporting import Figure, finish
 
 from agent.runner.conversation import Conversation
-from agent.runner.marks import Disconnected, LineSocket
+from agent.runner.protocol import Disconnected, LineSocket
 from agent.sensor_set import open_sensors
 from agent.setup import AgentSetup
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from agent.runner.marks import Disconnected, LineSocket, send_with_descriptor
+from agent.runner.protocol import Disconnected, LineSocket, send_with_descriptor
 
 STDERR_TAIL_BYTES = 4000
 

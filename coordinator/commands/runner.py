@@ -34,8 +34,8 @@ def runner(
     from functools import partial
 
     from agent.host.environment import own_label
-    from agent.runner.runners import describe_own, runners_folder
-    from agent.runner.service import RunnerService
+    from agent.runner.discovery import describe_own, runners_folder
+    from agent.runner.server import RunnerService
     from agent.setup import AgentSetup
     from joulefleet.study.spec import NAME_PATTERN
 

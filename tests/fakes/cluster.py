@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 
-from agent.runner.runners import Offer
+from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Fetch, Joined, Left, Run
 from joulefleet.errors import JoulefleetError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from agent.runner.runners import Offer
+from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
 from coordinator.scheduling.facts import AttemptFact

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.measure import prepare
-from agent.runner.client import RunnerPool
+from agent.runner.pool import RunnerPool
 from agent.setup import AgentSetup
 from joulefleet.plan.trial import Trial
 

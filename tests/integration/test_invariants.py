@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import joulefleet
-from agent.runner.client import RunnerPool
+from agent.runner.pool import RunnerPool
 from agent.sensors.rapl.powercap import open_powercap
 from agent.setup import AgentSetup
 from coordinator.campaign import Campaign
@@ -136,7 +136,7 @@ def test_invariant_9_nothing_of_ours_runs_code_from_a_file_or_a_socket() -> None
 def test_invariant_9_what_a_runner_says_is_data(setup: AgentSetup, pool: RunnerPool) -> None:
     """Who wrote a mark, the kernel says, and one that is not the runner's is none: the agent would kill by it."""
     from agent.attempt import Attempt, AttemptFailed
-    from agent.runner.marks import Stranger
+    from agent.runner.protocol import Stranger
     from agent.sensor_set import open_sensors
     from tests.fakes.trials import tiny_trial
 

@@ -13,7 +13,7 @@ import pytest
 
 from agent.host.lock import host_lock
 from agent.measure import measure
-from agent.runner.client import RunnerPool
+from agent.runner.pool import RunnerPool
 from agent.setup import AgentSetup
 from joulefleet.errors import MachineError
 from joulefleet.measurement import Failure, Measurement

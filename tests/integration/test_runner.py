@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from agent.measure import measure
-from agent.runner.client import RunnerPool
-from agent.runner.runners import Offer, ask_runner, environment_of_runner, offers, runner_socket
+from agent.runner.discovery import Offer, ask_runner, environment_of_runner, offers, runner_socket
+from agent.runner.pool import RunnerPool
 from agent.setup import AgentSetup
 from joulefleet.errors import BusyError
 from joulefleet.measurement import Failure, Measurement
@@ -169,7 +169,7 @@ def test_what_was_found_in_the_environment_is_its_runners_word(start: Start, set
 
 
 def _answers(setup: AgentSetup) -> bool:
-    from agent.runner.marks import Disconnected
+    from agent.runner.protocol import Disconnected
 
     try:
         ask_runner(runner_socket(setup.runners, "container"))

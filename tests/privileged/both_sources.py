@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from agent.energy import CounterSeries, phase_energies
-from agent.runner.confine import drop_privileges
+from agent.runner.privileges import drop_privileges
 from agent.sensors import EnergySensor
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.rapl.pyrapl import open_pyrapl

@@ -22,7 +22,7 @@ from tests.soak.record import Eye, Record
 
 LOOK_S = 0.2
 AGENT = "ray::AgentActor"
-HOST = "agent.runner.host"
+HOST = "agent.runner.forkserver"
 
 
 @dataclass(kw_only=True)

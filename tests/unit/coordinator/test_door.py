@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from agent.runner.runners import Offer
+from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.door import machine_class, refusal
 from tests.fakes.cluster import MACHINE, FakeAgent

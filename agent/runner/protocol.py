@@ -24,7 +24,7 @@ import select
 import socket
 from typing import Any
 
-from agent.runner.process import ANCILLARY_BYTES, sent_by
+from agent.runner.spawn import ANCILLARY_BYTES, sent_by
 
 MAX_LINE_BYTES = 64 << 20
 """A million latencies are some 10 MB; more than this is not a runner."""

@@ -1,6 +1,6 @@
 """The runner's host: imports torch once, then forks a fresh process for every request.
 
-Started by the agent as `python -m agent.runner.host --listen-fd N`. It has no threads of its own
+Started by the agent as `python -m agent.runner.forkserver --listen-fd N`. It has no threads of its own
 at a fork, costs nothing while it waits (it sleeps in accept, or in wait), and dies with the agent.
 Why not multiprocessing's forkserver: docs/decisions/0003-runner-host.md.
 """
@@ -18,15 +18,15 @@ import socket
 import sys
 from typing import Any
 
-from agent.runner.confine import die_with_parent, ignore_interrupts
-from agent.runner.marks import Disconnected, LineSocket, Stranger, receive_with_descriptor
+from agent.runner.privileges import die_with_parent, ignore_interrupts
+from agent.runner.protocol import Disconnected, LineSocket, Stranger, receive_with_descriptor
 
-PRELOAD = ("torch", "transformers", "transformers.models.auto.modeling_auto", "agent.runner.child")
+PRELOAD = ("torch", "transformers", "transformers.models.auto.modeling_auto", "agent.runner.worker")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve requests until the agent goes away."""
-    parser = argparse.ArgumentParser(prog="python -m agent.runner.host", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m agent.runner.forkserver", description=__doc__)
     parser.add_argument("--listen-fd", type=int, required=True, help="a listening Unix socket, inherited")
     arguments = parser.parse_args(argv)
     die_with_parent()
@@ -69,7 +69,7 @@ def _become_child(request: dict[str, Any], output: int, lines: LineSocket, liste
         listener.close()
         os.dup2(output, 1)
         os.dup2(output, 2)
-        from agent.runner.child import run
+        from agent.runner.worker import run
 
         code = run(request, lines)
     finally:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from agent.runner.child import Marks
 from agent.runner.devices import finish_work
-from agent.runner.marks import LineSocket
+from agent.runner.protocol import LineSocket
+from agent.runner.worker import Marks
 
 
 @dataclass(kw_only=True)

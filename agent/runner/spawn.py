@@ -16,7 +16,7 @@ _CREDENTIALS = struct.Struct("iII")
 
 def host_command(descriptor: int) -> list[str]:
     """The command of a host that listens at the inherited socket `descriptor`."""
-    return [sys.executable, "-m", "agent.runner.host", "--listen-fd", str(descriptor)]
+    return [sys.executable, "-m", "agent.runner.forkserver", "--listen-fd", str(descriptor)]
 
 
 def host_environment(threads: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.runner.marks import Disconnected, LineSocket, Stranger, receive_with_descriptor, send_with_descriptor
+from agent.runner.protocol import Disconnected, LineSocket, Stranger, receive_with_descriptor, send_with_descriptor
 
 
 @pytest.fixture

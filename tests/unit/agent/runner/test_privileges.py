@@ -10,7 +10,7 @@ from pathlib import Path
 PRINT_PRIVILEGES = """
 import sys
 from pathlib import Path
-from agent.runner.confine import drop_privileges
+from agent.runner.privileges import drop_privileges
 print(drop_privileges([Path(name) for name in sys.argv[1:]]))
 print(Path("/proc/self/status").read_text().split("NoNewPrivs:")[1].split()[0])
 """

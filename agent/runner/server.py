@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.runner.marks import Disconnected, LineSocket, Stranger, receive_with_descriptor
-from agent.runner.process import host_command, host_environment, peer
-from agent.runner.runners import ANSWER_S, Described, described_json, runner_socket
+from agent.runner.discovery import ANSWER_S, Described, described_json, runner_socket
+from agent.runner.protocol import Disconnected, LineSocket, Stranger, receive_with_descriptor
+from agent.runner.spawn import host_command, host_environment, peer
 from joulefleet.errors import BusyError, MachineError
 
 

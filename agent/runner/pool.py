@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent.runner.conversation import Conversation
-from agent.runner.marks import Disconnected, LineSocket, send_with_descriptor
-from agent.runner.process import host_command, host_environment, peer
-from agent.runner.runners import ANSWER_S, runner_socket, runners_folder
+from agent.runner.discovery import ANSWER_S, runner_socket, runners_folder
+from agent.runner.protocol import Disconnected, LineSocket, send_with_descriptor
+from agent.runner.spawn import host_command, host_environment, peer
 from joulefleet.machine import BARE
 
 READY_S = 300.0

@@ -12,9 +12,9 @@ import torch
 import transformers
 from pydantic import TypeAdapter
 
-from agent.runner.confine import drop_privileges, effective, ordinary_priority
 from agent.runner.devices import Cuda, finish_work
-from agent.runner.marks import Disconnected, LineSocket
+from agent.runner.privileges import drop_privileges, effective, ordinary_priority
+from agent.runner.protocol import Disconnected, LineSocket
 from agent.workloads import PassCounts, PrepareRequest, Workload, WorkSpec
 from agent.workloads.prepare import prepare
 from agent.workloads.sequence_classification import SequenceClassification
