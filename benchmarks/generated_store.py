@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agent.outbox import parquet_bytes
+from agent.state.outbox import parquet_bytes
 from joulefleet.schema import COLUMNS, SCHEMA_VERSION
 from joulefleet.store.compaction import FILE_ROWS
 from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout

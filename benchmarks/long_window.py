@@ -25,7 +25,6 @@ from reporting import Figure, finish
 
 from agent.attempt import Observed
 from agent.host.machine import boot_id, read_environment, read_machine
-from agent.outbox import Outbox, arrow_table
 from agent.recorder import Recorder
 from agent.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.sensors.gpu.nvml import open_nvml
@@ -39,6 +38,7 @@ from agent.setup import AgentSetup
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.trace import Trace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
+from agent.state.outbox import Outbox, arrow_table
 from agent.summary import measurement
 from agent.thinning import MOST_VALUES
 from joulefleet.measurement import Measurement, Phase

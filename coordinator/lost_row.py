@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.outbox import parquet_bytes
 from agent.row import attempt_row
 from agent.service import AgentHello
+from agent.state.outbox import parquet_bytes
 from joulefleet.measurement import Failure
 from joulefleet.plan.trial import Trial
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from agent.epochs import Epochs
-from agent.outbox import Outbox
+from agent.state.epochs import Epochs
+from agent.state.outbox import Outbox
 from joulefleet.errors import SupersededError
 from joulefleet.schema import attempt_table
 from tests.fakes.made import Made, memory_file

@@ -49,7 +49,7 @@ SABOTAGES: dict[str, tuple[Removal, ...]] = {
             new="os.open(folder, os.O_RDONLY | os.O_DIRECTORY)\n    try:\n        pass",
         ),
     ),
-    "epoch": (Removal(file="agent/epochs.py", old="if epoch < highest:", new="if epoch < 0:"),),
+    "epoch": (Removal(file="agent/state/epochs.py", old="if epoch < highest:", new="if epoch < 0:"),),
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.outbox import parquet_bytes
+from agent.state.outbox import parquet_bytes
 from coordinator import store_writer
 from coordinator.finished import fact_of
 from coordinator.store_writer import open_store

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.epochs import Epochs
+from agent.state.epochs import Epochs
 from joulefleet.errors import SupersededError
 
 

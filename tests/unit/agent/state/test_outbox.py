@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from agent.outbox import Outbox
+from agent.state.outbox import Outbox
 from joulefleet.schema import ATTEMPT_SCHEMA, attempt_table
 from tests.fakes.attempt_rows import attempt_row
 

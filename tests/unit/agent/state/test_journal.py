@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from agent.journal import Journal
+from agent.state.journal import Journal
 from tests.fakes.trials import tiny_trial
 
 
