@@ -11,7 +11,8 @@ from typing import Any
 
 import psutil
 
-from agent.energy import choose_scope, counter_series, phase_energies, provenance_of
+from agent.results.energy import choose_scope, counter_series, phase_energies, provenance_of
+from agent.results.series import at_end
 from agent.runner.conversation import Conversation
 from agent.runner.discovery import UNSEEN
 from agent.runner.pool import RunnerHost
@@ -19,7 +20,6 @@ from agent.runner.protocol import Disconnected, Stranger
 from agent.sensor_set import SensorSet
 from agent.sensors.system.process import memory_now, process_cpu_ns, status_memory, tree_of
 from agent.setup import AgentSetup
-from agent.spans import at_end
 from agent.steady import WarmUpChunk, verdict
 from joulefleet.measurement import Memory, Phase, Reason
 from joulefleet.plan.trial import Trial

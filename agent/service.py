@@ -114,7 +114,7 @@ class AgentService:
         machine = self.machine()
         outcome = measure(trial, self._setup, self._pool, epoch=epoch)
         # With it comes Arrow: not while a window is open.
-        from agent.row import attempt_row
+        from agent.results.row import attempt_row
 
         return attempt_row(
             trial,

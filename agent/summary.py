@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agent.attempt import Observed, memory_of
-from agent.energy import choose_scope, counter_series, phase_energies, provenance_of
-from agent.gpu_energy import gpu_energies
-from agent.modelled import FORMULA, modelled_energies, modelled_parameters
-from agent.quality import score
+from agent.results.conditions import surroundings
+from agent.results.energy import choose_scope, counter_series, phase_energies, provenance_of
+from agent.results.gpu_energy import gpu_energies
+from agent.results.modelled_energy import FORMULA, modelled_energies, modelled_parameters
+from agent.results.scoring import score
+from agent.results.series import channel, growth, mean, values_in
+from agent.results.thinning import thinned
 from agent.sensor_set import SensorSet
 from agent.sensors import EnergySensor
-from agent.spans import channel, growth, mean, values_in
-from agent.surroundings import surroundings
-from agent.thinning import thinned
 from joulefleet.counters import slept
 from joulefleet.measurement import (
     Energy,

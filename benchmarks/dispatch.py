@@ -25,7 +25,7 @@ from nodes import node
 from reporting import Figure, finish
 
 from agent.measure import measure, prepare
-from agent.row import attempt_row
+from agent.results.row import attempt_row
 from agent.runner.discovery import Offer
 from agent.runner.pool import RunnerPool
 from agent.service import AgentHello, versions

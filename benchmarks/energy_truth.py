@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import nan
 
-from agent.energy import CounterSeries, phase_energies
+from agent.results.energy import CounterSeries, phase_energies
 from agent.sensors import EnergySensor, Raw
 from agent.simulation.machine import SimulatedDomain, SimulatedMachine
 from joulefleet.measurement import Energy, Phase

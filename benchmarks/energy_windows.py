@@ -13,8 +13,8 @@ from typing import Literal
 from energy_truth import Counted, Read, Witness, believed_w, judged
 from peers.codecarbon import EVERY_S
 
-from agent.energy import counter_series
 from agent.recorder import Recorder
+from agent.results.energy import counter_series
 from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import FINE_UNIT_NJ, INTEL_UNIT_NJ, SimulatedMachine
 from agent.simulation.trace import ReadError, Reset, Trace, random_changes

@@ -14,8 +14,8 @@ from random import Random
 from energy_truth import Counted, Read, Witness, judged
 from peers.codecarbon import EVERY_S
 
-from agent.energy import CounterSeries, counter_series
 from agent.recorder import Recorder
+from agent.results.energy import CounterSeries, counter_series
 from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.options import read_options

@@ -26,6 +26,7 @@ from reporting import Figure, finish
 from agent.attempt import Observed
 from agent.host.machine import boot_id, read_environment, read_machine
 from agent.recorder import Recorder
+from agent.results.thinning import MOST_VALUES
 from agent.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
@@ -40,7 +41,6 @@ from agent.simulation.trace import Trace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
 from agent.summary import measurement
-from agent.thinning import MOST_VALUES
 from joulefleet.measurement import Measurement, Phase
 from joulefleet.plan.trial import Trial, read_trial
 
@@ -160,7 +160,7 @@ def row_as_the_agent_makes_it(trial: Trial, setup: AgentSetup, clock: Clock, don
     """As `agent.service` does: Arrow comes with the row, and the measurement goes with it."""
     outcome = measured(trial, setup, clock, done)
     tell_peak("measured")
-    from agent.row import attempt_row
+    from agent.results.row import attempt_row
 
     return attempt_row(
         trial,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.row import attempt_row
+from agent.results.row import attempt_row
 from agent.service import AgentHello
 from agent.state.outbox import parquet_bytes
 from joulefleet.measurement import Failure

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, tzinfo
 from math import nan
 from pathlib import Path
 
-from agent.thinning import thinned
+from agent.results.thinning import thinned
 from coordinator.importing.complaints import quoted
 from coordinator.importing.csv_file import CsvReader, CsvTable, number
 from coordinator.importing.values import parsed_moment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import nan
 
-from agent.energy import CounterSeries, phase_energies
+from agent.results.energy import CounterSeries, phase_energies
 from agent.sensors.base import EnergySensor
 from joulefleet.measurement import Energy, Phase
 

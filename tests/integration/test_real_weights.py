@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import joulefleet
-from agent.quality import score
+from agent.results.scoring import score
 
 pytestmark = pytest.mark.usefixtures("environment")
 

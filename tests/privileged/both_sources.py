@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from agent.energy import CounterSeries, phase_energies
+from agent.results.energy import CounterSeries, phase_energies
 from agent.runner.privileges import drop_privileges
 from agent.sensors import EnergySensor
 from agent.sensors.rapl.powercap import open_powercap

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gpu_energy import gpu_energies
+from agent.results.gpu_energy import gpu_energies
 from agent.sensors.gpu.nvml import GpuEnergy
 from joulefleet.measurement import Phase
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.energy import choose_scope
+from agent.results.energy import choose_scope
 from agent.sensors.rapl.powercap import open_powercap
 from tests.fakes.counter_energies import energies_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.energy import CounterSeries, choose_scope, phase_energies
+from agent.results.energy import CounterSeries, choose_scope, phase_energies
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.measurement import Phase
 

@@ -1,6 +1,6 @@
 from math import nan
 
-from agent.surroundings import surroundings
+from agent.results.conditions import surroundings
 from joulefleet.measurement import Channel, Phase, Readings
 
 BASELINE = Phase(name="baseline", start_ns=0, end_ns=10)

@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from agent.energy import PrimaryEnergy, choose_scope
-from agent.thinning import thinned
+from agent.results.energy import PrimaryEnergy, choose_scope
+from agent.results.thinning import thinned
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Energy, Failure, Measurement, Outcome, Readings, Surroundings
 from joulefleet.plan.trial import Trial

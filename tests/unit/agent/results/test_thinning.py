@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.thinning import MOST_VALUES, thinned
+from agent.results.thinning import MOST_VALUES, thinned
 
 
 def test_a_short_series_stays_as_it_is() -> None:

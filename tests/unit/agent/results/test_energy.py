@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.energy import CounterSeries, PrimaryEnergy, choose_scope, phase_energies
+from agent.results.energy import CounterSeries, PrimaryEnergy, choose_scope, phase_energies
 from agent.sensors.rapl.domains import Domain, DomainKind
 from joulefleet.measurement import Energy, Phase
 

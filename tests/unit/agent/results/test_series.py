@@ -1,6 +1,6 @@
 from math import nan
 
-from agent.spans import at_end, channel, growth, mean, values_in
+from agent.results.series import at_end, channel, growth, mean, values_in
 from joulefleet.measurement import Channel, Phase, Readings
 
 PHASE = Phase(name="window", start_ns=10, end_ns=30)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from agent.gpu_energy import gpu_energies
+from agent.results.gpu_energy import gpu_energies
 from agent.sensors.gpu.nvml import GpuEnergy
 from joulefleet.measurement import Energy, Phase
 

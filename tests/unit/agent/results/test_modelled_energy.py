@@ -1,6 +1,6 @@
 import pytest
 
-from agent.modelled import FORMULA, modelled_energies, modelled_parameters
+from agent.results.modelled_energy import FORMULA, modelled_energies, modelled_parameters
 from joulefleet.measurement import Phase
 from joulefleet.study.spec import Modelled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from agent.spans import at_end, channel, growth, mean, values_in
+from agent.results.series import at_end, channel, growth, mean, values_in
 from joulefleet.measurement import Phase, Readings, Surroundings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.quality import score
+from agent.results.scoring import score
 
 
 def test_accuracy_is_the_share_of_equal_classes() -> None:

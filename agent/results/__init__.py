@@ -1,0 +1,1 @@
+"""From readings to a row: energies, series, conditions and scores. Pure."""
