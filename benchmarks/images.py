@@ -46,7 +46,7 @@ LAYERS = {
 }
 """By a word of the command that made it; what has none of them is the base."""
 
-CHANGED = "agent/measure.py"
+CHANGED = "agent/trial/measure.py"
 TREE = ("agent", "coordinator", "joulefleet", "docker", "pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 
 SMALL = (

@@ -23,11 +23,8 @@ from typing import Any, Literal, get_args
 
 from reporting import Figure, finish
 
-from agent.attempt import Observed
 from agent.host.machine import boot_id, read_environment, read_machine
-from agent.recorder import Recorder
 from agent.results.thinning import MOST_VALUES
-from agent.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.system.cpu_memory import open_host, open_memory
@@ -40,7 +37,10 @@ from agent.simulation.machine import SimulatedMachine
 from agent.simulation.trace import Trace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
-from agent.summary import measurement
+from agent.trial.attempt import Observed
+from agent.trial.sampler import Recorder
+from agent.trial.sensor_set import SLOW_PERIOD_S, SensorSet
+from agent.trial.summary import measurement
 from joulefleet.measurement import Measurement, Phase
 from joulefleet.plan.trial import Trial, read_trial
 

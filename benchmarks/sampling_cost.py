@@ -35,8 +35,8 @@ from reporting import Figure, finish
 
 from agent.runner.conversation import Conversation
 from agent.runner.protocol import Disconnected, LineSocket
-from agent.sensor_set import open_sensors
 from agent.setup import AgentSetup
+from agent.trial.sensor_set import open_sensors
 
 BOUND_PERCENT = 0.25
 ROUNDS = 3

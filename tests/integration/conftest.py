@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.measure import prepare
 from agent.runner.pool import RunnerPool
 from agent.setup import AgentSetup
+from agent.trial.measure import prepare
 from joulefleet.plan.trial import Trial
 
 

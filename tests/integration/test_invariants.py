@@ -135,9 +135,9 @@ def test_invariant_9_nothing_of_ours_runs_code_from_a_file_or_a_socket() -> None
 
 def test_invariant_9_what_a_runner_says_is_data(setup: AgentSetup, pool: RunnerPool) -> None:
     """Who wrote a mark, the kernel says, and one that is not the runner's is none: the agent would kill by it."""
-    from agent.attempt import Attempt, AttemptFailed
     from agent.runner.protocol import Stranger
-    from agent.sensor_set import open_sensors
+    from agent.trial.attempt import Attempt, AttemptFailed
+    from agent.trial.sensor_set import open_sensors
     from tests.fakes.trials import tiny_trial
 
     attempt = Attempt(tiny_trial(), setup, open_sensors("powercap", setup, period_s=1.0), float("inf"))

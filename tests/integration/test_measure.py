@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from agent.host.lock import host_lock
-from agent.measure import measure
 from agent.runner.pool import RunnerPool
 from agent.setup import AgentSetup
+from agent.trial.measure import measure
 from joulefleet.errors import MachineError
 from joulefleet.measurement import Failure, Measurement
 from joulefleet.plan.expand import cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.steady import WarmUpChunk, verdict
+from agent.trial.warmup import WarmUpChunk, verdict
 from joulefleet.study.spec import Regime
 from joulefleet.study.timing import Timing
 

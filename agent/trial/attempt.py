@@ -17,10 +17,10 @@ from agent.runner.conversation import Conversation
 from agent.runner.discovery import UNSEEN
 from agent.runner.pool import RunnerHost
 from agent.runner.protocol import Disconnected, Stranger
-from agent.sensor_set import SensorSet
 from agent.sensors.system.process import memory_now, process_cpu_ns, status_memory, tree_of
 from agent.setup import AgentSetup
-from agent.steady import WarmUpChunk, verdict
+from agent.trial.sensor_set import SensorSet
+from agent.trial.warmup import WarmUpChunk, verdict
 from joulefleet.measurement import Memory, Phase, Reason
 from joulefleet.plan.trial import Trial
 

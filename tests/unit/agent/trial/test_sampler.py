@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import isnan
 
-from agent.recorder import RAW_READINGS, Recorder
 from agent.sensors import Missing, Raw
+from agent.trial.sampler import RAW_READINGS, Recorder
 from joulefleet.measurement import Channel
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import psutil
 
-from agent.attempt import Attempt, AttemptFailed
 from agent.host.lock import host_lock
 from agent.runner.conversation import Conversation
 from agent.runner.pool import RunnerHost, RunnerPool
 from agent.runner.protocol import Disconnected, Stranger
-from agent.sensor_set import open_sensors
 from agent.sensors.system.cpu_memory import oom_kills
 from agent.setup import AgentSetup
 from agent.state.journal import Journal
-from agent.summary import measurement
+from agent.trial.attempt import Attempt, AttemptFailed
+from agent.trial.sensor_set import open_sensors
+from agent.trial.summary import measurement
 from agent.workloads.base import PrepareRequest, WorkSpec
 from agent.workloads.model_files import body_folder, folder_digest, items_file, weights_folder
 from joulefleet.errors import BusyError, MachineError, StudyError

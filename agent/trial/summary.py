@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.attempt import Observed, memory_of
 from agent.results.conditions import surroundings
 from agent.results.energy import choose_scope, counter_series, phase_energies, provenance_of
 from agent.results.gpu_energy import gpu_energies
@@ -14,8 +13,9 @@ from agent.results.modelled_energy import FORMULA, modelled_energies, modelled_p
 from agent.results.scoring import score
 from agent.results.series import channel, growth, mean, values_in
 from agent.results.thinning import thinned
-from agent.sensor_set import SensorSet
 from agent.sensors import EnergySensor
+from agent.trial.attempt import Observed, memory_of
+from agent.trial.sensor_set import SensorSet
 from joulefleet.counters import slept
 from joulefleet.measurement import (
     Energy,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.recorder import Recorder
 from agent.sensors import EnergySensor
 from agent.sensors.gpu.nvml import NvmlSensor, open_nvml
 from agent.sensors.rapl.powercap import open_powercap
@@ -17,6 +16,7 @@ from agent.sensors.system.process import open_process_tree
 from agent.sensors.system.thermal import ThermalSensor, open_thermal
 from agent.sensors.system.throttling import open_throttling
 from agent.setup import AgentSetup
+from agent.trial.sampler import Recorder
 from joulefleet.study.spec import EnergySource
 
 SLOW_PERIOD_S = 1.0

@@ -1,0 +1,1 @@
+"""One trial in time: warm-up, sampling, window and summary."""
