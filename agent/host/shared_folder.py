@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from agent.findings import Finding
+from agent.doctor.checks import Finding
 from agent.host.environment import in_container
 from agent.host.machine import MACHINE_ID_FILE
 from agent.host.mounts import Mount, mount_of

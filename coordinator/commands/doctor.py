@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from agent.diagnosis import Diagnosis
+    from agent.doctor.diagnosis import Diagnosis
     from agent.sensors.rapl.domains import Domain
 
 Line = tuple[str, str]
@@ -52,8 +52,8 @@ def doctor(
 
         joulefleet doctor --sysfs-root /host/sys
     """
-    from agent.diagnosis import as_json
-    from agent.examination import examine
+    from agent.doctor.diagnosis import as_json
+    from agent.doctor.examine import examine
 
     diagnosis = examine(sysfs_root, proc_root, powercap=powercap)
     if json_:

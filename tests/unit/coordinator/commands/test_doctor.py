@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent.examination import examine
+from agent.doctor.examine import examine
 from coordinator.commands.doctor import doctor, lines
 
 ROOT = Path(__file__).parents[4]

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agent.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
-from agent.findings import Observed
+from agent.doctor.checks import Observed
+from agent.doctor.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
 from agent.host.environment import read_environment
 from agent.host.files import count, kib, table, text
 from agent.host.machine import read_machine

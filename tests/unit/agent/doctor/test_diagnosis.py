@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.diagnosis import Diagnosis, EnergyCounters, Source, as_json, diagnose
-from agent.findings import Observed
+from agent.doctor.checks import Observed
+from agent.doctor.diagnosis import Diagnosis, EnergyCounters, Source, as_json, diagnose
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Channel
 
-MACHINES = Path(__file__).parents[2] / "machines"
+MACHINES = Path(__file__).parents[3] / "machines"
 
 MACHINE = Machine(
     machine_id="0123456789abcdef",

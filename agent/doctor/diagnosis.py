@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.findings import Finding, Observed, findings_of_counters, findings_of_machine
+from agent.doctor.checks import Finding, Observed, findings_of_counters, findings_of_machine
 from agent.sensors.base import Missing
 from agent.sensors.rapl.domains import Domain, total_scope
 from joulefleet.machine import Environment, Machine

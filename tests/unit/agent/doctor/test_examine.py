@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.examination import examine
+from agent.doctor.examine import examine
 
-MACHINES = Path(__file__).parents[2] / "machines"
+MACHINES = Path(__file__).parents[3] / "machines"
 FULL = MACHINES / "two-packages-with-dram"
 
 
