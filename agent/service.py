@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import joulefleet
+from agent.config import AgentSetup
 from agent.host.environment import LABEL, read_environment, read_libraries
 from agent.host.machine import boot_id, read_machine
 from agent.host.shared_folder import findings_of_sharing
 from agent.runner.discovery import Offer, environment_of_runner, offers
 from agent.runner.pool import RunnerPool
-from agent.setup import AgentSetup
 from agent.state.epochs import Epochs
 from agent.state.outbox import Outbox, arrow_table
 from agent.trial.measure import measure, prepare

@@ -24,11 +24,11 @@ from typing import Any
 from nodes import node
 from reporting import Figure, finish
 
+from agent.config import AgentSetup, state_folder
 from agent.results.row import attempt_row
 from agent.runner.discovery import Offer
 from agent.runner.pool import RunnerPool
 from agent.service import AgentHello, versions
-from agent.setup import AgentSetup, state_folder
 from agent.state.outbox import parquet_bytes
 from agent.trial.measure import measure, prepare
 from coordinator.campaign import Campaign

@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args
 
 from reporting import Figure, finish
 
+from agent.config import AgentSetup
 from agent.host.machine import boot_id, read_environment, read_machine
 from agent.results.thinning import MOST_VALUES
 from agent.sensors.gpu.nvml import open_nvml
@@ -32,7 +33,6 @@ from agent.sensors.system.frequency import open_frequency
 from agent.sensors.system.pressure import open_pressure
 from agent.sensors.system.thermal import open_thermal
 from agent.sensors.system.throttling import open_throttling
-from agent.setup import AgentSetup
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.trace import Trace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree

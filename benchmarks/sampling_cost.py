@@ -33,9 +33,9 @@ from peers.environments import ensure_environment
 from peers.sampling_driver import cost
 from reporting import Figure, finish
 
+from agent.config import AgentSetup
 from agent.runner.conversation import Conversation
 from agent.runner.protocol import Disconnected, LineSocket
-from agent.setup import AgentSetup
 from agent.trial.sensor_set import open_sensors
 
 BOUND_PERCENT = 0.25

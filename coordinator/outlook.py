@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.setup import AgentSetup
+from agent.config import AgentSetup
 from coordinator.finished import facts_in
 from coordinator.progress import duration_text
 from coordinator.scheduling.design import Design

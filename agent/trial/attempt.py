@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from agent.config import AgentSetup
 from agent.results.energy import choose_scope, counter_series, phase_energies, provenance_of
 from agent.results.series import at_end
 from agent.runner.conversation import Conversation
@@ -18,7 +19,6 @@ from agent.runner.discovery import UNSEEN
 from agent.runner.pool import RunnerHost
 from agent.runner.protocol import Disconnected, Stranger
 from agent.sensors.system.process import memory_now, process_cpu_ns, status_memory, tree_of
-from agent.setup import AgentSetup
 from agent.trial.sensor_set import SensorSet
 from agent.trial.warmup import WarmUpChunk, verdict
 from joulefleet.measurement import Memory, Phase, Reason

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
+from agent.config import AgentSetup
 from agent.host.lock import host_lock
 from agent.runner.conversation import Conversation
 from agent.runner.pool import RunnerHost, RunnerPool
 from agent.runner.protocol import Disconnected, Stranger
 from agent.sensors.system.cpu_memory import oom_kills
-from agent.setup import AgentSetup
 from agent.state.journal import Journal
 from agent.trial.attempt import Attempt, AttemptFailed
 from agent.trial.sensor_set import open_sensors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.config import AgentSetup
 from agent.sensors import EnergySensor
 from agent.sensors.gpu.nvml import NvmlSensor, open_nvml
 from agent.sensors.rapl.powercap import open_powercap
@@ -15,7 +16,6 @@ from agent.sensors.system.pressure import open_pressure
 from agent.sensors.system.process import open_process_tree
 from agent.sensors.system.thermal import ThermalSensor, open_thermal
 from agent.sensors.system.throttling import open_throttling
-from agent.setup import AgentSetup
 from agent.trial.sampler import Recorder
 from joulefleet.study.spec import EnergySource
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from agent.config import AgentSetup
 from agent.service import AgentService
-from agent.setup import AgentSetup
 from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Command, Fetch, Joined, Prepare, Run
 from joulefleet.errors import JoulefleetError
 

@@ -89,7 +89,7 @@ def up(
     import os
     import signal
 
-    from agent.setup import state_folder
+    from agent.config import state_folder
     from coordinator.cluster.ray import node as nodes
     from coordinator.cluster.ray.addresses import HEAD_WAIT_S, address_to_listen_on
     from coordinator.cluster.ray.foreground import Heartbeat, Told, held
@@ -162,7 +162,7 @@ def down() -> None:
     """
     import sys
 
-    from agent.setup import state_folder
+    from agent.config import state_folder
     from coordinator.cluster.ray import node as nodes
 
     ended = nodes.down(state_folder())

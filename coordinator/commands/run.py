@@ -160,7 +160,7 @@ def _check_options(*, until_precision: float | None, local: bool, address: str |
 def _beside(address: str | None, listen: str | None) -> AbstractContextManager[None]:
     if address is None or listen is None:
         return nullcontext()
-    from agent.setup import state_folder
+    from agent.config import state_folder
     from coordinator.cluster.ray.foreground import beside
 
     return beside(address, listen, state=state_folder())

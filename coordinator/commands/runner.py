@@ -33,10 +33,10 @@ def runner(
     import sys
     from functools import partial
 
+    from agent.config import AgentSetup
     from agent.host.environment import own_label
     from agent.runner.discovery import describe_own, runners_folder
     from agent.runner.server import RunnerService
-    from agent.setup import AgentSetup
     from joulefleet.study.spec import NAME_PATTERN
 
     label = label or own_label()

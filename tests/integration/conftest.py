@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import AgentSetup
 from agent.runner.pool import RunnerPool
-from agent.setup import AgentSetup
 from agent.trial.measure import prepare
 from joulefleet.plan.trial import Trial
 

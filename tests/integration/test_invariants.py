@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import joulefleet
+from agent.config import AgentSetup
 from agent.runner.pool import RunnerPool
 from agent.sensors.rapl.powercap import open_powercap
-from agent.setup import AgentSetup
 from coordinator.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.local import LocalCluster

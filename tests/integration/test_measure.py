@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agent.config import AgentSetup
 from agent.host.lock import host_lock
 from agent.runner.pool import RunnerPool
-from agent.setup import AgentSetup
 from agent.trial.measure import measure
 from joulefleet.errors import MachineError
 from joulefleet.measurement import Failure, Measurement

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from agent.config import AgentSetup
 from agent.runner.discovery import Offer, ask_runner, environment_of_runner, offers, runner_socket
 from agent.runner.pool import RunnerPool
-from agent.setup import AgentSetup
 from agent.trial.measure import measure
 from joulefleet.errors import BusyError
 from joulefleet.measurement import Failure, Measurement

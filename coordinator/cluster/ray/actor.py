@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from agent.config import AgentSetup
 from agent.service import AgentHello, AgentService
-from agent.setup import AgentSetup
 from coordinator.cluster.interface import Call, Command
 from coordinator.cluster.local import obeyed
 from coordinator.cluster.ray.observers import Coordinator, Observers

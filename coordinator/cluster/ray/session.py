@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.setup import state_folder
+from agent.config import state_folder
 from coordinator import leaving
 from coordinator.cluster.ray import private, quiet
 from coordinator.cluster.ray.addresses import host_and_port, wait_for_head

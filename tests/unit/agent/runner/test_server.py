@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.config import AgentSetup
 from agent.service import LEASE_S, AgentService
-from agent.setup import AgentSetup
 from joulefleet.errors import BusyError, MachineError, SupersededError
 
 
