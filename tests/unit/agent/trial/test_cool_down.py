@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import attempt
 from agent.config import AgentSetup
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.system.thermal import open_thermal
+from agent.trial import attempt
 from agent.trial.attempt import Attempt
 from agent.trial.sampler import Recorder
 from agent.trial.sensor_set import SensorSet
