@@ -25,8 +25,8 @@ from pathlib import Path
 from reporting import Figure, finish
 
 from coordinator.resolve import resolve
+from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Scheduler
 from joulefleet.plan.expand import Pinned, cells
 from joulefleet.study.load import study_of

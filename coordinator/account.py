@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from coordinator.desk import Desk
 from coordinator.events import BlockStarted, Event, PlanFixed, TrialEnded, TrialStarted
+from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.place import Place
 from coordinator.scheduling.scheduler import Assignment, Scheduler
 from joulefleet.plan.trial import Trial

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.place import Place
 
 

@@ -36,8 +36,8 @@ from coordinator.events import (
 )
 from coordinator.finished import fact_of, study_and_fact
 from coordinator.lost_row import row_of_lost
+from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Member, Rest, Scheduler
 from coordinator.store import Store
 from coordinator.waiting import Patience, Waiting

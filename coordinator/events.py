@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 from joulefleet.plan.trial import Trial
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import joulefleet
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 from coordinator.study_record import refuse_imported
 from joulefleet.plan.trial import Cell
 

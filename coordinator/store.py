@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 
 
 class Store(Protocol):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.finished import facts_in, one_attempt
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 from joulefleet.digest import digest
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError, SupersededError

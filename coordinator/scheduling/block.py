@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from coordinator.scheduling.facts import AGENT_LOST, DETERMINISTIC, AttemptFact
+from coordinator.scheduling.attempt import AGENT_LOST, DETERMINISTIC, AttemptFact
 
 COHERENT_S = 3600.0
 """A block that rested for longer is another day's: machine, room and neighbours may have changed."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 from joulefleet.plan.expand import (
     PassesKey,
     Pinned,

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
+from coordinator.scheduling.attempt import DETERMINISTIC, AttemptFact
 from coordinator.scheduling.block import MOST_DETERMINISTIC, Block, Tries, block_from
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import DETERMINISTIC, AttemptFact
 
 
 @dataclass(slots=True)

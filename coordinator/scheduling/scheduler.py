@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
 from coordinator.scheduling.block import Block
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AGENT_LOST, AttemptFact
 from coordinator.scheduling.place import Place
 from joulefleet.plan.trial import Kind, Trial
 

@@ -11,7 +11,7 @@ from typing import Any
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store_writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
 from tests.fakes.cluster import MACHINE

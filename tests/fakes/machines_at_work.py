@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
 from joulefleet.plan.expand import Pinned
 from tests.fakes.trials import TINY_STUDY, tiny_pinned

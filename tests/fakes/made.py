@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.service import AgentHello
 from coordinator.finished import study_and_fact
-from coordinator.scheduling.facts import AGENT_LOST, AttemptFact
+from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
 from joulefleet.plan.trial import Cell, Trial
 from tests.fakes.attempt_rows import attempt_row, columns_of
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from coordinator.campaign import Ended
+from coordinator.scheduling.attempt import AGENT_LOST, DETERMINISTIC, AttemptFact
 from coordinator.scheduling.block import COHERENT_S, MOST_DETERMINISTIC, MOST_INFRASTRUCTURE
 from coordinator.scheduling.design import Design
-from coordinator.scheduling.facts import AGENT_LOST, DETERMINISTIC, AttemptFact
 from coordinator.scheduling.scheduler import LOSSES_OF_A_TRIAL
 from joulefleet.plan.trial import Trial
 from tests.fakes.fate import AWAY_S

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.events import Event, MachineJoined, MachineLeft, MachineRefused, TrialEnded, TrialStarted
 from coordinator.live import LiveFile, read_live
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 from joulefleet.store.layout import StoreLayout
 from tests.fakes.trials import tiny_trial
 

@@ -8,7 +8,7 @@ import pytest
 
 from coordinator.events import Collected, PlanFixed, TrialEnded, TrialStarted
 from coordinator.progress import LiveProgress, PlainProgress, duration_text
-from coordinator.scheduling.facts import AttemptFact
+from coordinator.scheduling.attempt import AttemptFact
 from tests.fakes.trials import tiny_trial
 
 

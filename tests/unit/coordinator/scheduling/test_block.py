@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
 from coordinator.scheduling.block import Block, block_from
-from coordinator.scheduling.facts import AGENT_LOST, AttemptFact
 from tests.fakes.machines_at_work import START_S, fact_of, tiny_design
 
 DESIGN = tiny_design()

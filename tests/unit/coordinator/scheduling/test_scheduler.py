@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.scheduling.facts import AGENT_LOST
+from coordinator.scheduling.attempt import AGENT_LOST
 from coordinator.scheduling.scheduler import (
     BUSY_S,
     LOSSES_OF_A_MACHINE,
