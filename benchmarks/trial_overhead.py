@@ -22,7 +22,7 @@ import joulefleet
 from coordinator.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.ray import RayCluster
-from coordinator.events import Event, TrialEnded, TrialStarted
+from coordinator.events.events import Event, TrialEnded, TrialStarted
 from coordinator.resolve import resolve
 from coordinator.store_writer import StoreWriter, open_store
 from joulefleet.study.load import study_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from coordinator.desk import Desk
-from coordinator.events import BlockStarted, Event, PlanFixed, TrialEnded, TrialStarted
+from coordinator.events.events import BlockStarted, Event, PlanFixed, TrialEnded, TrialStarted
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place

@@ -10,7 +10,7 @@ from agent.service import versions
 from coordinator.cluster.interface import Change, Cluster, Deferred, Joined, Left, Refused
 from coordinator.desk import Desk, Work
 from coordinator.door import Refusal, machine_class, refusal
-from coordinator.events import ClockDiffers, Event, MachineJoined, MachineLeft, MachineRefused, Stalled
+from coordinator.events.events import ClockDiffers, Event, MachineJoined, MachineLeft, MachineRefused, Stalled
 from coordinator.scheduling.scheduler import Scheduler
 from coordinator.store import Store
 from coordinator.study_record import study_record

@@ -24,7 +24,7 @@ from coordinator.cluster.interface import (
     Run,
 )
 from coordinator.desk import Desk, all_work, longest_of
-from coordinator.events import (
+from coordinator.events.events import (
     Collected,
     Event,
     MachineBusy,

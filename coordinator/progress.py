@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any, assert_never
 
-from coordinator.events import (
+from coordinator.events.events import (
     BlockStarted,
     ClockDiffers,
     Collected,

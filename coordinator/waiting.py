@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from coordinator.events import Event, Stalled
+from coordinator.events.events import Event, Stalled
 from joulefleet.errors import MachineError
 
 

@@ -177,8 +177,8 @@ def _run(
     retry: frozenset[str],
 ) -> Ended:
     from coordinator.changes import changes
-    from coordinator.events import BlockStarted, Event
-    from coordinator.live import LiveFile
+    from coordinator.events.events import BlockStarted, Event
+    from coordinator.events.live_file import LiveFile
     from coordinator.study_record import study_record
     from joulefleet.errors import MachineError, StoreError, SupersededError
     from joulefleet.store.compaction import compact

@@ -12,7 +12,7 @@ import pytest
 
 from coordinator.campaign import Campaign, Ended
 from coordinator.cluster.interface import Answer, Call, Change, Prepare, Run
-from coordinator.events import (
+from coordinator.events.events import (
     Collected,
     Event,
     MachineBusy,

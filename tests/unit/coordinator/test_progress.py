@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from coordinator.events import Collected, PlanFixed, TrialEnded, TrialStarted
+from coordinator.events.events import Collected, PlanFixed, TrialEnded, TrialStarted
 from coordinator.progress import LiveProgress, PlainProgress, duration_text
 from coordinator.scheduling.attempt import AttemptFact
 from tests.fakes.trials import tiny_trial

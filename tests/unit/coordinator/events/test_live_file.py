@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.events import Event, MachineJoined, MachineLeft, MachineRefused, TrialEnded, TrialStarted
-from coordinator.live import LiveFile, read_live
+from coordinator.events.events import Event, MachineJoined, MachineLeft, MachineRefused, TrialEnded, TrialStarted
+from coordinator.events.live_file import LiveFile, read_live
 from coordinator.scheduling.attempt import AttemptFact
 from joulefleet.store.layout import StoreLayout
 from tests.fakes.trials import tiny_trial

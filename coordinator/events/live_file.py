@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from coordinator.events import (
+from coordinator.events.events import (
     Event,
     MachineBusy,
     MachineDone,
