@@ -36,7 +36,7 @@ from coordinator.cluster.interface import Call, Command, Joined, Prepare, Run
 from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.observers import Coordinator
 from coordinator.resolve import resolve
-from coordinator.store_writer import open_store
+from coordinator.store.writer import open_store
 from joulefleet.machine import Machine
 from joulefleet.measurement import Outcome
 from joulefleet.plan.expand import Pinned, blocks, passes_from_pilot

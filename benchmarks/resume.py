@@ -27,8 +27,8 @@ COMPACTED = 100_000
 READY = """
 import sys
 from pathlib import Path
-from coordinator.finished import facts_in
-from coordinator.store_writer import open_store
+from coordinator.store.attempts import facts_in
+from coordinator.store.writer import open_store
 
 root, study, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with open_store(root, study=study):

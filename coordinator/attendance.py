@@ -12,8 +12,8 @@ from coordinator.desk import Desk, Work
 from coordinator.door import Refusal, machine_class, refusal
 from coordinator.events.events import ClockDiffers, Event, MachineJoined, MachineLeft, MachineRefused, Stalled
 from coordinator.scheduling.scheduler import Scheduler
-from coordinator.store import Store
-from coordinator.study_record import study_record
+from coordinator.store.port import Store
+from coordinator.store.study_record import study_record
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
 

@@ -34,12 +34,12 @@ from coordinator.events.events import (
     Stalled,
     TrialLost,
 )
-from coordinator.finished import fact_of, study_and_fact
 from coordinator.lost_row import row_of_lost
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Member, Rest, Scheduler
-from coordinator.store import Store
+from coordinator.store.attempts import fact_of, study_and_fact
+from coordinator.store.port import Store
 from coordinator.waiting import Patience, Waiting
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
 from joulefleet.plan.expand import Pinned

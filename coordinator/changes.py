@@ -12,7 +12,7 @@ _PARTS = ("models", "tasks", "pairs")
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One line a change; `before` and `now` are study records (see `coordinator.study_record`).
+    """One line a change; `before` and `now` are study records (see `coordinator.store.study_record`).
 
     Trials whose way of being measured is unchanged are reused whatever else has changed.
     """

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import AgentSetup
-from coordinator.finished import facts_in
 from coordinator.progress import duration_text
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
+from coordinator.store.attempts import facts_in
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError, StoreError
 from joulefleet.plan.expand import (

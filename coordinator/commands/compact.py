@@ -31,7 +31,7 @@ def compact(
 
     from coordinator.json_output import plain
     from coordinator.steps import StepLine
-    from coordinator.store_writer import open_store
+    from coordinator.store.writer import open_store
     from joulefleet.store import compaction
     from joulefleet.store.layout import StoreLayout, default_store, read_format
 

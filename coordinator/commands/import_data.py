@@ -160,7 +160,7 @@ def _import(
 
     from coordinator.importing.placing import place
     from coordinator.importing.record import check_pairs, import_record
-    from coordinator.store_writer import open_store
+    from coordinator.store.writer import open_store
     from coordinator.tables import printable
     from joulefleet.store.layout import default_store
 

@@ -41,8 +41,8 @@ def publish(
     from coordinator import publishing
     from coordinator.json_output import plain
     from coordinator.steps import StepLine
-    from coordinator.store_state import coordinator_of
-    from coordinator.store_writer import open_store
+    from coordinator.store.status import coordinator_of
+    from coordinator.store.writer import open_store
     from joulefleet.errors import StoreError
     from joulefleet.store import compaction
     from joulefleet.store.layout import StoreLayout, default_store, read_format

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from coordinator.campaign import Ended
     from coordinator.interrupts import Interrupts
     from coordinator.progress import LiveProgress, PlainProgress
-    from coordinator.store_writer import StoreWriter
+    from coordinator.store.writer import StoreWriter
     from joulefleet.plan.expand import Pinned
 
 COMPACT_AT_LEAST = 500
@@ -81,8 +81,8 @@ def run(
     from coordinator.progress import LiveProgress, PlainProgress
     from coordinator.resolve import resolve
     from coordinator.stages import Stages
-    from coordinator.store_writer import open_store
-    from coordinator.study_record import check_not_imported
+    from coordinator.store.study_record import check_not_imported
+    from coordinator.store.writer import open_store
     from joulefleet.errors import EXIT_INTERRUPTED
     from joulefleet.store.layout import default_store
     from joulefleet.study.load import load_study
@@ -179,7 +179,7 @@ def _run(
     from coordinator.changes import changes
     from coordinator.events.events import BlockStarted, Event
     from coordinator.events.live_file import LiveFile
-    from coordinator.study_record import study_record
+    from coordinator.store.study_record import study_record
     from joulefleet.errors import MachineError, StoreError, SupersededError
     from joulefleet.store.compaction import compact
 

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coordinator.store_state import StoreState
+    from coordinator.store.status import StoreState
     from joulefleet.store.layout import StoreLayout
 
 _LOOK_EVERY_S = 2.0
@@ -43,7 +43,7 @@ def status(
     import sys
 
     from coordinator.json_output import plain
-    from coordinator.store_state import published_state, state_lines, store_state
+    from coordinator.store.status import published_state, state_lines, store_state
     from joulefleet.store.layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
     from joulefleet.store.remote import is_uri
 
@@ -69,7 +69,7 @@ def _states(layout: StoreLayout) -> Iterator[StoreState]:
     """The present state, then one whenever it has changed, until no trial is missing."""
     import time
 
-    from coordinator.store_state import coordinator_of, newest_change_ns, store_state
+    from coordinator.store.status import coordinator_of, newest_change_ns, store_state
 
     seen: object = None
     while True:
@@ -88,7 +88,7 @@ def _redraw(states: Iterator[StoreState]) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from coordinator.store_state import state_lines
+    from coordinator.store.status import state_lines
 
     with Live(auto_refresh=False) as live:
         for state in states:

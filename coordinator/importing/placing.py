@@ -20,7 +20,7 @@ import pyarrow as pa
 import joulefleet
 from coordinator.importing.imported import Package
 from coordinator.importing.rows import import_rows
-from coordinator.store_writer import StoreWriter
+from coordinator.store.writer import StoreWriter
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError
 from joulefleet.schema import attempt_table

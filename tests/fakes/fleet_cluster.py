@@ -12,7 +12,7 @@ from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.store_writer import StoreWriter
+from coordinator.store.writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
 from tests.fakes.cluster import MACHINE
 from tests.fakes.fleet import Agent, Node, World

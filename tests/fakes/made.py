@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from agent.service import AgentHello
-from coordinator.finished import study_and_fact
 from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
+from coordinator.store.attempts import study_and_fact
 from joulefleet.plan.trial import Cell, Trial
 from tests.fakes.attempt_rows import attempt_row, columns_of
 

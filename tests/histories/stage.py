@@ -12,8 +12,8 @@ from pathlib import Path
 from coordinator.campaign import Campaign, Ended
 from coordinator.cluster.interface import Command
 from coordinator.scheduling.design import Design
-from coordinator.store import Store
-from coordinator.store_writer import open_store
+from coordinator.store.port import Store
+from coordinator.store.writer import open_store
 from joulefleet.errors import JoulefleetError
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.finished import fact_of
 from coordinator.lost_row import row_of_lost
 from coordinator.scheduling.attempt import AGENT_LOST
+from coordinator.store.attempts import fact_of
 from tests.fakes.fleet import Agent, Host, World
 from tests.fakes.fleet_cluster import hello_of
 from tests.fakes.made import Made, fact_in, lost_in_memory

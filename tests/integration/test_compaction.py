@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from coordinator.commands.compact import compact as compact_command
 from coordinator.commands.sql import sql
-from coordinator.store_writer import open_store
+from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
 from joulefleet.store.compaction import compact

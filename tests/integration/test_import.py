@@ -14,7 +14,7 @@ import pytest
 import typer.testing
 
 from coordinator.__main__ import app
-from coordinator.store_state import state_lines, store_state
+from coordinator.store.status import state_lines, store_state
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
 from joulefleet.query.progress import progress

@@ -18,7 +18,7 @@ from coordinator.importing.mapping import ExperimentRunnerMapping
 from coordinator.importing.mapping_file import mapping_of
 from coordinator.importing.placing import place
 from coordinator.importing.record import check_pairs, import_record
-from coordinator.store_writer import open_store
+from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError, StudyError
 from joulefleet.store.compaction import compact
 from joulefleet.yamlfile.reader import parse_yaml
@@ -293,7 +293,7 @@ _KILLED = """
 import os, sys
 from pathlib import Path
 from coordinator.importing.placing import place
-from coordinator.store_writer import open_store
+from coordinator.store.writer import open_store
 from tests.integration.test_import_mistakes import small_import
 
 class Kill:

@@ -18,7 +18,7 @@ from agent.sensors.rapl.powercap import open_powercap
 from coordinator.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.local import LocalCluster
-from coordinator.store_writer import open_store
+from coordinator.store.writer import open_store
 from joulefleet.plan.expand import blocks, passes_from_pilot
 from joulefleet.schema import COLUMNS
 from tests.fakes.trials import TINY_STUDY, tiny_pinned

@@ -18,8 +18,8 @@ from coordinator.commands.compare import compare
 from coordinator.commands.publish import publish
 from coordinator.commands.sql import sql
 from coordinator.commands.status import status
-from coordinator.publishing import publish as publish_store
-from coordinator.store_writer import open_store
+from coordinator.store.publish import publish as publish_store
+from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.store.compaction import MANY_SMALL, compact
 from joulefleet.store.layout import StoreLayout

@@ -24,7 +24,7 @@ from coordinator.events.events import (
     TrialLost,
 )
 from coordinator.scheduling.block import COHERENT_S
-from coordinator.store_writer import StoreWriter, open_store
+from coordinator.store.writer import StoreWriter, open_store
 from coordinator.waiting import Patience
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 from joulefleet.plan.expand import blocks, passes_from_pilot
@@ -162,7 +162,7 @@ def test_what_waits_from_an_earlier_run_is_collected_first(tmp_path: Path, monke
     """A coordinator that died between outbox and store finds the row there."""
     cluster = FakeCluster()
     with monkeypatch.context() as patch:
-        patch.setattr("coordinator.store_writer.StoreWriter.commit", _dead)
+        patch.setattr("coordinator.store.writer.StoreWriter.commit", _dead)
         with pytest.raises(ConnectionError):
             run(tmp_path / "s", cluster)
     ended, events = run(tmp_path / "s", cluster)

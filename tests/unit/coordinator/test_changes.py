@@ -1,7 +1,7 @@
 from typing import Any
 
 from coordinator.changes import changes
-from coordinator.study_record import _named
+from coordinator.store.study_record import _named
 
 
 def record(**study: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import joulefleet
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.study_record import refuse_imported
+from coordinator.store.study_record import refuse_imported
 from joulefleet.plan.trial import Cell
 
 COLUMNS = (

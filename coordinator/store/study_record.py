@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from coordinator.store import Store
+from coordinator.store.port import Store
 from joulefleet.errors import StoreError
 from joulefleet.plan.expand import Pinned, comparands
 from joulefleet.study.load import study_to_json

@@ -12,8 +12,8 @@ import pytest
 
 from agent.state.outbox import parquet_bytes
 from coordinator import store_writer
-from coordinator.finished import fact_of
-from coordinator.store_writer import open_store
+from coordinator.store.attempts import fact_of
+from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.store.compaction import compact
 from tests.fakes.attempt_rows import attempt_row

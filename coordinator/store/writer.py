@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from coordinator.finished import facts_in, one_attempt
 from coordinator.scheduling.attempt import AttemptFact
+from coordinator.store.attempts import facts_in, one_attempt
 from joulefleet.digest import digest
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError, SupersededError

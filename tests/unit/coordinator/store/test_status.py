@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.events.live_file import Now
-from coordinator.store_state import Coordinator, StoreState, coordinator_of, newest_change_ns, state_lines, store_state
+from coordinator.store.status import Coordinator, StoreState, coordinator_of, newest_change_ns, state_lines, store_state
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
 from joulefleet.store.layout import StoreLayout

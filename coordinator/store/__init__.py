@@ -1,0 +1,1 @@
+"""A store as its coordinator uses it: one writer, and what a restart needs."""
