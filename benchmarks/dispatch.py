@@ -34,7 +34,7 @@ from agent.trial.measure import measure, prepare
 from coordinator.campaign import Campaign
 from coordinator.cluster.interface import Call, Command, Joined, Prepare, Run
 from coordinator.cluster.ray import RayCluster
-from coordinator.cluster.ray.observers import Coordinator
+from coordinator.cluster.ray.overhead import Coordinator
 from coordinator.resolve import resolve
 from coordinator.store.writer import open_store
 from joulefleet.machine import Machine

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from coordinator.cluster.ray.node_record import NodeRecord, read_record
+from coordinator.cluster.ray.node.state import NodeRecord, read_record
 
 SCRIPT = str(Path(sys.executable).with_name("joulefleet"))
 

@@ -22,7 +22,7 @@ from reporting import Figure, finish
 
 from coordinator.cluster.interface import Command, Fetch, Joined
 from coordinator.cluster.ray import RayCluster
-from coordinator.cluster.ray.processes import ProcessKey, end, session
+from coordinator.cluster.ray.node.processes import ProcessKey, end, session
 
 BOUND_PERCENT = 0.8
 BOUND_ONE_PERCENT = 50.0

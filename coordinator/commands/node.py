@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from coordinator.cluster.ray.node_plan import NodePlan
-    from coordinator.cluster.ray.node_record import NodeRecord
+    from coordinator.cluster.ray.node.spec import NodePlan
+    from coordinator.cluster.ray.node.state import NodeRecord
 
 node = typer.Typer(
     no_args_is_help=True,
@@ -91,10 +91,10 @@ def up(
 
     from agent.config import state_folder
     from coordinator.cluster.ray import node as nodes
-    from coordinator.cluster.ray.addresses import HEAD_WAIT_S, address_to_listen_on
-    from coordinator.cluster.ray.foreground import Heartbeat, Told, held
-    from coordinator.cluster.ray.node_plan import NodePlan, Ports, Tls
-    from coordinator.cluster.ray.token import VALUE_VARIABLE
+    from coordinator.cluster.ray.auth import VALUE_VARIABLE
+    from coordinator.cluster.ray.network import HEAD_WAIT_S, address_to_listen_on
+    from coordinator.cluster.ray.node.foreground import Heartbeat, Told, held
+    from coordinator.cluster.ray.node.spec import NodePlan, Ports, Tls
     from joulefleet.errors import MachineError
 
     if token_file is not None and VALUE_VARIABLE in os.environ:
@@ -129,7 +129,7 @@ def up(
 def _say(plan: NodePlan, record: NodeRecord, token_file: Path | None, state: Path) -> None:
     import sys
 
-    from coordinator.cluster.ray.token import token_file as default_token_file
+    from coordinator.cluster.ray.auth import token_file as default_token_file
 
     head = plan.join is None
     print(f"{'The head' if head else 'A node'} of the cluster at {record.head} is up.", file=sys.stderr)
@@ -145,7 +145,7 @@ def _say(plan: NodePlan, record: NodeRecord, token_file: Path | None, state: Pat
 def _token_text(file: Path) -> str:
     import os
 
-    from coordinator.cluster.ray.token import MOUNTED, VALUE_VARIABLE
+    from coordinator.cluster.ray.auth import MOUNTED, VALUE_VARIABLE
 
     if VALUE_VARIABLE in os.environ:
         return f"Its token is that of ${VALUE_VARIABLE}: set it on each node too."

@@ -161,7 +161,7 @@ def _beside(address: str | None, listen: str | None) -> AbstractContextManager[N
     if address is None or listen is None:
         return nullcontext()
     from agent.config import state_folder
-    from coordinator.cluster.ray.foreground import beside
+    from coordinator.cluster.ray.node.foreground import beside
 
     return beside(address, listen, state=state_folder())
 

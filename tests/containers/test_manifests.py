@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from coordinator.__main__ import app
-from coordinator.cluster.ray.node_plan import PORT_BASE, Ports
+from coordinator.cluster.ray.node.spec import PORT_BASE, Ports
 from tests.containers.kuberay import created_pods
 from tests.containers.manifests import (
     OVERLAYS,

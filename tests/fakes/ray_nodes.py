@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.cluster.ray.node_plan import Ports
-from coordinator.cluster.ray.node_record import NodeRecord, read_record
-from coordinator.cluster.ray.processes import end, session
+from coordinator.cluster.ray.node.processes import end, session
+from coordinator.cluster.ray.node.spec import Ports
+from coordinator.cluster.ray.node.state import NodeRecord, read_record
 from tests.fakes.network import Plug
 
 COMMAND = [sys.executable, "-m", "coordinator"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.cluster.ray.node_record import read_record
+from coordinator.cluster.ray.node.state import read_record
 from tests.fakes.network import Network, network
 from tests.fakes.ray_nodes import FAST_HEALTH, FakeMachine
 from tests.fleet.fleet_run import FleetRun, running

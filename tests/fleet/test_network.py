@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.cluster.ray.processes import alive
+from coordinator.cluster.ray.node.processes import alive
 from tests.fakes.network import Network
 from tests.fakes.ray_nodes import FakeMachine
 from tests.fakes.waiting import until

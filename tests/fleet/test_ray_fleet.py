@@ -18,7 +18,7 @@ import pytest
 import agent
 from coordinator.cluster.interface import Answer, Command, Fetch, Joined, Left, Prepare, Refused, Run
 from coordinator.cluster.ray import RayCluster
-from coordinator.cluster.ray.processes import alive
+from coordinator.cluster.ray.node.processes import alive
 from joulefleet.errors import MachineError
 from tests.fakes.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
 from tests.fakes.waiting import until
@@ -342,7 +342,7 @@ HEADLESS = """
 import os, signal, sys, time
 from coordinator.cluster.interface import Command
 from coordinator.cluster.ray import RayCluster
-from coordinator.cluster.ray.processes import alive, process
+from coordinator.cluster.ray.node.processes import alive, process
 from joulefleet.errors import MachineError
 
 cluster = RayCluster(Command(store_id="store", epoch=1), sys.argv[1], head_patience_s=3)

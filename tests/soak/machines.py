@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.cluster.ray.node_record import NodeRecord
-from coordinator.cluster.ray.processes import alive, session
+from coordinator.cluster.ray.node.processes import alive, session
+from coordinator.cluster.ray.node.state import NodeRecord
 from joulefleet.errors import JoulefleetError
 from tests.fakes.network import Network, Plug
 from tests.fakes.ray_nodes import FakeMachine

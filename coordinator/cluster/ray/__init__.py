@@ -1,5 +1,5 @@
 """Ray: the only place that imports it."""
 
-from coordinator.cluster.ray.fleet import RayCluster
+from coordinator.cluster.ray.cluster import RayCluster
 
 __all__ = ["RayCluster"]

@@ -13,7 +13,7 @@ from agent.config import AgentSetup
 from agent.service import AgentHello, AgentService
 from coordinator.cluster.interface import Call, Command
 from coordinator.cluster.local import obeyed
-from coordinator.cluster.ray.observers import Coordinator, Observers
+from coordinator.cluster.ray.overhead import Coordinator, Observers
 from joulefleet.errors import JoulefleetError
 
 

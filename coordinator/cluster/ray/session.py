@@ -15,10 +15,10 @@ from typing import Any
 from agent.config import state_folder
 from coordinator import leaving
 from coordinator.cluster.ray import private, quiet
-from coordinator.cluster.ray.addresses import host_and_port, wait_for_head
-from coordinator.cluster.ray.node_record import read_record
+from coordinator.cluster.ray.auth import ensure_token, need_token, token_file
+from coordinator.cluster.ray.network import host_and_port, wait_for_head
+from coordinator.cluster.ray.node.state import read_record
 from coordinator.cluster.ray.probe import probe
-from coordinator.cluster.ray.token import ensure_token, need_token, token_file
 from joulefleet.errors import EXIT_INTERRUPTED, MachineError
 
 OBJECT_STORE_BYTES = 100_000_000

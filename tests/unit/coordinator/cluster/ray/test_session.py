@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from coordinator.cluster.ray.addresses import (
+from coordinator.cluster.ray.auth import need_token
+from coordinator.cluster.ray.network import (
     address_to_listen_on,
     check_ports,
     host_and_port,
     own_address,
     wait_for_head,
 )
-from coordinator.cluster.ray.foreground import Heartbeat, held
-from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_record, write_record
-from coordinator.cluster.ray.processes import ProcessKey
+from coordinator.cluster.ray.node.foreground import Heartbeat, held
+from coordinator.cluster.ray.node.processes import ProcessKey
+from coordinator.cluster.ray.node.state import NodeRecord, delete_record, read_record, write_record
 from coordinator.cluster.ray.session import Head
-from coordinator.cluster.ray.token import need_token
 from joulefleet.errors import MachineError
 
 

@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from coordinator.cluster.ray.processes import alive, end, members, process, session
+from coordinator.cluster.ray.node.processes import alive, end, members, process, session
 
 IDLE = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
 STUBBORN = [

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.cluster.ray.observers import NODE_VARIABLE, Coordinator, Observers
+from coordinator.cluster.ray.overhead import NODE_VARIABLE, Coordinator, Observers
 
 
 @pytest.fixture

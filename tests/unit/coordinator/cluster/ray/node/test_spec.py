@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.cluster.ray.node_plan import NodePlan, Ports, Tls, check_folder
+from coordinator.cluster.ray.node.spec import NodePlan, Ports, Tls, check_folder
 from joulefleet.errors import MachineError
 
 FOLDER = Path("/tmp/joulefleet-x")  # noqa: S108 - a name, nothing is written

@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 
 from coordinator.cluster.ray import quiet
-from coordinator.cluster.ray.addresses import HEAD_WAIT_S, check_ports, own_address, wait_for_head
-from coordinator.cluster.ray.node_plan import NodePlan, Tls, check_folder
-from coordinator.cluster.ray.node_record import NodeRecord, delete_record, read_record, write_record
-from coordinator.cluster.ray.observers import NODE_VARIABLE
+from coordinator.cluster.ray.auth import MODE_VARIABLE, PATH_VARIABLE, ensure_token, need_token, token_file
+from coordinator.cluster.ray.network import HEAD_WAIT_S, check_ports, own_address, wait_for_head
+from coordinator.cluster.ray.node.processes import ProcessKey, alive, end, members, session
+from coordinator.cluster.ray.node.processes import process as process_of
+from coordinator.cluster.ray.node.spec import NodePlan, Tls, check_folder
+from coordinator.cluster.ray.node.state import NodeRecord, delete_record, read_record, write_record
+from coordinator.cluster.ray.overhead import NODE_VARIABLE
 from coordinator.cluster.ray.probe import probe
-from coordinator.cluster.ray.processes import ProcessKey, alive, end, members, session
-from coordinator.cluster.ray.processes import process as process_of
-from coordinator.cluster.ray.token import MODE_VARIABLE, PATH_VARIABLE, ensure_token, need_token, token_file
 from joulefleet.errors import MachineError
 
 _CONTROL_SERVER = "gcs_server"
@@ -83,7 +83,7 @@ def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeR
     log = folder / "start.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "coordinator.cluster.ray.launch", *plan.arguments(folder)],
+            [sys.executable, "-m", "coordinator.cluster.ray.node.launch", *plan.arguments(folder)],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,

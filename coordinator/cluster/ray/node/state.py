@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from coordinator.cluster.ray.processes import ProcessKey
+from coordinator.cluster.ray.node.processes import ProcessKey
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError
 

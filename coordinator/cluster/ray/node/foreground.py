@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from coordinator.cluster.ray.addresses import HEAD_WAIT_S, address_to_listen_on, wait_for_head
-from coordinator.cluster.ray.node import down, locked, up
-from coordinator.cluster.ray.node_plan import PORT_BASE, NodePlan, Ports
-from coordinator.cluster.ray.node_record import NodeRecord
+from coordinator.cluster.ray.network import HEAD_WAIT_S, address_to_listen_on, wait_for_head
+from coordinator.cluster.ray.node.lifecycle import down, locked, up
+from coordinator.cluster.ray.node.spec import PORT_BASE, NodePlan, Ports
+from coordinator.cluster.ray.node.state import NodeRecord
 from joulefleet.errors import MachineError
 
 BEAT_S = 30.0

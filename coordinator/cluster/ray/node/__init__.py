@@ -1,0 +1,1 @@
+"""Ray nodes of one machine: started, kept, recorded and ended."""
