@@ -90,9 +90,9 @@ def up(
     import signal
 
     from agent.config import state_folder
-    from coordinator.cluster.ray import node as nodes
     from coordinator.cluster.ray.auth import VALUE_VARIABLE
     from coordinator.cluster.ray.network import HEAD_WAIT_S, address_to_listen_on
+    from coordinator.cluster.ray.node import lifecycle as nodes
     from coordinator.cluster.ray.node.foreground import Heartbeat, Told, held
     from coordinator.cluster.ray.node.spec import NodePlan, Ports, Tls
     from joulefleet.errors import MachineError
@@ -163,7 +163,7 @@ def down() -> None:
     import sys
 
     from agent.config import state_folder
-    from coordinator.cluster.ray import node as nodes
+    from coordinator.cluster.ray.node import lifecycle as nodes
 
     ended = nodes.down(state_folder())
     if ended is None:

@@ -38,9 +38,9 @@ def publish(
     import json
     import sys
 
-    from coordinator import publishing
     from coordinator.json_output import plain
     from coordinator.steps import StepLine
+    from coordinator.store import publish as publishing
     from coordinator.store.status import coordinator_of
     from coordinator.store.writer import open_store
     from joulefleet.errors import StoreError

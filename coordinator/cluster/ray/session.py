@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.config import state_folder
 from coordinator import leaving
-from coordinator.cluster.ray import private, quiet
+from coordinator.cluster.ray import patches, settings
 from coordinator.cluster.ray.auth import ensure_token, need_token, token_file
 from coordinator.cluster.ray.network import host_and_port, wait_for_head
 from coordinator.cluster.ray.node.state import read_record
@@ -29,12 +29,12 @@ _LOOPBACK = "127.0.0.1"
 
 def start_embedded() -> Any:
     """Ray, started on this machine and ended with this process. Raises MachineError."""
-    quiet.apply()
+    settings.apply()
     ensure_token(token_file(state_folder()))
     ray = _import_ray()
-    private.keep_loopback()
-    private.keep_quiet()
-    with private.without_monitors():
+    patches.keep_loopback()
+    patches.keep_quiet()
+    with patches.without_monitors():
         try:
             ray.init(
                 # Never `auto`: that would join whatever cluster was left running here.
@@ -57,12 +57,12 @@ def start_embedded() -> Any:
 def connect(address: str) -> tuple[Any, str]:
     """Ray, connected to the cluster whose head is at `address`, and which that is. Raises MachineError."""
     host_and_port(address)
-    quiet.apply()
+    settings.apply()
     _use_record(state_folder(), address)
     need_token(token_file(state_folder()), whose=f"the head at {address}")
     ray = _import_ray()
-    private.keep_loopback()
-    private.keep_quiet()
+    patches.keep_loopback()
+    patches.keep_quiet()
     wait_for_head(address, wait_s=0.0)
     found = probe(address, os.environ)
     if not any(node.node_id in found.here for node in found.nodes):

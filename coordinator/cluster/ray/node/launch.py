@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from coordinator.cluster.ray import private
+from coordinator.cluster.ray import patches
 
 if __name__ == "__main__":
-    private.keep_loopback()
+    patches.keep_loopback()
     import ray.scripts.scripts
 
     scripts: Any = ray.scripts.scripts

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from coordinator.cluster.ray import quiet
+from coordinator.cluster.ray import settings
 from coordinator.cluster.ray.auth import MODE_VARIABLE, PATH_VARIABLE, ensure_token, need_token, token_file
 from coordinator.cluster.ray.network import HEAD_WAIT_S, check_ports, own_address, wait_for_head
 from coordinator.cluster.ray.node.processes import ProcessKey, alive, end, members, session
@@ -179,7 +179,7 @@ def locked(state: Path, name: str, taken: MachineError) -> Iterator[None]:
 
 def _environment(tls: Tls | None) -> dict[str, str]:
     """What all processes of the node inherit, its agents too."""
-    environment = quiet.environment(os.environ) | {NODE_VARIABLE: "1"} | (tls.environment() if tls else {})
+    environment = settings.environment(os.environ) | {NODE_VARIABLE: "1"} | (tls.environment() if tls else {})
     # It would name another cluster.
     environment.pop("RAY_ADDRESS", None)
     return environment

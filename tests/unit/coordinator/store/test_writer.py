@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.state.outbox import parquet_bytes
-from coordinator import store_writer
+from coordinator.store import writer as store_writer
 from coordinator.store.attempts import fact_of
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
