@@ -31,7 +31,7 @@ from agent.runner.pool import RunnerPool
 from agent.service import AgentHello, versions
 from agent.state.outbox import parquet_bytes
 from agent.trial.measure import measure, prepare
-from coordinator.campaign import Campaign
+from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Call, Command, Joined, Prepare, Run
 from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.overhead import Coordinator

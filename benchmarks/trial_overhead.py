@@ -19,7 +19,7 @@ from peers.optimum_benchmark import ensure_venv, make_bert_base, run_once
 from reporting import Figure, finish
 
 import joulefleet
-from coordinator.campaign import Campaign
+from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.ray import RayCluster
 from coordinator.events.events import Event, TrialEnded, TrialStarted

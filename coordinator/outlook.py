@@ -115,7 +115,7 @@ def _guessed_pass_s(pinned: Pinned, measured: Mapping[Cell, float]) -> dict[Cell
 def _place(pinned: Pinned) -> str:
     try:
         from agent.host.machine import read_machine
-        from coordinator.door import machine_class
+        from coordinator.campaign.admission import machine_class
 
         setup = AgentSetup()
         machine = read_machine(setup.sysfs_root, setup.proc_root)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from coordinator.campaign import Ended
+    from coordinator.campaign.campaign import Ended
     from coordinator.interrupts import Interrupts
     from coordinator.progress import LiveProgress, PlainProgress
     from coordinator.store.writer import StoreWriter
@@ -77,10 +77,10 @@ def run(
     import sys
     from dataclasses import replace
 
+    from coordinator.campaign.two_stage import Stages
     from coordinator.interrupts import Interrupts
     from coordinator.progress import LiveProgress, PlainProgress
     from coordinator.resolve import resolve
-    from coordinator.stages import Stages
     from coordinator.store.study_record import check_not_imported
     from coordinator.store.writer import open_store
     from joulefleet.errors import EXIT_INTERRUPTED
@@ -185,7 +185,7 @@ def _run(
 
     try:
         from agent.host.machine import boot_id
-        from coordinator.campaign import Campaign
+        from coordinator.campaign.campaign import Campaign
         from coordinator.cluster.interface import Command
         from coordinator.cluster.open import open_cluster
     except ImportError as error:

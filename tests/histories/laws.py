@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-from coordinator.campaign import Ended
+from coordinator.campaign.campaign import Ended
 from coordinator.scheduling.attempt import AGENT_LOST, DETERMINISTIC, AttemptFact
 from coordinator.scheduling.block import COHERENT_S, MOST_DETERMINISTIC, MOST_INFRASTRUCTURE
 from coordinator.scheduling.design import Design

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from coordinator.campaign import Campaign, Ended
+from coordinator.campaign.campaign import Campaign, Ended
 from coordinator.cluster.interface import Command
 from coordinator.scheduling.design import Design
 from coordinator.store.port import Store

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import joulefleet
-from coordinator import campaign
+from coordinator.campaign import campaign
 from tests.fakes.fate import KINDS, Fault
 from tests.fakes.made import fact_in, lost_in_memory, study_and_fact_in
 from tests.histories.laws import accepted, check

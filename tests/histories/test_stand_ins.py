@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.lost_row import row_of_lost
+from coordinator.campaign.lost_trial import row_of_lost
 from coordinator.scheduling.attempt import AGENT_LOST
 from coordinator.store.attempts import fact_of
 from tests.fakes.fleet import Agent, Host, World

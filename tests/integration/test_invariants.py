@@ -1,6 +1,6 @@
 """The invariants of docs/architecture.md that no other test is named after.
 
-1 and 2: tests/unit/coordinator/test_campaign.py and tests/integration/test_run.py. 3: tests/integration/
+1 and 2: tests/unit/coordinator/campaign/test_campaign.py and tests/integration/test_run.py. 3: tests/integration/
 test_measure.py. 5: tests/property/test_counters.py besides the one here.
 """
 
@@ -15,7 +15,7 @@ import joulefleet
 from agent.config import AgentSetup
 from agent.runner.pool import RunnerPool
 from agent.sensors.rapl.powercap import open_powercap
-from coordinator.campaign import Campaign
+from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.local import LocalCluster
 from coordinator.store.writer import open_store

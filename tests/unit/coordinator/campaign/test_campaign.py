@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.campaign import Campaign, Ended
+from coordinator.campaign.campaign import Campaign, Ended
+from coordinator.campaign.waiting import Patience
 from coordinator.cluster.interface import Answer, Call, Change, Prepare, Run
 from coordinator.events.events import (
     Collected,
@@ -25,7 +26,6 @@ from coordinator.events.events import (
 )
 from coordinator.scheduling.block import COHERENT_S
 from coordinator.store.writer import StoreWriter, open_store
-from coordinator.waiting import Patience
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 from joulefleet.plan.expand import blocks, passes_from_pilot
 from joulefleet.plan.trial import Trial

@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from coordinator.account import Account
-from coordinator.attendance import Attendance
-from coordinator.awaited import Awaited
+from coordinator.campaign.agent_session import Desk, all_work, longest_of
+from coordinator.campaign.awaited import Awaited
+from coordinator.campaign.lost_trial import row_of_lost
+from coordinator.campaign.membership import Attendance
+from coordinator.campaign.reporter import Account
+from coordinator.campaign.waiting import Patience, Waiting
 from coordinator.cluster.interface import (
     Acknowledge,
     Answer,
@@ -23,7 +26,6 @@ from coordinator.cluster.interface import (
     Prepare,
     Run,
 )
-from coordinator.desk import Desk, all_work, longest_of
 from coordinator.events.events import (
     Collected,
     Event,
@@ -34,13 +36,11 @@ from coordinator.events.events import (
     Stalled,
     TrialLost,
 )
-from coordinator.lost_row import row_of_lost
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Member, Rest, Scheduler
 from coordinator.store.attempts import fact_of, study_and_fact
 from coordinator.store.port import Store
-from coordinator.waiting import Patience, Waiting
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
-from coordinator.door import machine_class, refusal
+from coordinator.campaign.admission import machine_class, refusal
 from tests.fakes.cluster import MACHINE, FakeAgent
 from tests.fakes.trials import tiny_pinned
 

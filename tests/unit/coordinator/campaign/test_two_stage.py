@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.stages import Stages
+from coordinator.campaign.two_stage import Stages
 from joulefleet.errors import StudyError
 from joulefleet.study.load import study_to_json
 from joulefleet.study.spec import Study

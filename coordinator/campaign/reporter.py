@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from coordinator.desk import Desk
+from coordinator.campaign.agent_session import Desk
 from coordinator.events.events import BlockStarted, Event, PlanFixed, TrialEnded, TrialStarted
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
