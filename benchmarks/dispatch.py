@@ -35,7 +35,7 @@ from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Call, Command, Joined, Prepare, Run
 from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.overhead import Coordinator
-from coordinator.resolve import resolve
+from coordinator.planning.resolve import resolve
 from coordinator.store.writer import open_store
 from joulefleet.machine import Machine
 from joulefleet.measurement import Outcome

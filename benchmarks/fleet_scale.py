@@ -24,7 +24,7 @@ from pathlib import Path
 
 from reporting import Figure, finish
 
-from coordinator.resolve import resolve
+from coordinator.planning.resolve import resolve
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Scheduler

@@ -23,7 +23,7 @@ from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.ray import RayCluster
 from coordinator.events.events import Event, TrialEnded, TrialStarted
-from coordinator.resolve import resolve
+from coordinator.planning.resolve import resolve
 from coordinator.store.writer import StoreWriter, open_store
 from joulefleet.study.load import study_of
 from joulefleet.yamlfile.reader import parse_yaml

@@ -79,8 +79,8 @@ def run(
 
     from coordinator.campaign.two_stage import Stages
     from coordinator.interrupts import Interrupts
+    from coordinator.planning.resolve import resolve
     from coordinator.progress import LiveProgress, PlainProgress
-    from coordinator.resolve import resolve
     from coordinator.store.study_record import check_not_imported
     from coordinator.store.writer import open_store
     from joulefleet.errors import EXIT_INTERRUPTED
@@ -176,9 +176,9 @@ def _run(
     address: str | None,
     retry: frozenset[str],
 ) -> Ended:
-    from coordinator.changes import changes
     from coordinator.events.events import BlockStarted, Event
     from coordinator.events.live_file import LiveFile
+    from coordinator.planning.diff import changes
     from coordinator.store.study_record import study_record
     from joulefleet.errors import MachineError, StoreError, SupersededError
     from joulefleet.store.compaction import compact

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from coordinator.resolve import resolve
+from coordinator.planning.resolve import resolve
 from joulefleet.plan.expand import Pinned, blocks, cells, passes_from_pilot
 from joulefleet.plan.trial import Cell, Trial
 from joulefleet.study.load import study_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.resolve import resolve
+from coordinator.planning.resolve import resolve
 from joulefleet.errors import StudyError
 from joulefleet.plan.expand import cells, protocol_of
 from joulefleet.study.load import study_of

@@ -1,6 +1,6 @@
 from typing import Any
 
-from coordinator.changes import changes
+from coordinator.planning.diff import changes
 from coordinator.store.study_record import _named
 
 
