@@ -10,9 +10,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from coordinator.importing.csv_file import CsvReader
-    from coordinator.importing.imported import Package
-    from coordinator.importing.mapping import CommonMapping
+    from coordinator.importing.mapping.spec import CommonMapping
+    from coordinator.importing.model import Package
+    from coordinator.importing.tables.csv import CsvReader
 
 import_data = typer.Typer(
     no_args_is_help=True,
@@ -67,9 +67,9 @@ def experiment_runner(
       joulefleet import experiment-runner data --mapping mapping.yaml --study published --store results
       joulefleet import experiment-runner --schema > mapping.schema.json
     """
-    from coordinator.importing.experiment_runner import read_package
-    from coordinator.importing.mapping import ExperimentRunnerMapping
-    from coordinator.importing.mapping_file import load_mapping
+    from coordinator.importing.mapping.load import load_mapping
+    from coordinator.importing.mapping.spec import ExperimentRunnerMapping
+    from coordinator.importing.tools.experiment_runner import read_package
 
     if schema:
         _print_schema(ExperimentRunnerMapping)
@@ -102,9 +102,9 @@ def codecarbon(
       joulefleet import codecarbon runs --mapping mapping.yaml --study laptop --store results
       joulefleet import codecarbon --schema > mapping.schema.json
     """
-    from coordinator.importing.codecarbon import read_package
-    from coordinator.importing.mapping import CodecarbonMapping
-    from coordinator.importing.mapping_file import load_mapping
+    from coordinator.importing.mapping.load import load_mapping
+    from coordinator.importing.mapping.spec import CodecarbonMapping
+    from coordinator.importing.tools.codecarbon import read_package
 
     if schema:
         _print_schema(CodecarbonMapping)
@@ -119,7 +119,7 @@ def codecarbon(
 def _print_schema(kind: type[CommonMapping]) -> None:
     import json
 
-    from coordinator.importing.mapping_file import mapping_json_schema
+    from coordinator.importing.mapping.load import mapping_json_schema
 
     print(json.dumps(mapping_json_schema(kind), indent=2))
 
@@ -133,14 +133,14 @@ def _both(source: Path | None, what: str, mapping: Path | None) -> tuple[Path, P
 
 
 def _reader() -> CsvReader:
-    from coordinator.importing.complaints import Complaints
-    from coordinator.importing.csv_file import CsvReader
+    from coordinator.importing.problems import Complaints
+    from coordinator.importing.tables.csv import CsvReader
 
     return CsvReader(Complaints())
 
 
 def _study_name(asked: str | None, mapping: CommonMapping, file: Path) -> str:
-    from coordinator.importing.mapping_file import check_study_name
+    from coordinator.importing.mapping.load import check_study_name
 
     return check_study_name(asked or mapping.name, file)
 
@@ -158,7 +158,7 @@ def _import(
     import json
     import sys
 
-    from coordinator.importing.placing import place
+    from coordinator.importing.commit import place
     from coordinator.importing.record import check_pairs, import_record
     from coordinator.store.writer import open_store
     from coordinator.tables import printable

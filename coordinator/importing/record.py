@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from coordinator.importing.complaints import Complaints, quoted
-from coordinator.importing.imported import Package
-from coordinator.importing.mapping import CommonMapping
+from coordinator.importing.mapping.spec import CommonMapping
+from coordinator.importing.model import Package
+from coordinator.importing.problems import Complaints, quoted
 from coordinator.importing.rows import attempt_id
 from joulefleet.digest import digest
 

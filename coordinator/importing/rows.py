@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import Any
 
-from coordinator.importing.folders import natural_path
-from coordinator.importing.imported import MARK_REPAIRED, Identity, ImportedRun, Package
+from coordinator.importing.model import MARK_REPAIRED, Identity, ImportedRun, Package
+from coordinator.importing.tables.folders import natural_path
 from joulefleet.digest import digest
 from joulefleet.measurement import Readings
 from joulefleet.schema import COLUMNS, SCHEMA_VERSION

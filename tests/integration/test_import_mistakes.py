@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.importing.complaints import Complaints
-from coordinator.importing.csv_file import CsvReader
-from coordinator.importing.experiment_runner import read_package
-from coordinator.importing.imported import ImportedRun, Package
-from coordinator.importing.mapping import ExperimentRunnerMapping
-from coordinator.importing.mapping_file import mapping_of
-from coordinator.importing.placing import place
+from coordinator.importing.commit import place
+from coordinator.importing.mapping.load import mapping_of
+from coordinator.importing.mapping.spec import ExperimentRunnerMapping
+from coordinator.importing.model import ImportedRun, Package
+from coordinator.importing.problems import Complaints
 from coordinator.importing.record import check_pairs, import_record
+from coordinator.importing.tables.csv import CsvReader
+from coordinator.importing.tools.experiment_runner import read_package
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError, StudyError
 from joulefleet.store.compaction import compact
@@ -292,7 +292,7 @@ def test_an_import_that_ends_at_any_step_left_nothing_or_all(root: Path, tmp_pat
 _KILLED = """
 import os, sys
 from pathlib import Path
-from coordinator.importing.placing import place
+from coordinator.importing.commit import place
 from coordinator.store.writer import open_store
 from tests.integration.test_import_mistakes import small_import
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from coordinator.importing.mapping import MachineRecord
+from coordinator.importing.mapping.spec import MachineRecord
 from joulefleet.digest import digest
 from joulefleet.measurement import Readings
 

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 import joulefleet
-from coordinator.importing.imported import Package
+from coordinator.importing.model import Package
 from coordinator.importing.rows import import_rows
 from coordinator.store.writer import StoreWriter
 from joulefleet.durable import sync_folder, write_durably

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from coordinator.importing.complaints import Complaints, quoted
-from coordinator.importing.mapping import FolderRule
+from coordinator.importing.mapping.spec import FolderRule
+from coordinator.importing.problems import Complaints, quoted
 
 MOST_FOLDERS = 1_000_000
 """A folder of more is somebody's home, not a package of data."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordinator.importing.mapping import CpuUnit, EnergyUnit, MemoryUnit, TimeUnit
+from coordinator.importing.mapping.spec import CpuUnit, EnergyUnit, MemoryUnit, TimeUnit
 
 JOULES: dict[EnergyUnit, float] = {"J": 1.0, "mJ": 1e-3, "kJ": 1e3, "Wh": 3600.0, "kWh": 3.6e6}
 SECONDS: dict[TimeUnit, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0, "h": 3600.0}

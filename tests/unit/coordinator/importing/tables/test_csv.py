@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.importing.complaints import Complaints
-from coordinator.importing.csv_file import CsvReader, CsvTable, number
+from coordinator.importing.problems import Complaints
+from coordinator.importing.tables.csv import CsvReader, CsvTable, number
 
 
 def read(path: Path, content: bytes, *, most: int = 1000) -> tuple[CsvTable | None, list[str]]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from coordinator.importing.complaints import quoted
-from coordinator.importing.identities import Row
-from coordinator.importing.imported import Identity, Values
-from coordinator.importing.mapping import CommonMetrics, MemoryColumn, Metrics, MomentUnit
-from coordinator.importing.units import JOULES, SECONDS, cpu_factor, memory_factor
+from coordinator.importing.mapping.spec import CommonMetrics, MemoryColumn, Metrics, MomentUnit
+from coordinator.importing.mapping.units import JOULES, SECONDS, cpu_factor, memory_factor
+from coordinator.importing.model import Identity, Values
+from coordinator.importing.problems import quoted
+from coordinator.importing.tables.identity import Row
 
 _MOST = 2.0**53
 """Whole numbers above it are not exact."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import fsum
 
-from coordinator.importing.imported import ReportedEnergy
-from coordinator.importing.mapping import Traces
-from coordinator.importing.powerjoular import RunTraces, Trace, repaired_readings
-from coordinator.importing.wrapped_power import (
+from coordinator.importing.mapping.spec import Traces
+from coordinator.importing.model import ReportedEnergy
+from coordinator.importing.traces.counter_wrap import (
     SAMPLE_S,
     Irreparable,
     Mended,
@@ -18,6 +17,7 @@ from coordinator.importing.wrapped_power import (
     repaired_machine,
     repaired_process,
 )
+from coordinator.importing.traces.powerjoular import RunTraces, Trace, repaired_readings
 from joulefleet.measurement import Readings
 
 _MOST_SHOWN = 5

@@ -12,10 +12,10 @@ from math import nan
 from pathlib import Path
 
 from agent.results.thinning import thinned
-from coordinator.importing.complaints import quoted
-from coordinator.importing.csv_file import CsvReader, CsvTable, number
-from coordinator.importing.values import parsed_moment
-from coordinator.importing.wrapped_power import Moment, PowerTrace
+from coordinator.importing.problems import quoted
+from coordinator.importing.tables.csv import CsvReader, CsvTable, number
+from coordinator.importing.tables.metrics import parsed_moment
+from coordinator.importing.traces.counter_wrap import Moment, PowerTrace
 from joulefleet.measurement import Channel, Readings
 
 MACHINE_FILE = "powerjoular.csv"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from coordinator.importing.codecarbon import read_package
-from coordinator.importing.complaints import Complaints
-from coordinator.importing.csv_file import CsvReader
-from coordinator.importing.imported import Package
-from coordinator.importing.mapping import CodecarbonMapping
-from coordinator.importing.mapping_file import mapping_of
+from coordinator.importing.mapping.load import mapping_of
+from coordinator.importing.mapping.spec import CodecarbonMapping
+from coordinator.importing.model import Package
+from coordinator.importing.problems import Complaints
+from coordinator.importing.tables.csv import CsvReader
+from coordinator.importing.tools.codecarbon import read_package
 from joulefleet.errors import StudyError
 from joulefleet.yamlfile.reader import parse_yaml
 from tests.fakes.replication_package import write_csv

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.importing.wrapped_power import (
+from coordinator.importing.traces.counter_wrap import (
     RANGES_J,
     Irreparable,
     PowerTrace,

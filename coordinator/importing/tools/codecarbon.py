@@ -7,14 +7,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coordinator.importing.complaints import Complaints, quoted
-from coordinator.importing.csv_file import CsvReader, CsvTable
-from coordinator.importing.folders import FolderFacts, Rules, natural_path, walk
-from coordinator.importing.identities import Row, columns_of, identity_of, machine_of
-from coordinator.importing.imported import Identity, ImportedMachine, ImportedRun, Package, ReportedEnergy
-from coordinator.importing.mapping import CodecarbonMapping, MachineRecord
-from coordinator.importing.units import BYTES, JOULES
-from coordinator.importing.values import above_zero, metric_columns, moment, not_below, scaled, values_of, zone_of
+from coordinator.importing.mapping.spec import CodecarbonMapping, MachineRecord
+from coordinator.importing.mapping.units import BYTES, JOULES
+from coordinator.importing.model import Identity, ImportedMachine, ImportedRun, Package, ReportedEnergy
+from coordinator.importing.problems import Complaints, quoted
+from coordinator.importing.tables.csv import CsvReader, CsvTable
+from coordinator.importing.tables.folders import FolderFacts, Rules, natural_path, walk
+from coordinator.importing.tables.identity import Row, columns_of, identity_of, machine_of
+from coordinator.importing.tables.metrics import (
+    above_zero,
+    metric_columns,
+    moment,
+    not_below,
+    scaled,
+    values_of,
+    zone_of,
+)
 from joulefleet.digest import digest
 
 TOOL = "codecarbon"

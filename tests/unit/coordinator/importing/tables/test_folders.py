@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.importing.complaints import Complaints
-from coordinator.importing.folders import Rules, matches, natural, walk
-from coordinator.importing.mapping import FolderRule
+from coordinator.importing.mapping.spec import FolderRule
+from coordinator.importing.problems import Complaints
+from coordinator.importing.tables.folders import Rules, matches, natural, walk
 
 
 @pytest.mark.parametrize(

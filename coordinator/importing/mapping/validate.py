@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 
-from coordinator.importing.mapping import (
+from coordinator.importing.mapping.spec import (
     CodecarbonMapping,
     CommonMapping,
     ExperimentRunnerMapping,
@@ -13,8 +13,8 @@ from coordinator.importing.mapping import (
     NumberFactor,
     TextFactor,
 )
-from coordinator.importing.units import BYTES, of_all_cores
-from coordinator.importing.values import zone_of
+from coordinator.importing.mapping.units import BYTES, of_all_cores
+from coordinator.importing.tables.metrics import zone_of
 from joulefleet.study.validate import Mistake
 
 OWN_LABELS = ("folder", "run")

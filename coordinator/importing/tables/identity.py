@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from coordinator.importing.complaints import Complaints, quoted
-from coordinator.importing.csv_file import CsvTable, Line, number
-from coordinator.importing.folders import FolderFacts
-from coordinator.importing.imported import Identity, ImportedMachine
-from coordinator.importing.mapping import CommonMapping, Named, NumberFactor, TextFactor
+from coordinator.importing.mapping.spec import CommonMapping, Named, NumberFactor, TextFactor
+from coordinator.importing.model import Identity, ImportedMachine
+from coordinator.importing.problems import Complaints, quoted
+from coordinator.importing.tables.csv import CsvTable, Line, number
+from coordinator.importing.tables.folders import FolderFacts
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 """As `joulefleet.study.spec.Name`."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.importing.mapping import CodecarbonMapping, ExperimentRunnerMapping
-from coordinator.importing.mapping_file import check_study_name, load_mapping, mapping_json_schema, mapping_of
+from coordinator.importing.mapping.load import check_study_name, load_mapping, mapping_json_schema, mapping_of
+from coordinator.importing.mapping.spec import CodecarbonMapping, ExperimentRunnerMapping
 from joulefleet.errors import StudyError
 from joulefleet.yamlfile.reader import parse_yaml
 from tests.fakes.replication_package import MAPPING
@@ -108,7 +108,7 @@ def test_a_name_that_no_study_may_have_is_refused(name: str) -> None:
 
 def test_every_key_has_its_place_in_the_guide_and_in_the_schema() -> None:
     """docs/how-to-import.md leaves none out."""
-    guide = (Path(__file__).resolve().parents[4] / "docs" / "how-to-import.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).resolve().parents[5] / "docs" / "how-to-import.md").read_text(encoding="utf-8")
     for kind in (ExperimentRunnerMapping, CodecarbonMapping):
         schema = mapping_json_schema(kind)
         keys = set(schema["properties"]).union(*(each.get("properties", {}) for each in schema["$defs"].values()))

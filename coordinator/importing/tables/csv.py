@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from coordinator.importing.complaints import Complaints, quoted
+from coordinator.importing.problems import Complaints, quoted
 
 MOST_BYTES = 64 << 20
 """Of one file: a trace of one line a second fills it in a week or two."""

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from coordinator.importing.mapping import CommonMapping
-from coordinator.importing.mapping_check import check_mapping
+from coordinator.importing.mapping.spec import CommonMapping
+from coordinator.importing.mapping.validate import check_mapping
 from joulefleet.errors import StudyError
 from joulefleet.study.spec import Name
 from joulefleet.study.validate import Mistake

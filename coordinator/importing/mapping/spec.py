@@ -1,9 +1,9 @@
 """The mapping: what the columns and folders of another tool's output mean, as frozen records.
 
-The same definitions serve the YAML file (read by `coordinator.importing.mapping_file`), the JSON
+The same definitions serve the YAML file (read by `coordinator.importing.mapping.load`), the JSON
 schema for editors (`joulefleet import experiment-runner --schema`) and docs/how-to-import.md. What
 types alone cannot say (a unit that needs the machine's memory, ...) is in
-`coordinator.importing.mapping_check`.
+`coordinator.importing.mapping.validate`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The mapping file: what columns and folders of another tool's output mean."""

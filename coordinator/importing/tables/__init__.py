@@ -1,0 +1,1 @@
+"""Tables and folders of other tools, read as text within limits."""

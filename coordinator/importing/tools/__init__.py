@@ -1,0 +1,1 @@
+"""One module a tool whose output can be imported."""

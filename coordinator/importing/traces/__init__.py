@@ -1,0 +1,1 @@
+"""Traces of power: read, repaired where a counter wrapped, and integrated."""
