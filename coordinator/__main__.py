@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from coordinator.commands.compact import compact
-from coordinator.commands.compare import compare
-from coordinator.commands.doctor import doctor
-from coordinator.commands.export import export
-from coordinator.commands.import_data import import_data
-from coordinator.commands.node import node
-from coordinator.commands.plan import plan
-from coordinator.commands.publish import publish
-from coordinator.commands.run import run
-from coordinator.commands.runner import runner
-from coordinator.commands.sample_size import sample_size
-from coordinator.commands.sql import sql
-from coordinator.commands.status import status
-from coordinator.leaving import leave
+from coordinator.cli.compact import compact
+from coordinator.cli.compare import compare
+from coordinator.cli.doctor import doctor
+from coordinator.cli.export import export
+from coordinator.cli.import_data import import_data
+from coordinator.cli.node import node
+from coordinator.cli.plan import plan
+from coordinator.cli.publish import publish
+from coordinator.cli.run import run
+from coordinator.cli.runner import runner
+from coordinator.cli.sample_size import sample_size
+from coordinator.cli.sql import sql
+from coordinator.cli.status import status
+from coordinator.process_exit import leave
 from joulefleet.errors import EXIT_INTERRUPTED, JoulefleetError
 
 app = typer.Typer(

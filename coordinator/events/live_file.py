@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from coordinator.cli.render.progress import event_line
 from coordinator.events.events import (
     Event,
     MachineBusy,
@@ -22,7 +23,6 @@ from coordinator.events.events import (
     TrialEnded,
     TrialStarted,
 )
-from coordinator.progress import event_line
 from joulefleet.store.layout import StoreLayout
 
 WRITE_SHARE = 0.01

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import AgentSetup
-from coordinator.progress import duration_text
+from coordinator.cli.render.progress import duration_text
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
 from coordinator.store.attempts import facts_in

@@ -16,8 +16,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from coordinator.commands.compact import compact as compact_command
-from coordinator.commands.sql import sql
+from coordinator.cli.compact import compact as compact_command
+from coordinator.cli.sql import sql
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.query import Store

@@ -14,10 +14,10 @@ from pyarrow import fs
 from typer.testing import CliRunner
 
 import joulefleet
-from coordinator.commands.compare import compare
-from coordinator.commands.publish import publish
-from coordinator.commands.sql import sql
-from coordinator.commands.status import status
+from coordinator.cli.compare import compare
+from coordinator.cli.publish import publish
+from coordinator.cli.sql import sql
+from coordinator.cli.status import status
 from coordinator.store.publish import publish as publish_store
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError

@@ -12,10 +12,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from coordinator.answers import TABLE_ROWS
-from coordinator.commands.compare import compare
-from coordinator.commands.sql import sql
-from coordinator.commands.status import status
+from coordinator.cli.compare import compare
+from coordinator.cli.render.query_result import TABLE_ROWS
+from coordinator.cli.sql import sql
+from coordinator.cli.status import status
 from joulefleet.errors import QueryError, StoreError
 from joulefleet.query.views import VIEWS
 from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store

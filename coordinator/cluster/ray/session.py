@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import state_folder
-from coordinator import leaving
+from coordinator import process_exit
 from coordinator.cluster.ray import patches, settings
 from coordinator.cluster.ray.auth import ensure_token, need_token, token_file
 from coordinator.cluster.ray.network import host_and_port, wait_for_head
@@ -151,7 +151,7 @@ def leave_without_head() -> None:
 
     Ray would wait a minute for the head to say goodbye to, or crash in its destructors.
     """
-    leaving.at_once()
+    process_exit.at_once()
     interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
     code = EXIT_INTERRUPTED if interrupted else MachineError.exit_code
 

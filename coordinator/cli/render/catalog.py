@@ -9,8 +9,8 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
-from coordinator.answers import Answer
-from coordinator.tables import write_table
+from coordinator.cli.render.query_result import Answer
+from coordinator.cli.render.tables import write_table
 from joulefleet.query.catalog import Entry
 from joulefleet.query.examples import Example
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.sql_prompt import interact
+from coordinator.cli.shell.repl import interact
 from joulefleet.query import Store
 from tests.fakes.attempt_rows import attempt_row, write_store
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-    from coordinator.answers import Answer
+    from coordinator.cli.render.query_result import Answer
     from joulefleet.query import Store
 
 Form = Literal["table", "csv", "json", "parquet"]
@@ -68,7 +68,7 @@ def sql(
     import signal
     import sys
 
-    from coordinator.answers import write_answer_table
+    from coordinator.cli.render.query_result import write_answer_table
     from joulefleet.errors import QueryError
     from joulefleet.query import Store
     from joulefleet.query.examples import example as shipped
@@ -99,7 +99,7 @@ def sql(
 
 
 def _described(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
-    from coordinator.catalogue_text import catalogue_answer, write_catalogue
+    from coordinator.cli.render.catalog import catalogue_answer, write_catalogue
     from joulefleet.query.catalog import catalogue, entry
 
     entries = catalogue() if name is None else (entry(name),)
@@ -107,7 +107,7 @@ def _described(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
 
 
 def _listed(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
-    from coordinator.catalogue_text import examples_answer, write_examples
+    from coordinator.cli.render.catalog import examples_answer, write_examples
     from joulefleet.query.examples import example, examples
 
     if name is None:
@@ -127,7 +127,7 @@ def _write(answer: Answer, write_table: Callable[[TextIO], None], form: Form, ou
     import sys
     from contextlib import nullcontext
 
-    from coordinator.answers import new_file, write_answer
+    from coordinator.cli.render.query_result import new_file, write_answer
 
     with nullcontext(sys.stdout.buffer) if output is None else new_file(output) as out:
         if form != "table":
@@ -143,8 +143,8 @@ def _write(answer: Answer, write_table: Callable[[TextIO], None], form: Form, ou
 def _interact(store: Store) -> None:
     import sys
 
-    from coordinator.sql_editor import editor, history_file
-    from coordinator.sql_prompt import interact
+    from coordinator.cli.shell.editor import editor, history_file
+    from coordinator.cli.shell.repl import interact
 
     interact(store, editor(store, history_file()), sys.stdout, sys.stderr)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from coordinator.answers import TABLE_ROWS, Answer, new_file, write_answer, write_answer_table
+from coordinator.cli.render.query_result import TABLE_ROWS, Answer, new_file, write_answer, write_answer_table
 from joulefleet.errors import QueryError
 
 HOSTILE = 'a "quoted", \n\x1b[31m name'

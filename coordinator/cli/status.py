@@ -42,7 +42,7 @@ def status(
     import os
     import sys
 
-    from coordinator.json_output import plain
+    from coordinator.cli.render.json import plain
     from coordinator.store.status import published_state, state_lines, store_state
     from joulefleet.store.layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
     from joulefleet.store.remote import is_uri

@@ -29,8 +29,8 @@ def compact(
     import json
     import sys
 
-    from coordinator.json_output import plain
-    from coordinator.steps import StepLine
+    from coordinator.cli.render.json import plain
+    from coordinator.cli.render.steps import StepLine
     from coordinator.store.writer import open_store
     from joulefleet.store import compaction
     from joulefleet.store.layout import StoreLayout, default_store, read_format

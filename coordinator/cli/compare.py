@@ -75,8 +75,8 @@ def compare(
     """
     import json
 
-    from coordinator.comparison_text import comparison_lines
-    from coordinator.json_output import plain
+    from coordinator.cli.render.comparison import comparison_lines
+    from coordinator.cli.render.json import plain
     from joulefleet.compare.compare import compare as compare_arms
     from joulefleet.query import Store
 

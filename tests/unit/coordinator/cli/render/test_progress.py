@@ -6,8 +6,8 @@ import io
 
 import pytest
 
+from coordinator.cli.render.progress import LiveProgress, PlainProgress, duration_text
 from coordinator.events.events import Collected, PlanFixed, TrialEnded, TrialStarted
-from coordinator.progress import LiveProgress, PlainProgress, duration_text
 from coordinator.scheduling.attempt import AttemptFact
 from tests.fakes.trials import tiny_trial
 

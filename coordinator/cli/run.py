@@ -10,8 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from coordinator.campaign.campaign import Ended
-    from coordinator.interrupts import Interrupts
-    from coordinator.progress import LiveProgress, PlainProgress
+    from coordinator.cli.interrupts import Interrupts
+    from coordinator.cli.render.progress import LiveProgress, PlainProgress
     from coordinator.store.writer import StoreWriter
     from joulefleet.plan.expand import Pinned
 
@@ -78,9 +78,9 @@ def run(
     from dataclasses import replace
 
     from coordinator.campaign.two_stage import Stages
-    from coordinator.interrupts import Interrupts
+    from coordinator.cli.interrupts import Interrupts
+    from coordinator.cli.render.progress import LiveProgress, PlainProgress
     from coordinator.planning.resolve import resolve
-    from coordinator.progress import LiveProgress, PlainProgress
     from coordinator.store.study_record import check_not_imported
     from coordinator.store.writer import open_store
     from joulefleet.errors import EXIT_INTERRUPTED

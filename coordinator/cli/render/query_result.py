@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from coordinator.json_output import plain
-from coordinator.tables import write_table
+from coordinator.cli.render.json import plain
+from coordinator.cli.render.tables import write_table
 from joulefleet.errors import QueryError
 
 Format = Literal["table", "csv", "json", "parquet"]

@@ -50,8 +50,8 @@ def duckdb(
     import json
     import sys
 
-    from coordinator.json_output import plain
-    from coordinator.steps import StepLine
+    from coordinator.cli.render.json import plain
+    from coordinator.cli.render.steps import StepLine
     from joulefleet.export.duckdb import export_duckdb
     from joulefleet.query import Store
 

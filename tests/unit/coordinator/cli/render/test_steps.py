@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from coordinator.steps import StepLine
+from coordinator.cli.render.steps import StepLine
 from joulefleet.store.compaction import Step
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from coordinator.json_output import plain
+from coordinator.cli.render.json import plain
 
 
 @dataclass(frozen=True, slots=True)

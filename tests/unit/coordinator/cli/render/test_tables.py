@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from coordinator.tables import printable, table_lines, write_table
+from coordinator.cli.render.tables import printable, table_lines, write_table
 
 
 def test_columns_are_aligned() -> None:

@@ -45,8 +45,8 @@ def sample_size(
     import json
     import math
 
-    from coordinator.json_output import plain
-    from coordinator.sizing_text import sizing_lines, stated_lines
+    from coordinator.cli.render.json import plain
+    from coordinator.cli.render.sample_size import sizing_lines, stated_lines
     from joulefleet.compare.sample_size import sizing, stated
     from joulefleet.query import Store
 

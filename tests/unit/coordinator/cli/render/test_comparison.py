@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from coordinator.comparison_text import comparison_lines
-from coordinator.comparison_words import WIDTH
+from coordinator.cli.render.comparison import comparison_lines
+from coordinator.cli.render.format import WIDTH
 from joulefleet.compare.compare import compare
 from joulefleet.query import Store
 from tests.fakes.attempt_rows import TWELVE_CELLS, study_from, twelve_cell_rows, write_measured, write_store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from coordinator.comparison_words import (
+from coordinator.cli.render.format import (
     digits,
     interval_head,
     metric_title,
@@ -15,8 +15,8 @@ from coordinator.comparison_words import (
     table_of,
     where_line,
 )
-from coordinator.findings_text import finding_lines, finding_sentences
-from coordinator.tables import table_lines
+from coordinator.cli.render.pooled import finding_lines, finding_sentences
+from coordinator.cli.render.tables import table_lines
 from joulefleet.compare.contrasts import PROOFS
 from joulefleet.compare.results import Comparison, Line
 from joulefleet.stats import Estimate

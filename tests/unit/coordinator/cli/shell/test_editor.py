@@ -13,8 +13,8 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from coordinator.sql_editor import completer, editor, history_file
-from coordinator.sql_prompt import interact
+from coordinator.cli.shell.editor import completer, editor, history_file
+from coordinator.cli.shell.repl import interact
 from joulefleet.query import Store
 from tests.fakes.attempt_rows import attempt_row, write_store
 

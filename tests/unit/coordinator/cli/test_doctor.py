@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from agent.doctor.examine import examine
-from coordinator.commands.doctor import doctor, lines
+from coordinator.cli.doctor import doctor, lines
 
 ROOT = Path(__file__).parents[4]
 MACHINES = ROOT / "tests/machines"
@@ -170,7 +170,7 @@ def test_what_is_missing_is_printed_with_its_cure(tmp_path: Path) -> None:
 def test_the_command_imports_nothing_heavy_before_it_runs() -> None:
     """`joulefleet --help` answers at once: what the doctor needs is imported when it is asked."""
     code = (
-        "import sys, coordinator.commands.doctor; "
+        "import sys, coordinator.cli.doctor; "
         "heavy = {'agent', 'torch', 'ray', 'duckdb', 'scipy', 'pyarrow', 'psutil'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -182,7 +182,7 @@ def test_the_doctor_needs_neither_torch_nor_ray_nor_psutil() -> None:
     """In a base-only install it says what is missing instead of failing."""
     code = (
         "import sys; sys.modules.update(torch=None, ray=None, psutil=None, transformers=None); "
-        "from coordinator.commands.doctor import doctor; doctor(json_=True)"
+        "from coordinator.cli.doctor import doctor; doctor(json_=True)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "domains" in json.loads(done.stdout)

@@ -16,7 +16,7 @@ from prompt_toolkit.filters import completion_is_selected
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from coordinator.sql_prompt import MORE, is_whole
+from coordinator.cli.shell.repl import MORE, is_whole
 from joulefleet.query import Store
 from joulefleet.query.catalog import catalogue, keywords
 

@@ -38,8 +38,8 @@ def publish(
     import json
     import sys
 
-    from coordinator.json_output import plain
-    from coordinator.steps import StepLine
+    from coordinator.cli.render.json import plain
+    from coordinator.cli.render.steps import StepLine
     from coordinator.store import publish as publishing
     from coordinator.store.status import coordinator_of
     from coordinator.store.writer import open_store

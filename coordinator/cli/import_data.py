@@ -158,10 +158,10 @@ def _import(
     import json
     import sys
 
+    from coordinator.cli.render.tables import printable
     from coordinator.importing.commit import place
     from coordinator.importing.record import check_pairs, import_record
     from coordinator.store.writer import open_store
-    from coordinator.tables import printable
     from joulefleet.store.layout import default_store
 
     check_pairs(mapping, package, str(file))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
-from coordinator.answers import write_answer_table
-from coordinator.catalogue_text import write_catalogue, write_examples
+from coordinator.cli.render.catalog import write_catalogue, write_examples
+from coordinator.cli.render.query_result import write_answer_table
 from joulefleet.errors import JoulefleetError
 from joulefleet.query import Store
 from joulefleet.query.catalog import entry

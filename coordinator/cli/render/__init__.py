@@ -1,0 +1,1 @@
+"""Records as text: tables, JSON and progress. Nothing here computes a result."""
