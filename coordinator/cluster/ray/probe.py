@@ -126,19 +126,19 @@ def _main(address: str) -> None:
     private: Any = ray._private  # noqa: SLF001  # see above
     raylet: Any = ray._raylet  # noqa: SLF001  # see above
     client = raylet.GcsClient(address=address)
-    metadata = json.loads(client.internal_kv_get(b"CLUSTER_METADATA", patches.ray_constants.KV_NAMESPACE_CLUSTER))
+    metadata = json.loads(client.internal_kv_get(b"CLUSTER_METADATA", private.ray_constants.KV_NAMESPACE_CLUSTER))
     nodes = client.get_all_node_info(timeout=ANSWER_S).values()
     answer = {
         "own_ray": ray.__version__,
         "ray": metadata["ray_version"],
         "python": metadata["python_version"],
-        "cluster": client.internal_kv_get(b"session_name", patches.ray_constants.KV_NAMESPACE_SESSION).decode(),
+        "cluster": client.internal_kv_get(b"session_name", private.ray_constants.KV_NAMESPACE_SESSION).decode(),
         "nodes": [
             {"node_id": node.node_id.hex(), "address": f"{node.node_manager_address}:{node.node_manager_port}"}
             for node in nodes
             if node.state == 0
         ],
-        "here": sorted(patches.services.find_node_ids()),
+        "here": sorted(private.services.find_node_ids()),
     }
     sys.stdout.write(_MARK + json.dumps(answer) + "\n")
     sys.stdout.flush()
