@@ -22,7 +22,7 @@ PASSES_MARGIN = 1.1
 """A pilot's pass may be slower than those that follow: so much more than the shortest window is planned."""
 
 TRIAL_OVERHEAD_S = 0.6
-"""What a trial costs beside its phases, for the expected duration only (benchmarks/trial_overhead.py)."""
+"""What a trial costs beside its phases, for the expected duration only (benchmarks/measurement/trial_overhead.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,46 +1,17 @@
-"""The simulations of benchmarks/validity.py on few studies: that they are what they say, and that a miss is one."""
+"""The simulations of benchmarks/compare on few studies: that they are what they say, and that a miss is one."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
-import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[4] / "benchmarks"
+from benchmarks.compare import validity
+from benchmarks.compare import validity_tally as tally
+from benchmarks.compare.validity_scenarios import WITHIN, scenarios
+
 STUDIES = 200
 
 
-@pytest.fixture(scope="module")
-def benchmarks() -> Iterator[None]:
-    """Makes a benchmark's modules importable, as they are when it runs as a program."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield
-
-
-@pytest.fixture(scope="module")
-def validity(benchmarks: None) -> ModuleType:
-    """The program."""
-    return importlib.import_module("validity")
-
-
-@pytest.fixture(scope="module")
-def tally(benchmarks: None) -> ModuleType:
-    """What it counts with."""
-    return importlib.import_module("validity_tally")
-
-
-@pytest.fixture(scope="module")
-def data(benchmarks: None) -> ModuleType:
-    """What it simulates."""
-    return importlib.import_module("validity_data")
-
-
-def test_methods_keep_their_bounds_and_limits_are_limits(validity: ModuleType) -> None:
+def test_methods_keep_their_bounds_and_limits_are_limits() -> None:
     """200 studies tell 95 % from 80 %: every row with bounds keeps them, and what breaks an assumption shows."""
     broken = {
         "AR(1) of one arm over blocks, 30 blocks",
@@ -49,7 +20,7 @@ def test_methods_keep_their_bounds_and_limits_are_limits(validity: ModuleType) -
         "exponential noise in one, 5 blocks",
     }
     seen = set()
-    for scenario in validity.scenarios():
+    for scenario in scenarios():
         name = validity.title(scenario)
         if "machines" in name and "3 machines" not in name:
             continue
@@ -63,27 +34,27 @@ def test_methods_keep_their_bounds_and_limits_are_limits(validity: ModuleType) -
             assert found.coverage is None or found.coverage < 1 or "machines" in name, (row, found)
             if f"{row.name}, {row.size}" in broken:
                 seen.add(name)
+                assert found.coverage is not None
                 assert found.coverage < 0.9, (row, found)
     assert seen == broken
 
 
-def test_a_seed_gives_its_studies_again(validity: ModuleType) -> None:
+def test_a_seed_gives_its_studies_again() -> None:
     """On any number of CPUs; another part of the same scenario has others."""
-    scenario = next(validity.scenarios())
+    scenario = next(scenarios())
     assert validity.chunk(scenario, 0, 50) == validity.chunk(scenario, 0, 50)
     assert validity.chunk(scenario, 0, 50) != validity.chunk(scenario, 1, 50)
 
 
-def test_names_tell_scenarios_apart(validity: ModuleType) -> None:
+def test_names_tell_scenarios_apart() -> None:
     """A scenario's seed is made of its name."""
-    names = [validity.title(scenario) for scenario in validity.scenarios()]
+    names = [validity.title(scenario) for scenario in scenarios()]
     assert len(set(names)) == len(names)
 
 
-def test_students_cost_what_their_teachers_do(validity: ModuleType, data: ModuleType) -> None:
+def test_students_cost_what_their_teachers_do() -> None:
     """In the mean of many blocks, in every scenario within the assumptions; the two are never the same values."""
-    scenarios = importlib.import_module("validity_scenarios")
-    for name, maker in scenarios.WITHIN.items():
+    for name, maker in WITHIN.items():
         teacher, student = maker(np.random.default_rng(7), 2000, 10)
         assert teacher.shape == student.shape == (2000, 10)
         logs = np.log(student / teacher)
@@ -92,7 +63,7 @@ def test_students_cost_what_their_teachers_do(validity: ModuleType, data: Module
         assert abs(float(logs.mean())) < 4 * error, name
 
 
-def test_beyond_a_bound_is_missed(tally: ModuleType) -> None:
+def test_beyond_a_bound_is_missed() -> None:
     """By false positives, by coverage or by width; a limit is never missed, a width with a reason neither."""
     row = tally.Row(name="a", size="b")
     kept = tally.Tally(tests=1000, false_positives=70, intervals=1000, covered=930, width=1.15, oracle=1.0)
@@ -104,7 +75,7 @@ def test_beyond_a_bound_is_missed(tally: ModuleType) -> None:
         assert tally.Row(name="a", size="b", wide="known").verdict(found) == ("ok" if field == "width" else "MISSED")
 
 
-def test_a_line_shows_what_was_asked(validity: ModuleType, tally: ModuleType) -> None:
+def test_a_line_shows_what_was_asked() -> None:
     """A scenario without intervals, or without tests, leaves the place free."""
     tested = validity.line(tally.Row(name="a", size="b"), tally.Tally(tests=20_000, false_positives=1000))
     assert "5.00% (<= 5.46%)" in tested
@@ -114,7 +85,7 @@ def test_a_line_shows_what_was_asked(validity: ModuleType, tally: ModuleType) ->
     assert covered.endswith(" limit: why")
 
 
-def test_the_closing_figures_are_the_worst(validity: ModuleType, tally: ModuleType) -> None:
+def test_the_closing_figures_are_the_worst() -> None:
     """Of what has bounds."""
     row, limit = tally.Row(name="a", size="b"), tally.Row(name="a", size="b", limit="known")
     good = tally.Tally(tests=1000, false_positives=40, intervals=1000, covered=960, width=0.9, oracle=1.0)

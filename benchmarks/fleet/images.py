@@ -17,11 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from reporting import Figure, finish
-
-# A benchmark runs as a program from its own folder; what builds the images belongs to the tests.
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+from benchmarks.harness.reporting import Figure, finish
 from tests.containers.engine import Engine, EngineError, engine
 from tests.containers.offline import ROOT, base_image, build
 

@@ -21,16 +21,16 @@ from math import nan
 from pathlib import Path
 from random import Random
 
-from energy_truth import Counted
-from energy_windows import KINDS, simulated_window
-from live_windows import live_windows
-from peers import codecarbon, pyrapl
-from peers.environments import ensure_environment
-from reporting import Figure, finish
+from benchmarks.harness.reporting import Figure, finish
+from benchmarks.measurement.energy_truth import Counted
+from benchmarks.measurement.energy_windows import KINDS, simulated_window
+from benchmarks.measurement.live_windows import live_windows
+from benchmarks.peers import codecarbon, pyrapl
+from benchmarks.peers.environments import ensure_environment
 
 SIMULATED, LIVE, UNTELLABLE = 700, 300, 100
 SEED = 20_240_414
-PEERS_FOLDER = Path(__file__).resolve().parents[1] / ".peers"
+PEERS_FOLDER = Path(__file__).resolve().parents[2] / ".peers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
-from validity_data import (
+
+from benchmarks.compare.validity_data import (
     NOISE,
     Maker,
     autocorrelated_trials,
@@ -39,9 +40,8 @@ from validity_data import (
     wandering_student,
     wild_blocks,
 )
-from validity_fleets import Fleet, heavy_shape, pooled, skewed_shape
-from validity_tally import ALPHA, Row, Scenario, Tally, oracle_width
-
+from benchmarks.compare.validity_fleets import Fleet, heavy_shape, pooled, skewed_shape
+from benchmarks.compare.validity_tally import ALPHA, Row, Scenario, Tally, oracle_width
 from joulefleet.stats import Estimate, on_every_machine, paired_ratio, unpaired_ratio
 from joulefleet.stats.equivalence import equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from validity_data import BLOCK, Maker, Values
-from validity_tally import Tally, oracle_width
 
+from benchmarks.compare.validity_data import BLOCK, Maker, Values
+from benchmarks.compare.validity_tally import Tally, oracle_width
 from joulefleet.stats import MachineEffect, paired_ratio, pool
 
 Shape = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]

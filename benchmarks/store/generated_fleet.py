@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from generated_nested import nested, offsets
-from generated_store import write_file
 from numpy.typing import NDArray
 
+from benchmarks.store.generated_nested import nested, offsets
+from benchmarks.store.generated_store import write_file
 from joulefleet.digest import digest
 from joulefleet.plan.expand import cells, companions, comparands, passes_key
 from joulefleet.plan.trial import trial_id

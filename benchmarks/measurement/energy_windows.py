@@ -10,15 +10,14 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from energy_truth import Counted, Read, Witness, believed_w, judged
-from peers.codecarbon import EVERY_S
-
 from agent.results.energy import counter_series
 from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import FINE_UNIT_NJ, INTEL_UNIT_NJ, SimulatedMachine
 from agent.simulation.trace import ReadError, Reset, Trace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.trial.sampler import Recorder
+from benchmarks.measurement.energy_truth import Counted, Read, Witness, believed_w, judged
+from benchmarks.peers.codecarbon import EVERY_S
 from joulefleet.counters import slept
 from joulefleet.measurement import Phase
 

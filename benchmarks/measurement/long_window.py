@@ -21,8 +21,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, get_args
 
-from reporting import Figure, finish
-
 from agent.config import AgentSetup
 from agent.host.machine import boot_id, read_environment, read_machine
 from agent.results.thinning import MOST_VALUES
@@ -41,6 +39,7 @@ from agent.trial.attempt import Observed
 from agent.trial.sampler import Recorder
 from agent.trial.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.trial.summary import measurement
+from benchmarks.harness.reporting import Figure, finish
 from joulefleet.measurement import Measurement, Phase
 from joulefleet.plan.trial import Trial, read_trial
 
@@ -208,7 +207,7 @@ def main() -> int:
         latencies = [int(LATENCY_S * 1e9)] * int(WINDOW_S / LATENCY_S)
         (folder / "done.json").write_text(json.dumps(FACTS | {"latencies_ns": latencies}), encoding="ascii")
         trial = min((folder / "trials").iterdir())
-        command = [sys.executable, __file__, str(trial), str(folder)]
+        command = [sys.executable, "-m", "benchmarks.measurement.long_window", str(trial), str(folder)]
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result = json.loads(said)
     print(f"{result['wraps']:.0f} wraps, {result['channels']} channels", file=sys.stderr)

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from energy_truth import Counted, Read, Witness, judged
-from peers.codecarbon import EVERY_S
-
 from agent.results.energy import CounterSeries, counter_series
 from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.options import read_options
 from agent.simulation.truth import Truth, read_truth
 from agent.trial.sampler import Recorder
+from benchmarks.measurement.energy_truth import Counted, Read, Witness, judged
+from benchmarks.peers.codecarbon import EVERY_S
 from joulefleet.measurement import Phase
 
 OPTIONS = ("--range-j", "500", "--idle-w", "100", "--busy-w", "300", "--long-term-w", "250", "--short-term-w", "250")

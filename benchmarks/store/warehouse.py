@@ -24,10 +24,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from generated_fleet import TRIALS_A_MACHINE, machines_of, write_fleet
-from generated_nested import LATENCIES, READINGS
-from generated_store import make_store
-from reporting import Figure, finish
+from benchmarks.harness.reporting import Figure, finish
+from benchmarks.store.generated_fleet import TRIALS_A_MACHINE, machines_of, write_fleet
+from benchmarks.store.generated_nested import LATENCIES, READINGS
+from benchmarks.store.generated_store import make_store
 
 TRIALS = 100_000
 BOUNDS_S = {"trials": 0.5, "readings": 3.0, "compare": 10.0}
@@ -71,7 +71,7 @@ class Answer:
 
 def ask(kind: str, name: str, root: Path) -> Answer:
     """The answer of a process of its own."""
-    command = [sys.executable, __file__, "--ask", kind, name, str(root)]
+    command = [sys.executable, "-m", "benchmarks.store.warehouse", "--ask", kind, name, str(root)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     said = process.stdout.read()

@@ -13,13 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from reporting import Figure, finish
-
 import joulefleet
+from benchmarks.harness.reporting import Figure, finish
 
 BOUND_S = 600.0
 STUDY_BOUND_S = 300.0
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def program(name: str) -> str:

@@ -29,9 +29,18 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-from reporting import Figure, finish
-from validity_scenarios import scenarios
-from validity_tally import STANDARD_ERRORS, WIDEST, Row, Scenario, Tally, least_coverage, most_positives
+
+from benchmarks.compare.validity_scenarios import scenarios
+from benchmarks.compare.validity_tally import (
+    STANDARD_ERRORS,
+    WIDEST,
+    Row,
+    Scenario,
+    Tally,
+    least_coverage,
+    most_positives,
+)
+from benchmarks.harness.reporting import Figure, finish
 
 STUDIES = 20_000
 CHUNK = 500

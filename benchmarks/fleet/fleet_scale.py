@@ -22,8 +22,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reporting import Figure, finish
-
+from benchmarks.harness.reporting import Figure, finish
 from coordinator.planning.resolve import resolve
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design

@@ -17,9 +17,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from nodes import node
-from reporting import Figure, finish
-
+from benchmarks.fleet.nodes import node
+from benchmarks.harness.reporting import Figure, finish
 from coordinator.cluster.interface import Command, Fetch, Joined
 from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.node.processes import ProcessKey, end, session

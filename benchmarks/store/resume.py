@@ -16,9 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from generated_store import STUDY, make_store, templates, write_compacted, write_loose
-from reporting import Figure, finish
-
+from benchmarks.harness.reporting import Figure, finish
+from benchmarks.store.generated_store import STUDY, make_store, templates, write_compacted, write_loose
 from joulefleet.store.layout import StoreLayout
 
 LOOSE = 20_000

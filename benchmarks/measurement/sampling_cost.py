@@ -29,14 +29,13 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-from peers.environments import ensure_environment
-from peers.sampling_driver import cost
-from reporting import Figure, finish
-
 from agent.config import AgentSetup
 from agent.runner.conversation import Conversation
 from agent.runner.protocol import Disconnected, LineSocket
 from agent.trial.sensor_set import open_sensors
+from benchmarks.harness.reporting import Figure, finish
+from benchmarks.peers.environments import ensure_environment
+from benchmarks.peers.sampling_driver import cost
 
 BOUND_PERCENT = 0.25
 ROUNDS = 3
@@ -44,7 +43,7 @@ STRETCH_S = 15.0
 SETTLE_S = 1.0
 FAST_S, SLOW_S = 0.1, 1.0
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DRIVER = ROOT / "benchmarks/peers/sampling_driver.py"
 MACHINE = ROOT / "tests/machines/two-packages-with-dram/sys"
 
@@ -175,7 +174,9 @@ def samplers() -> tuple[Sampler, list[Sampler]]:
     psutil, codecarbon, perun = (
         (each, "-I", driver) for each in (sys.executable, python["codecarbon"], python["perun"])
     )
-    return Sampler(name="joulefleet", command=(sys.executable, str(Path(__file__).resolve()), "sample")), [
+    return Sampler(
+        name="joulefleet", command=(sys.executable, "-m", "benchmarks.measurement.sampling_cost", "sample")
+    ), [
         Sampler(name="psutil 7.2.2", command=psutil, peer="psutil", options=rates),
         Sampler(name="codecarbon 3.3.2, 15 s", command=codecarbon, peer="codecarbon", options={"period_s": 15}),
         Sampler(name="codecarbon 3.3.2, 1 s", command=codecarbon, peer="codecarbon", options={"period_s": 1}),

@@ -19,14 +19,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import psutil
-from peers.optimum_benchmark import ensure_venv, make_bert_base, run_once
-from reporting import Figure, finish
 
 import joulefleet
+from benchmarks.harness.reporting import Figure, finish
+from benchmarks.peers.optimum_benchmark import ensure_venv, make_bert_base, run_once
 
 BOUND_PERCENT = 2.5
 BOUND_ONE_PERCENT = 1.5
-PEERS_FOLDER = Path(__file__).resolve().parents[1] / ".peers"
+PEERS_FOLDER = Path(__file__).resolve().parents[2] / ".peers"
 
 STUDY = """
 name: quiet

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from reporting import Figure, finish
+from benchmarks.harness.reporting import Figure, finish
 
 RUNS = 15
 BOUND_S = 0.3

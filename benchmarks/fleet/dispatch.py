@@ -21,9 +21,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nodes import node
-from reporting import Figure, finish
-
 from agent.config import AgentSetup, state_folder
 from agent.results.row import attempt_row
 from agent.runner.discovery import Offer
@@ -31,6 +28,8 @@ from agent.runner.pool import RunnerPool
 from agent.service import AgentHello, versions
 from agent.state.outbox import parquet_bytes
 from agent.trial.measure import measure, prepare
+from benchmarks.fleet.nodes import node
+from benchmarks.harness.reporting import Figure, finish
 from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Call, Command, Joined, Prepare, Run
 from coordinator.cluster.ray import RayCluster

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peers.optimum_benchmark import ensure_venv, make_bert_base, run_once
-from reporting import Figure, finish
-
 import joulefleet
+from benchmarks.harness.reporting import Figure, finish
+from benchmarks.peers.optimum_benchmark import ensure_venv, make_bert_base, run_once
 from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.ray import RayCluster
@@ -31,7 +30,7 @@ from joulefleet.yamlfile.reader import parse_yaml
 BOUND_S = 0.6
 PEER_TIMES = 20.0
 PEER_RUNS = 3
-PEERS_FOLDER = Path(__file__).resolve().parents[1] / ".peers"
+PEERS_FOLDER = Path(__file__).resolve().parents[2] / ".peers"
 
 STUDY = """
 name: trial-overhead
