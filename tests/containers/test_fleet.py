@@ -14,10 +14,10 @@ import pytest
 from agent.simulation.tree import POWERCAP
 from tests.containers.container_fleet import ContainerFleet, running
 from tests.containers.engine import Engine
-from tests.fakes.waiting import until
 from tests.soak.checker import check
 from tests.soak.record import Eye, Record
 from tests.soak.studies import Studies
+from tests.support.waiting import until
 
 MACHINES = ("north", "south", "west")
 REPETITIONS = 36

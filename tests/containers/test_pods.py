@@ -19,8 +19,8 @@ from tests.containers.kuberay import created_pods, head_service
 from tests.containers.manifests import render
 from tests.containers.pods import Json, Pod, Surroundings, docker_arguments, pods_of
 from tests.containers.test_doctor import POWERCAP, TREE
-from tests.fakes.waiting import until
 from tests.soak.studies import write_study
+from tests.support.waiting import until
 
 SUBNET = "10.83.{}.0/24"
 ADDRESS = "10.83.{}.{}"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from coordinator.cluster.ray.node.state import read_record
-from tests.fakes.network import Network, network
-from tests.fakes.ray_nodes import FAST_HEALTH, FakeMachine
 from tests.fleet.fleet_run import FleetRun, running
+from tests.support.network import Network, network
+from tests.support.ray_nodes import FAST_HEALTH, FakeMachine
 
 MakeMachine = Callable[..., FakeMachine]
 

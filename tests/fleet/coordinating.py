@@ -11,8 +11,8 @@ from dataclasses import replace
 from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Prepare
 from coordinator.cluster.ray import RayCluster
 from joulefleet.plan.trial import Trial
-from tests.fakes.ray_nodes import FakeMachine
-from tests.fakes.trials import tiny_trial
+from tests.support.ray_nodes import FakeMachine
+from tests.support.trials import tiny_trial
 
 STORE = "store"
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.ray_nodes import FakeMachine
-from tests.fakes.waiting import until
+from tests.support.ray_nodes import FakeMachine
+from tests.support.waiting import until
 
 STUDY = """
 name: {name}

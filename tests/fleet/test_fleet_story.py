@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.ray_nodes import FAST_HEALTH, FakeMachine
 from tests.fleet.conftest import MakeMachine
 from tests.fleet.fleet_run import CELLS, FleetRun, running
+from tests.support.ray_nodes import FAST_HEALTH, FakeMachine
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from coordinator.cluster.ray.node.processes import alive
-from tests.fakes.network import Network
-from tests.fakes.ray_nodes import FakeMachine
-from tests.fakes.waiting import until
 from tests.fleet.conftest import MakeMachine
 from tests.fleet.fleet_run import FleetRun, running
+from tests.support.network import Network
+from tests.support.ray_nodes import FakeMachine
+from tests.support.waiting import until
 
 # Those two only wait, so they begin here, and end in the tests of refusals.
 pytestmark = [pytest.mark.usefixtures("lonely", "lost"), pytest.mark.timeout(900)]

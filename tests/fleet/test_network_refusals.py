@@ -8,9 +8,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.fakes.ray_nodes import COMMAND, FakeMachine
 from tests.fleet.conftest import Lost, MakeMachine
 from tests.fleet.fleet_run import FleetRun
+from tests.support.ray_nodes import COMMAND, FakeMachine
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

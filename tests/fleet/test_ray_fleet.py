@@ -20,8 +20,6 @@ from coordinator.cluster.interface import Answer, Command, Fetch, Joined, Left, 
 from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.node.processes import alive
 from joulefleet.errors import MachineError
-from tests.fakes.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
-from tests.fakes.waiting import until
 from tests.fleet.coordinating import (
     LOSES_AN_ANSWER,
     NEW_COORDINATOR,
@@ -36,6 +34,8 @@ from tests.fleet.coordinating import (
     prepared,
     warm_for,
 )
+from tests.support.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
+from tests.support.waiting import until
 
 NOTHING = Prepare(work=())
 

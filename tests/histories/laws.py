@@ -12,9 +12,9 @@ from coordinator.scheduling.block import COHERENT_S, MOST_DETERMINISTIC, MOST_IN
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import LOSSES_OF_A_TRIAL
 from joulefleet.plan.trial import Trial
-from tests.fakes.fate import AWAY_S
-from tests.fakes.made import fact_in
 from tests.histories.stage import Stage
+from tests.support.fate import AWAY_S
+from tests.support.made import fact_in
 
 SLACK_S = 300.0
 

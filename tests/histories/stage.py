@@ -17,13 +17,13 @@ from coordinator.store.writer import open_store
 from joulefleet.errors import JoulefleetError
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
-from tests.fakes.fate import Fate, Fault
-from tests.fakes.fleet import CrashError, Host, World
-from tests.fakes.fleet_cluster import DangerousStore, Disk, FleetCluster, MemoryStore
-from tests.fakes.made import fact_in
-from tests.fakes.processes import Process
-from tests.fakes.shelf import DiskShelf, MemoryShelf, Shelf
-from tests.fakes.trials import TINY_STUDY, tiny_pinned
+from tests.support.fate import Fate, Fault
+from tests.support.fleet import CrashError, Host, World
+from tests.support.fleet_cluster import DangerousStore, Disk, FleetCluster, MemoryStore
+from tests.support.made import fact_in
+from tests.support.processes import Process
+from tests.support.shelf import DiskShelf, MemoryShelf, Shelf
+from tests.support.trials import TINY_STUDY, tiny_pinned
 
 MOST_COORDINATORS = 40
 

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 import joulefleet
 from coordinator.campaign import campaign
-from tests.fakes.fate import KINDS, Fault
-from tests.fakes.made import fact_in, lost_in_memory, study_and_fact_in
 from tests.histories.laws import accepted, check
 from tests.histories.stage import History, Stage
+from tests.support.fate import KINDS, Fault
+from tests.support.made import fact_in, lost_in_memory, study_and_fact_in
 
 HISTORIES = int(os.environ.get("JOULEFLEET_HISTORIES", "100"))
 ON_DISK = max(3, HISTORIES // 100)

@@ -9,11 +9,11 @@ import pytest
 from coordinator.campaign.lost_trial import row_of_lost
 from coordinator.scheduling.attempt import AGENT_LOST
 from coordinator.store.attempts import fact_of
-from tests.fakes.fleet import Agent, Host, World
-from tests.fakes.fleet_cluster import hello_of
-from tests.fakes.made import Made, fact_in, lost_in_memory
-from tests.fakes.shelf import DiskShelf, MemoryShelf
-from tests.fakes.trials import tiny_trial
+from tests.support.fleet import Agent, Host, World
+from tests.support.fleet_cluster import hello_of
+from tests.support.made import Made, fact_in, lost_in_memory
+from tests.support.shelf import DiskShelf, MemoryShelf
+from tests.support.trials import tiny_trial
 
 NOW_S = 1_800_000_000.5
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.trials import TINY_STUDY
+from tests.support.trials import TINY_STUDY
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -14,7 +14,7 @@ from coordinator.__main__ import app
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison
 from joulefleet.query import Store
-from tests.fakes.replication_package import MAPPING, write_package
+from tests.support.replication_package import MAPPING, write_package
 
 
 @pytest.fixture

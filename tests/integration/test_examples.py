@@ -12,8 +12,8 @@ import pytest
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
 from joulefleet.query.examples import example, examples
-from tests.fakes.attempt_rows import STARTED, attempt_row, failed_row, write_store
-from tests.fakes.one_pair import one_pair
+from tests.support.attempt_rows import STARTED, attempt_row, failed_row, write_store
+from tests.support.one_pair import one_pair
 
 NAMES = [one.name for one in examples()]
 MEASURED = {

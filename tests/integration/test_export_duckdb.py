@@ -20,8 +20,8 @@ from joulefleet.query import Store
 from joulefleet.query.catalog import catalogue
 from joulefleet.query.views import VIEWS
 from joulefleet.store.compaction import Step
-from tests.fakes.attempt_rows import attempt_row, study_from, twelve_cell_rows, write_attempt, write_store
-from tests.fakes.full_disk import no_file_longer_than
+from tests.support.attempt_rows import attempt_row, study_from, twelve_cell_rows, write_attempt, write_store
+from tests.support.full_disk import no_file_longer_than
 
 ALONE = """
 import json, sys

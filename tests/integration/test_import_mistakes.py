@@ -22,8 +22,8 @@ from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError, StudyError
 from joulefleet.store.compaction import compact
 from joulefleet.yamlfile.reader import parse_yaml
-from tests.fakes.crashes import CrashAt, CrashError, attempts_of
-from tests.fakes.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package
+from tests.support.crashes import CrashAt, CrashError, attempts_of
+from tests.support.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package
 
 SMALL = """\
 machines: {server: {logical_cpus: 32, memory_bytes: 405000000000}}

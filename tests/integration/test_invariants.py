@@ -21,7 +21,7 @@ from coordinator.cluster.local import LocalCluster
 from coordinator.store.writer import open_store
 from joulefleet.plan.expand import blocks, passes_from_pilot
 from joulefleet.schema import COLUMNS
-from tests.fakes.trials import TINY_STUDY, tiny_pinned
+from tests.support.trials import TINY_STUDY, tiny_pinned
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -138,7 +138,7 @@ def test_invariant_9_what_a_runner_says_is_data(setup: AgentSetup, pool: RunnerP
     from agent.runner.protocol import Stranger
     from agent.trial.attempt import Attempt, AttemptFailed
     from agent.trial.sensor_set import open_sensors
-    from tests.fakes.trials import tiny_trial
+    from tests.support.trials import tiny_trial
 
     attempt = Attempt(tiny_trial(), setup, open_sensors("powercap", setup, period_s=1.0), float("inf"))
     host = pool.host(environment="bare", threads=1, cold=False)

@@ -11,8 +11,8 @@ import pytest
 from joulefleet.compare.compare import compare
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import attempt_row, failed_row, study_from, twelve_cell_rows, write_store
-from tests.fakes.one_pair import PROOFS, one_pair, timed
+from tests.support.attempt_rows import attempt_row, failed_row, study_from, twelve_cell_rows, write_store
+from tests.support.one_pair import PROOFS, one_pair, timed
 
 MEASURED = {"energy_scope": "package", "energy_source": "powercap", "energy_provenance": "measured"}
 

@@ -19,8 +19,8 @@ from joulefleet.errors import MachineError
 from joulefleet.measurement import Failure, Measurement
 from joulefleet.plan.expand import cells
 from joulefleet.plan.trial import Trial
-from tests.fakes.trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
 from tests.integration.conftest import prepared
+from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
 
 
 def measured(trial: Trial, setup: AgentSetup, pool: RunnerPool) -> Measurement:

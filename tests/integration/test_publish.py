@@ -23,8 +23,8 @@ from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.store.compaction import MANY_SMALL, compact
 from joulefleet.store.layout import StoreLayout
-from tests.fakes.attempt_rows import attempt_row, study_from, twelve_cell_rows, write_attempt, write_store
-from tests.fakes.crashes import attempts_of, files_of
+from tests.support.attempt_rows import attempt_row, study_from, twelve_cell_rows, write_attempt, write_store
+from tests.support.crashes import attempts_of, files_of
 
 app = typer.Typer()
 for command in (publish, sql, compare, status):

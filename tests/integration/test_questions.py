@@ -11,7 +11,7 @@ import pytest
 from joulefleet.errors import QueryError, StoreError
 from joulefleet.query import Store
 from joulefleet.query.views import VIEWS
-from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
+from tests.support.attempt_rows import study_from, twelve_cell_rows, write_store
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from joulefleet.errors import StoreError
 from joulefleet.query import Store
 from joulefleet.query.views import VIEWS
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION
-from tests.fakes.attempt_rows import (
+from tests.support.attempt_rows import (
     attempt_row,
     failed_row,
     study_from,

@@ -18,7 +18,7 @@ from coordinator.cli.sql import sql
 from coordinator.cli.status import status
 from joulefleet.errors import QueryError, StoreError
 from joulefleet.query.views import VIEWS
-from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
+from tests.support.attempt_rows import study_from, twelve_cell_rows, write_store
 
 app = typer.Typer()
 for command in (sql, compare, status):

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 import joulefleet
-from tests.fakes.trials import TINY_STUDY
-from tests.fakes.waiting import until
+from tests.support.trials import TINY_STUDY
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -21,9 +21,9 @@ from joulefleet.errors import BusyError
 from joulefleet.measurement import Failure, Measurement
 from joulefleet.plan.trial import Trial
 from joulefleet.study.spec import Isolation
-from tests.fakes.trials import tiny_trial
-from tests.fakes.waiting import until
 from tests.integration.conftest import prepared
+from tests.support.trials import tiny_trial
+from tests.support.waiting import until
 
 Start = Callable[..., subprocess.Popen[bytes]]
 

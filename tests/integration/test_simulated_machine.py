@@ -13,8 +13,8 @@ import joulefleet
 from agent.simulation.machine import SimulatedDomain, SimulatedMachine
 from agent.simulation.options import read_options
 from agent.simulation.truth import Truth, read_truth
-from tests.fakes.simulated_machine import simulated_machine
-from tests.fakes.trials import TINY_STUDY
+from tests.support.simulated_machine import simulated_machine
+from tests.support.trials import TINY_STUDY
 
 WATTS = ("--idle-w", "240", "--busy-w", "300", "--dram-idle-w", "150", "--dram-busy-w", "200")
 OPTIONS = (*WATTS, "--core", "--range-j", "500")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.attempt_rows import attempt_row, write_store
+from tests.support.attempt_rows import attempt_row, write_store
 
 _WITHIN_S = 60.0
 _ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")

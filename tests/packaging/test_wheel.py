@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import joulefleet
-from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_store
-from tests.fakes.replication_package import MAPPING, write_package
+from tests.support.attempt_rows import study_from, twelve_cell_rows, write_store
+from tests.support.replication_package import MAPPING, write_package
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / ".venv-base" / "bin"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from joulefleet.store.compaction import compact
 from joulefleet.store.layout import StoreLayout
-from tests.fakes.attempt_rows import attempt_row, write_attempt, write_store
-from tests.fakes.crashes import CrashAt, CrashError, attempts_of
+from tests.support.attempt_rows import attempt_row, write_attempt, write_store
+from tests.support.crashes import CrashAt, CrashError, attempts_of
 
 ACTS = st.lists(
     st.one_of(

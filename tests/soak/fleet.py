@@ -15,14 +15,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from tests.fakes.network import network
-from tests.fakes.ray_nodes import FAST_HEALTH, FakeMachine
 from tests.soak.coordinators import Coordinators
 from tests.soak.machines import Head, Machine, Node
 from tests.soak.power_loss import HOOK, Shadow
 from tests.soak.processes import kill_all, marked
 from tests.soak.record import Eye, Record
 from tests.soak.studies import Studies
+from tests.support.network import network
+from tests.support.ray_nodes import FAST_HEALTH, FakeMachine
 
 BASE = 6379
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from coordinator.cluster.ray.node.processes import alive, session
 from coordinator.cluster.ray.node.state import NodeRecord
 from joulefleet.errors import JoulefleetError
-from tests.fakes.network import Network, Plug
-from tests.fakes.ray_nodes import FakeMachine
 from tests.soak.power_loss import Loss, Shadow
 from tests.soak.processes import below, command_of, kill, kill_all, marked, wait_for_write
 from tests.soak.record import Eye, Record
+from tests.support.network import Network, Plug
+from tests.support.ray_nodes import FakeMachine
 
 LOOK_S = 0.2
 AGENT = "ray::AgentActor"

@@ -8,7 +8,7 @@ import pytest
 from agent.host.energy_filter import ENERGY_FILTERING_CTL, MISC_PACKAGE_CTLS
 from agent.host.environment import read_environment
 from joulefleet.machine import Environment
-from tests.fakes.registers import write_registers
+from tests.support.registers import write_registers
 
 MACHINES = Path(__file__).parents[3] / "machines"
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from agent.host.mounts import Mount, is_kernels_own, mount_of
-from tests.fakes.mounts import write_mounts
+from tests.support.mounts import write_mounts
 
 
 def test_a_file_in_a_sysfs_is_the_kernels_own(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from agent.host.shared_folder import findings_of_sharing
-from tests.fakes.mounts import write_mounts
+from tests.support.mounts import write_mounts
 
 SHARED = ("/run/joulefleet", "tmpfs", "/joulefleet")
 

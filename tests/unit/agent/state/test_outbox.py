@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from agent.state.outbox import Outbox
 from joulefleet.schema import ATTEMPT_SCHEMA, attempt_table
-from tests.fakes.attempt_rows import attempt_row
+from tests.support.attempt_rows import attempt_row
 
 
 def test_an_attempt_waits_until_it_is_acknowledged(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from agent.trial import attempt
 from agent.trial.attempt import Attempt
 from agent.trial.sampler import Recorder
 from agent.trial.sensor_set import SensorSet
-from tests.fakes.trials import tiny_trial
+from tests.support.trials import tiny_trial
 
 BASELINE_C = 40
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.campaign.admission import machine_class, refusal
-from tests.fakes.cluster import MACHINE, FakeAgent
-from tests.fakes.trials import tiny_pinned
+from tests.support.cluster import MACHINE, FakeAgent
+from tests.support.trials import tiny_pinned
 
 HELLO = FakeAgent(node="a").hello()
 OWN = versions()

@@ -29,8 +29,8 @@ from coordinator.store.writer import StoreWriter, open_store
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 from joulefleet.plan.expand import blocks, passes_from_pilot
 from joulefleet.plan.trial import Trial
-from tests.fakes.cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
-from tests.fakes.trials import TINY_STUDY, tiny_pinned
+from tests.support.cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
+from tests.support.trials import TINY_STUDY, tiny_pinned
 
 NEW_MODEL = """  new:
     architecture:

@@ -13,8 +13,8 @@ from coordinator.campaign.two_stage import Stages
 from joulefleet.errors import StudyError
 from joulefleet.study.load import study_to_json
 from joulefleet.study.spec import Study
-from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
-from tests.fakes.one_pair import one_pair, timed
+from tests.support.attempt_rows import twelve_cell_rows, write_measured
+from tests.support.one_pair import one_pair, timed
 
 PRECISE = "primary: {metric: time, precision_percent: 0.25}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from joulefleet.plan.expand import blocks, passes_from_pilot, pilots
 from joulefleet.plan.trial import Kind, Trial
-from tests.fakes.machines_at_work import WITH_PILOT, fact_of, pinned, tiny_design
+from tests.support.machines_at_work import WITH_PILOT, fact_of, pinned, tiny_design
 
 
 def trial(cell: int, *, kind: Kind = "trial", block: int = 1, position: int = 0, machine_id: str = "m") -> Trial:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from joulefleet.plan.williams import balanced_orders
-from tests.fakes.machines_at_work import (
+from tests.support.machines_at_work import (
     MORE_BLOCKS,
     NEW_MODEL,
     NEW_TASK,
@@ -14,7 +14,7 @@ from tests.fakes.machines_at_work import (
     pinned,
     tiny_design,
 )
-from tests.fakes.trials import TINY_STUDY
+from tests.support.trials import TINY_STUDY
 
 
 def test_pilots_come_first_and_fix_the_passes() -> None:

@@ -12,7 +12,7 @@ from coordinator.scheduling.scheduler import (
     Assignment,
     Scheduler,
 )
-from tests.fakes.machines_at_work import START_S, WITH_PILOT, AtWork, fact_of, tiny_design
+from tests.support.machines_at_work import START_S, WITH_PILOT, AtWork, fact_of, tiny_design
 
 
 def test_a_failure_of_the_work_is_tried_once_more_at_the_end_of_its_block_and_then_stands() -> None:

@@ -13,7 +13,7 @@ from coordinator.store.status import Coordinator, StoreState, coordinator_of, ne
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
 from joulefleet.store.layout import StoreLayout
-from tests.fakes.attempt_rows import attempt_row, failed_row, study_from, twelve_cell_rows, write_attempt, write_store
+from tests.support.attempt_rows import attempt_row, failed_row, study_from, twelve_cell_rows, write_attempt, write_store
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from coordinator.store.attempts import fact_of
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.store.compaction import compact
-from tests.fakes.attempt_rows import attempt_row
+from tests.support.attempt_rows import attempt_row
 
 
 def test_a_store_is_made_once_and_keeps_its_id(tmp_path: Path) -> None:

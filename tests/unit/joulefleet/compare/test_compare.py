@@ -12,8 +12,8 @@ from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison, Line
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import STARTED, failed_row, twelve_cell_rows, write_measured, write_store
-from tests.fakes.one_pair import PROOFS, compared, one_pair, timed
+from tests.support.attempt_rows import STARTED, failed_row, twelve_cell_rows, write_measured, write_store
+from tests.support.one_pair import PROOFS, compared, one_pair, timed
 
 
 def line_of(comparison: Comparison, metric: str, pair: str = "p") -> Line:

@@ -13,8 +13,8 @@ from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison, Line
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
-from tests.fakes.one_pair import one_pair, timed, unchanged
+from tests.support.attempt_rows import twelve_cell_rows, write_measured
+from tests.support.one_pair import one_pair, timed, unchanged
 
 Rows = Callable[[dict[str, Any]], dict[str, Any]]
 IN_CONTAINER = {"big": 1.02, "small": 1.10}

@@ -11,8 +11,8 @@ import pytest
 from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison, Finding
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
-from tests.fakes.one_pair import Change, one_pair, timed, unchanged
+from tests.support.attempt_rows import twelve_cell_rows, write_measured
+from tests.support.one_pair import Change, one_pair, timed, unchanged
 
 
 def over(path: Path, count: int, change: Change = unchanged, **asked: Any) -> Comparison:

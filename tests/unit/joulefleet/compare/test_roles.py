@@ -14,7 +14,7 @@ from joulefleet.compare.results import Comparison, Finding
 from joulefleet.query import Store
 from joulefleet.stats.multiplicity import holm
 from joulefleet.study.spec import Study
-from tests.fakes.attempt_rows import (
+from tests.support.attempt_rows import (
     STARTED,
     TWELVE_CELLS,
     study_from,
@@ -23,7 +23,7 @@ from tests.fakes.attempt_rows import (
     write_store,
     write_study,
 )
-from tests.fakes.one_pair import compared, one_pair, timed
+from tests.support.one_pair import compared, one_pair, timed
 
 FIVE = TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5")
 

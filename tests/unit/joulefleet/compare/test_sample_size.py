@@ -12,8 +12,8 @@ import pytest
 from joulefleet.compare.sample_size import sizing, stated
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import twelve_cell_rows, write_measured
-from tests.fakes.one_pair import one_pair, timed
+from tests.support.attempt_rows import twelve_cell_rows, write_measured
+from tests.support.one_pair import one_pair, timed
 
 
 def store_of(path: Path, machines: int, *, between: float, within: float) -> Path:

@@ -11,7 +11,7 @@ from joulefleet.errors import QueryError, StoreError
 from joulefleet.plan.expand import cells
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
-from tests.fakes.attempt_rows import (
+from tests.support.attempt_rows import (
     STARTED,
     TWELVE_CELLS,
     attempt_row,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from joulefleet.query import Store
 from joulefleet.query.spill import ScratchFolder, sweep
-from tests.fakes.attempt_rows import attempt_row, write_store
+from tests.support.attempt_rows import attempt_row, write_store
 
 KEEPS_OPEN = """
 import sys

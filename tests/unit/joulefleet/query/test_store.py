@@ -14,7 +14,7 @@ import pytest
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
-from tests.fakes.attempt_rows import attempt_row, write_store
+from tests.support.attempt_rows import attempt_row, write_store
 
 ENDLESS = "select count(*) from range(10000000000) a, range(10000000000) b"
 

@@ -14,7 +14,7 @@ import joulefleet
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
 from joulefleet.query.user_tables import own_files
-from tests.fakes.attempt_rows import attempt_row, write_store
+from tests.support.attempt_rows import attempt_row, write_store
 
 ODD = 'it\'s "odd" [*]?{a,b}\nyear=2024'
 

@@ -15,9 +15,9 @@ from joulefleet.query import Store
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
 from joulefleet.store.compaction import MANY_SMALL, Compacted, compact
 from joulefleet.store.layout import StoreLayout
-from tests.fakes.attempt_rows import attempt_row, failed_row, write_attempt, write_compacted, write_store
-from tests.fakes.crashes import CrashAt, CrashError, attempts_of, files_of
-from tests.fakes.full_disk import no_file_longer_than
+from tests.support.attempt_rows import attempt_row, failed_row, write_attempt, write_compacted, write_store
+from tests.support.crashes import CrashAt, CrashError, attempts_of, files_of
+from tests.support.full_disk import no_file_longer_than
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from joulefleet.schema import ATTEMPT_SCHEMA
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.row_groups import GROUP_ROWS, compacted_groups, loose_groups, rows_digest, write_groups
-from tests.fakes.attempt_rows import attempt_row, write_store
+from tests.support.attempt_rows import attempt_row, write_store
 
 
 def table(**overrides: Any) -> pa.Table:

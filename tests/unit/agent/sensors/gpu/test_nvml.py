@@ -4,7 +4,7 @@ import pytest
 
 from agent.sensors.gpu.nvml import NvmlSensor, open_nvml
 from agent.sensors.gpu.nvml_library import has_nvidia_gpu
-from tests.fakes.nvml import (
+from tests.support.nvml import (
     DRIVER_NOT_LOADED,
     GPU_IS_LOST,
     LIB_RM_VERSION_MISMATCH,

@@ -7,8 +7,8 @@ import pytest
 from agent.results.energy import choose_scope
 from agent.sensors.rapl.domains import PowerLimit
 from agent.sensors.rapl.powercap import PowercapSensor, open_powercap
-from tests.fakes.counter_energies import energies_of
-from tests.fakes.mounts import write_mounts
+from tests.support.counter_energies import energies_of
+from tests.support.mounts import write_mounts
 
 MACHINES = Path(__file__).parents[4] / "machines"
 PROC = MACHINES / "two-packages-with-dram/proc"

@@ -5,7 +5,7 @@ import pytest
 
 from agent.sensors.base import Missing
 from agent.sensors.rapl.powercap import open_powercap
-from tests.fakes.mounts import write_mounts
+from tests.support.mounts import write_mounts
 
 MACHINES = Path(__file__).parents[4] / "machines"
 BARE = MACHINES / "two-packages-with-dram/proc"

@@ -9,7 +9,7 @@ from coordinator.cli.render.comparison import comparison_lines
 from coordinator.cli.render.format import WIDTH
 from joulefleet.compare.compare import compare
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import TWELVE_CELLS, study_from, twelve_cell_rows, write_measured, write_store
+from tests.support.attempt_rows import TWELVE_CELLS, study_from, twelve_cell_rows, write_measured, write_store
 
 PROOFS = "proofs: {twice: [{model: bert, task: sst2}]}\n"
 

@@ -9,7 +9,7 @@ import pytest
 from coordinator.cli.render.progress import LiveProgress, PlainProgress, duration_text
 from coordinator.events.events import Collected, PlanFixed, TrialEnded, TrialStarted
 from coordinator.scheduling.attempt import AttemptFact
-from tests.fakes.trials import tiny_trial
+from tests.support.trials import tiny_trial
 
 
 def ended(status: str = "ok", marks: tuple[str, ...] = ()) -> TrialEnded:

@@ -16,7 +16,7 @@ from prompt_toolkit.output import DummyOutput
 from coordinator.cli.shell.editor import completer, editor, history_file
 from coordinator.cli.shell.repl import interact
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import attempt_row, write_store
+from tests.support.attempt_rows import attempt_row, write_store
 
 ENTER, CTRL_C, CTRL_D, UP = "\r", "\x03", "\x04", "\x1b[A"
 

@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.cli.shell.repl import interact
 from joulefleet.query import Store
-from tests.fakes.attempt_rows import attempt_row, write_store
+from tests.support.attempt_rows import attempt_row, write_store
 
 
 @pytest.fixture

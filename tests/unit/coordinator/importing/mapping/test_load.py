@@ -11,7 +11,7 @@ from coordinator.importing.mapping.load import check_study_name, load_mapping, m
 from coordinator.importing.mapping.spec import CodecarbonMapping, ExperimentRunnerMapping
 from joulefleet.errors import StudyError
 from joulefleet.yamlfile.reader import parse_yaml
-from tests.fakes.replication_package import MAPPING
+from tests.support.replication_package import MAPPING
 
 # What is said of a line stands behind it; ` | ` between two.
 WRONG_KEYS = """\

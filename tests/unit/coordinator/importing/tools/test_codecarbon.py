@@ -16,7 +16,7 @@ from coordinator.importing.tables.csv import CsvReader
 from coordinator.importing.tools.codecarbon import read_package
 from joulefleet.errors import StudyError
 from joulefleet.yamlfile.reader import parse_yaml
-from tests.fakes.replication_package import write_csv
+from tests.support.replication_package import write_csv
 
 MAPPING = """\
 model: {column: project_name, values: {bert-run: bert, distilbert-run: distilbert}}

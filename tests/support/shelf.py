@@ -10,7 +10,7 @@ from agent.state.epochs import Epochs
 from agent.state.outbox import Outbox
 from joulefleet.errors import SupersededError
 from joulefleet.schema import attempt_table
-from tests.fakes.made import Made, memory_file
+from tests.support.made import Made, memory_file
 
 
 class Shelf(Protocol):

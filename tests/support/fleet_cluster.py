@@ -14,9 +14,9 @@ from coordinator.cluster.interface import Answer, Call, Change, Command, Joined,
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store.writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
-from tests.fakes.cluster import MACHINE
-from tests.fakes.fleet import Agent, Node, World
-from tests.fakes.made import fact_in
+from tests.support.cluster import MACHINE
+from tests.support.fleet import Agent, Node, World
+from tests.support.made import fact_in
 
 AGAIN_S = 30.0
 """So long after it was deferred, an agent is asked again."""

@@ -9,7 +9,7 @@ from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
 from joulefleet.plan.expand import Pinned
-from tests.fakes.trials import TINY_STUDY, tiny_pinned
+from tests.support.trials import TINY_STUDY, tiny_pinned
 
 WITH_PILOT = TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 2}")
 MORE_BLOCKS = TINY_STUDY.replace("repetitions: 2", "repetitions: 3")

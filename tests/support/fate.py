@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.fakes.fleet import Host, World
-from tests.fakes.shelf import Shelf
+from tests.support.fleet import Host, World
+from tests.support.shelf import Shelf
 
 MINUTE, HOUR = 60.0, 3600.0
 AWAY_S = (20.0, 90.0, 10 * MINUTE, 50 * MINUTE, 2 * HOUR)

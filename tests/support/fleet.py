@@ -15,8 +15,8 @@ from typing import Protocol
 from coordinator.cluster.interface import Acknowledge, Answer, Call, Command, Fetch, Prepare, Run
 from joulefleet.errors import BusyError, JoulefleetError, MachineError
 from joulefleet.plan.trial import Trial
-from tests.fakes.made import Made
-from tests.fakes.shelf import Shelf
+from tests.support.made import Made
+from tests.support.shelf import Shelf
 
 TRIAL_S = 10.0
 STEP_S = 0.1

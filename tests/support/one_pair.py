@@ -11,7 +11,7 @@ from joulefleet.compare.compare import compare
 from joulefleet.compare.results import Comparison
 from joulefleet.query import Store
 from joulefleet.study.spec import Study
-from tests.fakes.attempt_rows import study_from, twelve_cell_rows, write_measured
+from tests.support.attempt_rows import study_from, twelve_cell_rows, write_measured
 
 ONE_PAIR = """
 name: one

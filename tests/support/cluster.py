@@ -17,7 +17,7 @@ from joulefleet.errors import JoulefleetError
 from joulefleet.machine import Machine
 from joulefleet.plan.trial import Trial
 from joulefleet.schema import attempt_table
-from tests.fakes.attempt_rows import attempt_row, columns_of
+from tests.support.attempt_rows import attempt_row, columns_of
 
 MACHINE = Machine(
     machine_id="machine",

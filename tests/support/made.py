@@ -12,7 +12,7 @@ from agent.service import AgentHello
 from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
 from coordinator.store.attempts import study_and_fact
 from joulefleet.plan.trial import Cell, Trial
-from tests.fakes.attempt_rows import attempt_row, columns_of
+from tests.support.attempt_rows import attempt_row, columns_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
