@@ -12,9 +12,9 @@ from typing import Any
 
 import joulefleet
 from agent.config import AgentSetup
+from agent.doctor.container import findings_of_sharing
 from agent.host.environment import LABEL, read_environment, read_libraries
 from agent.host.machine import boot_id, read_machine
-from agent.host.shared_folder import findings_of_sharing
 from agent.runner.discovery import Offer, environment_of_runner, offers
 from agent.runner.pool import RunnerPool
 from agent.state.epochs import Epochs
@@ -22,8 +22,8 @@ from agent.state.outbox import Outbox, arrow_table
 from agent.trial.measure import measure, prepare
 from joulefleet.errors import BusyError, MachineError
 from joulefleet.machine import BARE, Environment, Machine
-from joulefleet.plan.trial import PROTOCOL_VERSION, ResolvedModel, ResolvedTask, Trial
-from joulefleet.store.layout import SCHEMA_VERSION
+from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
+from joulefleet.versions import PROTOCOL_VERSION, SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

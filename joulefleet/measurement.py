@@ -184,7 +184,7 @@ class Measurement:
     observer_cpu_s: float | None
     foreign_cpu_s: float | None
     steal_s: float | None
-    marks: tuple[str, ...]
+    flags: tuple[str, ...]
     quality: float | None
     quality_metric: str | None
     quality_reason: str | None

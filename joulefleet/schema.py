@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from joulefleet.store.layout import SCHEMA_VERSION
+from joulefleet.versions import SCHEMA_VERSION
 
-__all__ = ["ADDED_LATER", "ATTEMPT_SCHEMA", "COLUMNS", "SCHEMA_VERSION", "Column", "attempt_table"]
+__all__ = ["ADDED_LATER", "ATTEMPT_SCHEMA", "COLUMNS", "Column", "attempt_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("reason", _TEXT, "", "Why it failed."),
     Column("message", _TEXT, "", "What was said about the failure."),
     Column("stderr_tail", _TEXT, "", "The end of what a failed work wrote."),
-    Column("marks", pa.list_(_TEXT), "", "Doubts about the measurement; they drop nothing."),
+    Column("flags", pa.list_(_TEXT), "", "Doubts about the measurement; they drop nothing."),
     Column("started_at", _WHEN, "", "Wall clock at the start of the attempt."),
     Column("boot_id", _TEXT, "", "The kernel's boot."),
     Column("wall_s", _REAL, "s", "The whole attempt, on the agent."),

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.doctor.checks import Observed
+from agent.doctor.container import findings_of_sharing
 from agent.doctor.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
 from agent.host.environment import read_environment
 from agent.host.files import count, kib, table, text
 from agent.host.machine import read_machine
-from agent.host.shared_folder import findings_of_sharing
-from agent.sensors.base import EnergySensor, Missing
+from agent.sensors.base import Missing
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.rapl.pyrapl import open_pyrapl
+from agent.sensors.rapl.sensor import EnergySensor
 from agent.sensors.system.cgroup import open_cgroup_usage
 from agent.sensors.system.cpu_memory import open_host, open_memory
 from agent.sensors.system.frequency import open_frequency

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from math import isnan
 
 from agent.results.series import part
-from agent.sensors import EnergySensor
 from agent.sensors.rapl.domains import SCOPES, Domain
+from agent.sensors.rapl.sensor import EnergySensor
 from joulefleet.counters import Gap, Known, Unknown, counter_total, observed_peak_w, resets, steps_back
 from joulefleet.measurement import Energy, Phase, Provenance, Readings
 

@@ -16,7 +16,8 @@ from agent.results.thinning import thinned
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Energy, Failure, Measurement, Outcome, Readings, Surroundings
 from joulefleet.plan.trial import Trial
-from joulefleet.schema import COLUMNS, SCHEMA_VERSION
+from joulefleet.schema import COLUMNS
+from joulefleet.versions import SCHEMA_VERSION
 
 
 def attempt_row(
@@ -88,7 +89,7 @@ def _failed(failure: Failure) -> dict[str, Any]:
         "stderr_tail": failure.stderr_tail,
         "energy_reason": "the trial failed",
         "quality_reason": "the trial failed",
-        "marks": [],
+        "flags": [],
     }
 
 
@@ -103,7 +104,7 @@ def _measured(trial: Trial, measured: Measurement) -> dict[str, Any]:
     p50, p90, p99 = _percentiles_s(work.latencies_ns)
     row = asdict(memory) | {
         "status": "ok",
-        "marks": list(measured.marks),
+        "flags": list(measured.flags),
         "window_s": window.seconds,
         "work_s": work.work_ns / 1e9,
         "items": work.items,

@@ -19,7 +19,7 @@ from agent.host.shared_folder import host_folder
 from agent.runner.protocol import Disconnected, LineSocket, Stranger, send_with_descriptor
 from agent.runner.spawn import peer
 from joulefleet.machine import Environment
-from joulefleet.plan.trial import PROTOCOL_VERSION
+from joulefleet.versions import PROTOCOL_VERSION
 
 ANSWER_S = 5.0
 """A runner that says nothing for so long is none."""

@@ -1,5 +1,5 @@
-"""Sources of readings, one module each, all of the shape in `interface`."""
+"""Sources of readings, one module each, all of the shape in `base`."""
 
-from agent.sensors.base import EnergySensor, Missing, Raw, Sensor, Why
+from agent.sensors.base import Missing, Raw, Sensor, Why
 
-__all__ = ["EnergySensor", "Missing", "Raw", "Sensor", "Why"]
+__all__ = ["Missing", "Raw", "Sensor", "Why"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from agent.sensors.rapl.domains import Domain
 from joulefleet.measurement import Channel
 
 Raw = tuple[bytes | None, ...]
@@ -56,23 +55,4 @@ class Sensor(Protocol):
 
     def close(self) -> None:
         """Close the files."""
-        ...
-
-
-class EnergySensor(Sensor, Protocol):
-    """A sensor of energy counters: a channel a readable domain, named for it, in microjoules."""
-
-    @property
-    def domains(self) -> tuple[Domain, ...]:
-        """All that were found; those that cannot be read have a `reason` and no channel."""
-        ...
-
-    @property
-    def own(self) -> bool:
-        """Whether the counters are those of the kernel that runs here; else what they say is no measurement."""
-        ...
-
-    @property
-    def longest_power_limit_window_s(self) -> float | None:
-        """The longest time over which the CPU averages its power for a limit; None where no limit is readable."""
         ...

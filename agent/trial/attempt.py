@@ -55,7 +55,7 @@ class Observed:
     pss_uss: tuple[int | None, int | None] = (None, None)
     observer_cpu_s: float | None = None
     log_bytes: int = 0
-    marks: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
 
     def clock_offsets_ns(self, phase: Phase) -> list[int]:
         """CLOCK_BOOTTIME - CLOCK_MONOTONIC at the marks of `phase`, ns: they differ where the machine slept."""
@@ -121,7 +121,7 @@ class Attempt:
             if cool is not False:
                 return
         if at_most_s > 0:
-            self.seen.marks.append("not_cooled_down")
+            self.seen.flags.append("not_cooled_down")
 
     def _is_cool(self, now: Phase, before: Phase) -> bool | None:
         """Whether `now` is as the idle baseline `before`: by temperature, else by power; None where nothing tells."""
@@ -189,7 +189,7 @@ class Attempt:
                 break
             conversation.go("again")
         if said == "not_steady":
-            self.seen.marks.append("not_steady")
+            self.seen.flags.append("not_steady")
         conversation.go()
 
     def _window(self, conversation: Conversation, pid: int, observers: Sequence[int]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.config import AgentSetup
-from agent.sensors import EnergySensor
 from agent.sensors.gpu.nvml import NvmlSensor, open_nvml
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.rapl.pyrapl import open_pyrapl
+from agent.sensors.rapl.sensor import EnergySensor
 from agent.sensors.system.cgroup import open_cgroup_usage
 from agent.sensors.system.cpu_memory import open_host, open_memory
 from agent.sensors.system.frequency import open_frequency

@@ -13,7 +13,7 @@ from agent.results.modelled_energy import FORMULA, modelled_energies, modelled_p
 from agent.results.scoring import score
 from agent.results.series import channel, growth, mean, values_in
 from agent.results.thinning import thinned
-from agent.sensors import EnergySensor
+from agent.sensors.rapl.sensor import EnergySensor
 from agent.trial.attempt import Observed, memory_of
 from agent.trial.sensor_set import SensorSet
 from joulefleet.counters import slept
@@ -80,7 +80,7 @@ def measurement(
         observer_cpu_s=seen.observer_cpu_s,
         foreign_cpu_s=foreign,
         steal_s=steal_s,
-        marks=_marks(trial, seen, window, around, foreign_s=foreign, steal_s=steal_s, asleep=bool(asleep)),
+        flags=_flags(trial, seen, window, around, foreign_s=foreign, steal_s=steal_s, asleep=bool(asleep)),
         quality=quality,
         quality_metric=metric,
         quality_reason=why_not,
@@ -148,7 +148,7 @@ def _work(trial: Trial, seen: Observed, weights_digest: str) -> Work:
     )
 
 
-def _marks(
+def _flags(
     trial: Trial,
     seen: Observed,
     window: Phase,
@@ -170,7 +170,7 @@ def _marks(
         "cgroup_throttled": bool(around.cgroup_throttled_s),
         "short_window": trial.kind == "trial" and seconds < trial.protocol.timing.window_at_least_s,
     }
-    return (*seen.marks, *(mark for mark, present in tests.items() if present))
+    return (*seen.flags, *(flag for flag, present in tests.items() if present))
 
 
 def _quality(trial: Trial, seen: Observed) -> tuple[float | None, str | None, str | None]:

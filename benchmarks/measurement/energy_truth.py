@@ -14,7 +14,8 @@ from itertools import pairwise
 from math import nan
 
 from agent.results.energy import CounterSeries, phase_energies
-from agent.sensors import EnergySensor, Raw
+from agent.sensors import Raw
+from agent.sensors.rapl.sensor import EnergySensor
 from agent.simulation.machine import SimulatedDomain, SimulatedMachine
 from joulefleet.measurement import Energy, Phase
 

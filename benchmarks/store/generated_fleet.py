@@ -2,7 +2,7 @@
 
 The study is the shipped one without its proofs: 12 cells in 8 blocks on each machine. Machines are of
 twenty CPU models; models and machines differ in their speed and in what distillation saves there. Of a
-thousand trials 20 are marked, 5 failed once and were measured when they were tried again, and 5 failed twice.
+thousand trials 20 are flagged, 5 failed once and were measured when they were tried again, and 5 failed twice.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from benchmarks.store.generated_store import write_file
 from joulefleet.digest import digest
 from joulefleet.plan.expand import cells, companions, comparands, passes_key
 from joulefleet.plan.trial import trial_id
-from joulefleet.schema import ATTEMPT_SCHEMA, SCHEMA_VERSION
+from joulefleet.schema import ATTEMPT_SCHEMA
 from joulefleet.store.compaction import FILE_ROWS
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.row_groups import GROUP_ROWS
 from joulefleet.study.load import load_study, study_to_json
 from joulefleet.study.spec import Proofs, Study
+from joulefleet.versions import SCHEMA_VERSION
 
 BLOCKS = 8
 TRIALS_A_MACHINE = 12 * BLOCKS
@@ -108,7 +109,7 @@ def _attempts(study: Study, machines: Sequence[str]) -> Rows:
         "attempt": attempt,
         "attempt_id": np.array([f"{trial[n]}-r1-a{a}" for n, a in zip(which, attempt, strict=True)]),
         "ok": ok,
-        "marked": ok & (fate[which] >= 980),
+        "flagged": ok & (fate[which] >= 980),
     }
 
 
@@ -224,13 +225,13 @@ def _values(study: Study, rows: Rows, rng: np.random.Generator) -> dict[str, Any
         "weights_digest": np.array([digest(["weights", of.model]) for of in todo])[cell],
         "model_class": np.array([f"{of.model}ForSequenceClassification" for of in todo])[cell],
     }
-    marks = np.where(rows["marked"], 1, 0)
-    texts = pa.array(np.full(marks.sum(), "not_steady"), pa.string())
+    flags = np.where(rows["flagged"], 1, 0)
+    texts = pa.array(np.full(flags.sum(), "not_steady"), pa.string())
     columns = {
         name: pa.array(np.broadcast_to(value, len(cell)), ATTEMPT_SCHEMA.field(name).type, mask=~rows["ok"])
         for name, value in measured.items()
     }
-    return columns | {"marks": pa.ListArray.from_arrays(offsets(marks), texts)}
+    return columns | {"flags": pa.ListArray.from_arrays(offsets(flags), texts)}
 
 
 _CONSTANT: Mapping[str, Any] = {

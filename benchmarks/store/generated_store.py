@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agent.state.outbox import parquet_bytes
-from joulefleet.schema import COLUMNS, SCHEMA_VERSION
+from joulefleet.schema import COLUMNS
 from joulefleet.store.compaction import FILE_ROWS
-from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout
+from joulefleet.store.layout import StoreLayout
 from joulefleet.store.manifest import Manifest, manifest_bytes
 from joulefleet.store.row_groups import GROUP_ROWS, write_groups
+from joulefleet.versions import LAYOUT_VERSION, SCHEMA_VERSION
 
 STUDY = "generated"
 CHANNELS = 13
@@ -124,7 +125,7 @@ def _template(number: int) -> bytes:
         "position": 1 + number % 12,
         "labels": {},
         "status": "ok",
-        "marks": [],
+        "flags": [],
         "started_at": datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=70 * number),
         "boot_id": "boot",
         "wall_s": rng.uniform(69, 71),

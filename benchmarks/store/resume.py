@@ -39,7 +39,7 @@ import sys
 from pathlib import Path
 import pyarrow.parquet as pq
 
-columns = ["trial_id", "attempt", "status", "window_s", "passes", "wall_s", "started_at", "marks"]
+columns = ["trial_id", "attempt", "status", "window_s", "passes", "wall_s", "started_at", "flags"]
 rows = [pq.ParquetFile(path).read(columns=columns).to_pylist()[0] for path in Path(sys.argv[1], "attempts").iterdir()]
 assert len(rows) == int(sys.argv[3])
 """

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.service import AgentHello
-from joulefleet.digest import digest
-from joulefleet.machine import Machine
 from joulefleet.study.spec import Study
 
 MUST_AGREE = ("joulefleet", "protocol", "schema")
@@ -16,8 +13,6 @@ MUST_AGREE = ("joulefleet", "protocol", "schema")
 
 MEASURED = ("torch", "transformers", "tokenizers", "numpy")
 """What the work runs on: machines of one study have the same, where the coordinator has it at all."""
-
-_GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,25 +99,3 @@ def _of_identity(hello: AgentHello, present: Mapping[str, tuple[str, AgentHello]
         cure="They were made from one image. Give one of them an id of its own: delete its /etc/machine-id and run "
         "`sudo systemd-machine-id-setup`, then restart its node.",
     )
-
-
-def machine_class(machine: Machine) -> str:
-    """The id of the class of machines that measure alike: CPU model, topology, and memory as it is sold."""
-    return "class-" + digest(
-        [
-            machine.cpu_model,
-            machine.sockets,
-            machine.physical_cores,
-            machine.logical_cpus,
-            _installed_gib(machine.memory_bytes),
-        ]
-    )
-
-
-def _installed_gib(visible_bytes: int) -> float:
-    """The next 2^n or 3 x 2^n GiB above what the kernel sees, which firmware, kernel and graphics have lessened.
-
-    Rounded to whole GiB, two equal machines with 15.49 and 15.51 would be of two classes.
-    """
-    exponent = math.ceil(math.log2(max(visible_bytes, 1) / _GIB))
-    return 0.75 * 2.0**exponent if visible_bytes <= 0.75 * 2.0**exponent * _GIB else 2.0**exponent

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from agent.service import versions
-from coordinator.campaign.admission import Refusal, machine_class, refusal
+from coordinator.campaign.admission import Refusal, refusal
 from coordinator.campaign.agent_session import Desk, Work
 from coordinator.cluster.interface import Change, Cluster, Deferred, Joined, Left, Refused
 from coordinator.events.events import ClockDiffers, Event, MachineJoined, MachineLeft, MachineRefused, Stalled
+from coordinator.scheduling.machine_class import machine_class
 from coordinator.scheduling.scheduler import Scheduler
 from coordinator.store.port import Store
 from coordinator.store.study_record import study_record

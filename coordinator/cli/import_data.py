@@ -58,7 +58,7 @@ def experiment_runner(
 ) -> None:
     """Import the output of Experiment Runner: each run_table.csv in FOLDER or below, with the traces of PowerJoular.
 
-    A run whose energy counter wrapped is rebuilt from its traces and marked energy_repaired; where
+    A run whose energy counter wrapped is rebuilt from its traces and flagged energy_repaired; where
     that cannot be done its energy is null, with the reason. Rows that are TODO are no results.
 
     \b
@@ -158,10 +158,10 @@ def _import(
     import json
     import sys
 
-    from coordinator.cli.render.tables import printable
     from coordinator.importing.commit import place
     from coordinator.importing.record import check_pairs, import_record
     from coordinator.store.writer import open_store
+    from coordinator.text import printable
     from joulefleet.store.layout import default_store
 
     check_pairs(mapping, package, str(file))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from coordinator.cli.render.progress import event_line
 from coordinator.events.events import (
     Event,
     MachineBusy,
@@ -23,6 +22,7 @@ from coordinator.events.events import (
     TrialEnded,
     TrialStarted,
 )
+from coordinator.events.text import event_line
 from joulefleet.store.layout import StoreLayout
 
 WRITE_SHARE = 0.01

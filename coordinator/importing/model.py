@@ -10,7 +10,7 @@ from coordinator.importing.mapping.spec import MachineRecord
 from joulefleet.digest import digest
 from joulefleet.measurement import Readings
 
-MARK_REPAIRED = "energy_repaired"
+FLAG_REPAIRED = "energy_repaired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from coordinator.cli.render.tables import printable
+from coordinator.text import printable
 from joulefleet.errors import StudyError
 
 MOST_SHOWN = 50

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import Any
 
-from coordinator.importing.model import MARK_REPAIRED, Identity, ImportedRun, Package
+from coordinator.importing.model import FLAG_REPAIRED, Identity, ImportedRun, Package
 from coordinator.importing.tables.folders import natural_path
 from joulefleet.digest import digest
 from joulefleet.measurement import Readings
-from joulefleet.schema import COLUMNS, SCHEMA_VERSION
+from joulefleet.schema import COLUMNS
+from joulefleet.versions import SCHEMA_VERSION
 
 
 def run_id(study: str, tool: str, run: ImportedRun) -> str:
@@ -72,7 +73,7 @@ def _row(study: str, tool: str, run: ImportedRun, *, repetition: int) -> dict[st
         "labels": list((dict(identity.labels) | {"folder": run.folder, "run": run.run}).items()),
         "libraries": list(run.libraries.items()),
         "status": "ok",
-        "marks": [MARK_REPAIRED] if energy.repaired else [],
+        "flags": [FLAG_REPAIRED] if energy.repaired else [],
         "started_at": values.started_at,
         "window_s": values.window_s,
         "items": values.items,

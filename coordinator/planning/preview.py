@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import AgentSetup
-from coordinator.cli.render.progress import duration_text
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
 from coordinator.store.attempts import facts_in
+from coordinator.text import duration_text
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError, StoreError
 from joulefleet.plan.expand import (
@@ -115,7 +115,7 @@ def _guessed_pass_s(pinned: Pinned, measured: Mapping[Cell, float]) -> dict[Cell
 def _place(pinned: Pinned) -> str:
     try:
         from agent.host.machine import read_machine
-        from coordinator.campaign.admission import machine_class
+        from coordinator.scheduling.machine_class import machine_class
 
         setup = AgentSetup()
         machine = read_machine(setup.sysfs_root, setup.proc_root)
@@ -183,8 +183,8 @@ def _primary_lines(study: Study) -> list[str]:
         lines.append(f"  also: is it at most {stated.non_inferior_percent:g} % more")
     if stated.equivalent_percent is not None:
         lines.append(f"  also: is it the same within {stated.equivalent_percent:g} %")
-    if stated.exclude_marks:
-        lines.append(f"  left out: blocks with a trial marked {', '.join(stated.exclude_marks)}")
+    if stated.exclude_flags:
+        lines.append(f"  left out: blocks with a trial flagged {', '.join(stated.exclude_flags)}")
     if stated.precision_percent is not None:
         lines.append(f"  blocks are added after the pilot blocks until it is within {stated.precision_percent:g} %")
     return lines

@@ -34,7 +34,7 @@ class AttemptFact:
     passes: int
     wall_s: float
     ended_s: float
-    marks: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

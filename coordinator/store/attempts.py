@@ -35,7 +35,7 @@ COLUMNS = (
     "passes",
     "wall_s",
     "started_at",
-    "marks",
+    "flags",
 )
 """The columns of an attempt that decide what is still to do."""
 
@@ -105,5 +105,5 @@ def _facts(rows: Iterable[Mapping[str, Any]]) -> Iterator[AttemptFact]:
             passes=row["passes"],
             wall_s=row["wall_s"] or 0.0,
             ended_s=row["started_at"].timestamp() + (row["wall_s"] or 0.0),
-            marks=tuple(row["marks"] or ()),
+            flags=tuple(row["flags"] or ()),
         )

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.cli.render.tables import printable, table_lines
 from coordinator.events.live_file import Now, read_live
+from coordinator.text import printable, table_lines
 from joulefleet.query import Store
 from joulefleet.query.progress import StudyProgress, progress
 from joulefleet.store.layout import StoreLayout

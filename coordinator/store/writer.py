@@ -21,9 +21,9 @@ from coordinator.store.attempts import facts_in, one_attempt
 from joulefleet.digest import digest
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError, SupersededError
-from joulefleet.schema import SCHEMA_VERSION
-from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout, is_fresh, read_format
+from joulefleet.store.layout import StoreLayout, is_fresh, read_format
 from joulefleet.store.manifest import read_manifest
+from joulefleet.versions import LAYOUT_VERSION, SCHEMA_VERSION
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -146,7 +146,7 @@ def _compare(store: Store, record: StudyRecord, state: StudyProgress, asked: _As
         contrasts = level_contrasts(record, looked_at, asked.by, asked.reference)
     levels = by_level(looked_at, asked.by)
     every = [
-        list(matches(record, contrast, levels, exclude_marks=family.stated.exclude_marks)) for contrast in contrasts
+        list(matches(record, contrast, levels, exclude_flags=family.stated.exclude_flags)) for contrast in contrasts
     ]
     # Judged before any is left out: a family is what the study stated, not what is looked at.
     findings = judge([one for of in every for one in find(of, metrics, terms, mixed=asked.mixed)], family)

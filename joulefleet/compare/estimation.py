@@ -33,15 +33,15 @@ class Terms:
 
 
 def estimate(
-    match: Match, metric: Metric, basis: Basis | None, terms: Terms, *, null_ratio: float = 1.0, marked: bool = True
+    match: Match, metric: Metric, basis: Basis | None, terms: Terms, *, null_ratio: float = 1.0, flagged: bool = True
 ) -> Estimate:
-    """The ratio other/reference of `match`; without `marked`, of what carries no mark."""
+    """The ratio other/reference of `match`; without `flagged`, of what carries no flag."""
     blocks = match.blocks
     if match.paired:
-        pairs = blocks.pairs if marked else [pair for pair in blocks.pairs if not (pair[0].marks or pair[1].marks)]
+        pairs = blocks.pairs if flagged else [pair for pair in blocks.pairs if not (pair[0].flags or pair[1].flags)]
         return paired(pairs, metric, basis, terms, null_ratio=null_ratio)
     arms = [
-        [metric.value(trial, basis) for trial in arm if marked or not trial.marks]
+        [metric.value(trial, basis) for trial in arm if flagged or not trial.flags]
         for arm in (blocks.reference, blocks.other)
     ]
     return unpaired_ratio(arms[0], arms[1], finished=terms.finished, confidence=terms.confidence, null_ratio=null_ratio)

@@ -41,8 +41,8 @@ def _line(pair: str, setting: Setting, models: tuple[Match, Match], metric: Metr
     first, second = _by_block(teacher), _by_block(student)
     shared = sorted(first.keys() & second.keys(), key=lambda key: (key[0] or 0, key[1] or 0))
     ratios = [[_ratio(first[key][level], second[key][level], metric, basis) for key in shared] for level in (0, 1)]
-    unmarked = [
-        place for place, key in enumerate(shared) if not any(trial.marks for trial in (*first[key], *second[key]))
+    unflagged = [
+        place for place, key in enumerate(shared) if not any(trial.flags for trial in (*first[key], *second[key]))
     ]
     none = Checks(
         sign_flip_p=None, hedges_g=None, cliffs_delta=None, outliers=(), without_outliers=None, with_excluded=None
@@ -61,12 +61,12 @@ def _line(pair: str, setting: Setting, models: tuple[Match, Match], metric: Metr
         reference=_arm(contrast.reference_name, ratios[0]),
         other=_arm(contrast.other_name, ratios[1]),
         ratio=paired_ratio(*ratios, finished=terms.finished, confidence=terms.confidence),
-        without_marked=paired_ratio(
-            *([of[place] for place in unmarked] for of in ratios),
+        without_flagged=paired_ratio(
+            *([of[place] for place in unflagged] for of in ratios),
             finished=terms.finished,
             confidence=terms.confidence,
         ),
-        marked_blocks=len(shared) - len(unmarked),
+        flagged_blocks=len(shared) - len(unflagged),
         checks=replace(none, hedges_g=hedges_g(log_ratios(*ratios))),
     )
 
@@ -87,7 +87,7 @@ def _arm(level: str, ratios: Sequence[float | None]) -> Arm:
         protocol=None,
         ok=len(known),
         failed=0,
-        marks={},
+        flags={},
         median=median(known) if known else None,
         mean=mean(known) if known else None,
     )

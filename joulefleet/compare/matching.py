@@ -43,7 +43,7 @@ class Blocks:
     other_libraries: int
     """Blocks whose two environments had different libraries."""
     excluded: tuple[tuple[TrialValues, TrialValues], ...]
-    """Blocks that the study leaves out for their marks; empty without blocks."""
+    """Blocks that the study leaves out for their flags; empty without blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def matches(
     contrast: Contrast,
     levels: Mapping[Level, Sequence[TrialValues]],
     *,
-    exclude_marks: Collection[str] = (),
+    exclude_flags: Collection[str] = (),
 ) -> Iterator[Match]:
     """Every match of one contrast: settings in the order in which the study names machines, models and tasks.
 
@@ -111,7 +111,7 @@ def matches(
                 reference=reference,
                 other=other,
                 paired=paired,
-                blocks=split(contrast, reference, other, frozenset(exclude_marks)),
+                blocks=split(contrast, reference, other, frozenset(exclude_flags)),
             )
 
 
@@ -207,7 +207,7 @@ def _distance_s(first: Sequence[TrialValues], second: Sequence[TrialValues]) -> 
 
 
 def _blocks(
-    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues], marks: frozenset[str]
+    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues], flags: frozenset[str]
 ) -> Blocks:
     first, second = _ok_by_block(reference), _ok_by_block(other)
     pairs, excluded, unequal, other_libraries = [], [], 0, 0
@@ -218,7 +218,7 @@ def _blocks(
             unequal += 1
         elif contrast.by == "environment" and one.libraries_digest != two.libraries_digest:
             other_libraries += 1
-        elif marks and not marks.isdisjoint((*one.marks, *two.marks)):
+        elif flags and not flags.isdisjoint((*one.flags, *two.flags)):
             excluded.append((one, two))
         else:
             pairs.append((one, two))
@@ -234,9 +234,9 @@ def _blocks(
 
 
 def _without_blocks(
-    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues], marks: frozenset[str]
+    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues], flags: frozenset[str]
 ) -> Blocks:
-    del contrast, marks  # they are about blocks
+    del contrast, flags  # they are about blocks
     ok = [tuple(trial for trial in arm if trial.status == "ok") for arm in (reference, other)]
     return Blocks(pairs=(), reference=ok[0], other=ok[1], unpaired=0, unequal=0, other_libraries=0, excluded=())
 

@@ -46,7 +46,7 @@ class TrialValues(NamedTuple):
     items: int | None
     status: str
     reason: str | None
-    marks: list[str]
+    flags: list[str]
     started_at: datetime | None
     boot_id: str | None
     libraries_digest: str | None

@@ -36,8 +36,8 @@ def line_of(match: Match, metric: Metric, terms: Terms) -> Line:
         reference=_arm(contrast.reference_name, match.reference, metric, basis),
         other=_arm(contrast.other_name, match.other, metric, basis),
         ratio=estimate(match, metric, basis, terms, null_ratio=null_ratio),
-        without_marked=estimate(match, metric, basis, terms, null_ratio=null_ratio, marked=False),
-        marked_blocks=_marked(match),
+        without_flagged=estimate(match, metric, basis, terms, null_ratio=null_ratio, flagged=False),
+        flagged_blocks=_flagged(match),
         checks=checks_of(match, metric, basis, terms, null_ratio=null_ratio),
     )
 
@@ -56,7 +56,7 @@ def facts_of(match: Match) -> MatchFacts:
         other=contrast.other_name,
         reference_protocol=_protocol(match.reference),
         other_protocol=_protocol(match.other),
-        marks={name: _marks(trials) for name, trials in arms.items()},
+        flags={name: _flags(trials) for name, trials in arms.items()},
         ok={name: sum(trial.status == "ok" for trial in trials) for name, trials in arms.items()},
         paired=match.paired,
         interleaved=_interleaved(match.reference, match.other),
@@ -82,11 +82,11 @@ def _always_first(match: Match) -> str | None:
     return match.contrast.other_name if all(first > second for first, second in times) else None
 
 
-def _marked(match: Match) -> int:
+def _flagged(match: Match) -> int:
     blocks = match.blocks
     if match.paired:
-        return sum(bool(first.marks or second.marks) for first, second in blocks.pairs)
-    return sum(bool(trial.marks) for trial in (*blocks.reference, *blocks.other))
+        return sum(bool(first.flags or second.flags) for first, second in blocks.pairs)
+    return sum(bool(trial.flags) for trial in (*blocks.reference, *blocks.other))
 
 
 def _arm(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis | None) -> Arm:
@@ -97,7 +97,7 @@ def _arm(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis
         protocol=_protocol(trials),
         ok=len(ok),
         failed=len(trials) - len(ok),
-        marks=_marks(trials),
+        flags=_flags(trials),
         median=median(values) if values else None,
         mean=mean(values) if values else None,
     )
@@ -107,9 +107,9 @@ def _protocol(trials: Sequence[TrialValues]) -> str | None:
     return trials[0].protocol if trials else None
 
 
-def _marks(trials: Sequence[TrialValues]) -> dict[str, int]:
-    marked = [trial.marks for trial in trials if trial.marks and trial.status == "ok"]
-    return dict(sorted(Counter(mark for marks in marked for mark in marks).items()))
+def _flags(trials: Sequence[TrialValues]) -> dict[str, int]:
+    flagged = [trial.flags for trial in trials if trial.flags and trial.status == "ok"]
+    return dict(sorted(Counter(flag for flags in flagged for flag in flags).items()))
 
 
 def _interleaved(reference: Sequence[TrialValues], other: Sequence[TrialValues]) -> bool:

@@ -47,8 +47,8 @@ class Arm:
     """None where the arm has no trial."""
     ok: int
     failed: int
-    marks: Mapping[str, int]
-    """Each mark, and how many ok trials carry it."""
+    flags: Mapping[str, int]
+    """Each flag, and how many ok trials carry it."""
     median: float | None
     """Over the ok trials, in the line's unit."""
     mean: float | None
@@ -69,7 +69,7 @@ class Checks:
     without_outliers: Estimate | None
     """The estimate without them; None where there are none."""
     with_excluded: Estimate | None
-    """The estimate with the blocks that the study leaves out for their marks; None where there are none."""
+    """The estimate with the blocks that the study leaves out for their flags; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +97,9 @@ class Line:
     other: Arm
     ratio: Estimate
     """other / reference over all blocks that have both."""
-    without_marked: Estimate
-    """The same over the blocks in which neither trial carries a mark."""
-    marked_blocks: int
+    without_flagged: Estimate
+    """The same over the blocks in which neither trial carries a flag."""
+    flagged_blocks: int
     checks: Checks
 
     @property
@@ -121,8 +121,8 @@ class MatchFacts:
     other: str
     reference_protocol: str | None
     other_protocol: str | None
-    marks: Mapping[str, Mapping[str, int]]
-    """By arm: each mark, and how many ok trials carry it."""
+    flags: Mapping[str, Mapping[str, int]]
+    """By arm: each flag, and how many ok trials carry it."""
     ok: Mapping[str, int]
     """By arm: how many trials are ok."""
     paired: bool
@@ -136,7 +136,7 @@ class MatchFacts:
     other_libraries: int
     """Blocks whose two environments had different libraries."""
     excluded: int
-    """Blocks that the study leaves out for their marks."""
+    """Blocks that the study leaves out for their flags."""
     always_first: str | None
     """The arm that ran first in every block, of eight blocks or more; None where they took turns."""
     boots_differ: int

@@ -55,7 +55,7 @@ def blocks_needed(store: Store, study: str) -> list[Need]:
     for contrast in model_contrasts(record):
         if contrast.kind != "distillation" or (stated.pairs is not None and contrast.name not in stated.pairs):
             continue
-        found = matches(record, contrast, levels, exclude_marks=stated.exclude_marks)
+        found = matches(record, contrast, levels, exclude_flags=stated.exclude_flags)
         wanted = [match for match in found if stated.tasks is None or match.setting.task in stated.tasks]
         settings = newest_apart(wanted, "machine_id")
         among = [setting for _, setting in settings]

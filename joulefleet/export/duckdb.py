@@ -19,8 +19,9 @@ from joulefleet.durable import sync_folder
 from joulefleet.errors import QueryError
 from joulefleet.query.catalog import Entry, catalogue
 from joulefleet.query.store import Store
-from joulefleet.query.views import create_macros, quoted
+from joulefleet.query.views import create_macros
 from joulefleet.store.compaction import Step
+from joulefleet.store.scan import quoted
 from joulefleet.store.snapshot import FileGone
 
 _BEGUN = 3

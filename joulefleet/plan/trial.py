@@ -24,9 +24,7 @@ from joulefleet.study.spec import (
     Thresholds,
 )
 from joulefleet.study.timing import Timing
-
-PROTOCOL_VERSION = 2
-"""Raised whenever the way of a trial changes what is measured; trials of two versions are never mixed."""
+from joulefleet.versions import PROTOCOL_VERSION
 
 Kind = Literal["trial", "pilot"]
 WeightsSource = Literal["seeded", "pretrained"]

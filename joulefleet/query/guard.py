@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from joulefleet.errors import JoulefleetError, QueryError
-from joulefleet.query.views import FILE_FAULT
-from joulefleet.store.snapshot import file_error, file_gone
+from joulefleet.store.scan import file_fault
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 
 _EXPLAIN = re.compile(r"\s*explain(\s+analyze\b)?", re.IGNORECASE)
-_FILE = re.compile(r"""["'](?P<path>/.*?\.parquet)["']""", re.DOTALL)
 _KIND = re.compile(r"^[A-Za-z ]+ Error: ")
 _ADVICE = re.compile(r"^(?:Did you mean|Candidate \w+:|Perhaps you)\s*(?P<names>.*?)\??$", re.MULTILINE)
 _HELP = "`show tables` lists the views, `describe trials` the columns of one."
@@ -80,18 +77,11 @@ def plain_errors() -> Iterator[None]:
 
 def _plain(error: duckdb.Error | pa.ArrowException | OSError) -> JoulefleetError:
     message = str(error)
-    if FILE_FAULT in message:
-        path, _, what = message.split(FILE_FAULT, 1)[1].partition("\x1f")
-        return file_error(path, what.splitlines()[0])
+    if (fault := file_fault(error)) is not None:
+        return fault
     first = _KIND.sub("", message.split("\n", 1)[0]).rstrip("!. ")
     if isinstance(error, duckdb.OutOfMemoryException):
         return QueryError(f"SQL: {first}.", cure="Ask for less at once: fewer columns, or a filter.")
-    file = _FILE.search(message)
-    streamed = isinstance(error, pa.ArrowException | OSError)
-    if file and (streamed or isinstance(error, duckdb.IOException | duckdb.InvalidInputException)):
-        if not Path(file["path"]).exists():
-            return file_gone(file["path"])
-        return file_error(file["path"], "torn, or no file of this store")
     if "top level" in first:
         return _only_reads()
     if isinstance(error, duckdb.PermissionException):

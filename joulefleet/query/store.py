@@ -17,10 +17,11 @@ import duckdb
 from joulefleet.query.guard import Params, check_question, plain_errors
 from joulefleet.query.spill import ScratchFolder, sweep
 from joulefleet.query.user_tables import create_own_tables
-from joulefleet.query.views import create_views, glob_safe, parquet_folders, point_views, quoted
+from joulefleet.query.views import create_views, parquet_folders, point_views
 from joulefleet.store.layout import STORE_VARIABLE, StoreLayout, default_store, read_format
 from joulefleet.store.records import StudyRecord, read_studies
 from joulefleet.store.remote import fetch, is_uri, remote
+from joulefleet.store.scan import glob_safe, quoted
 from joulefleet.store.snapshot import FileGone, Lookout, StoreFiles
 
 if TYPE_CHECKING:

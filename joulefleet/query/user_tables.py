@@ -14,7 +14,8 @@ import duckdb
 
 from joulefleet.errors import QueryError
 from joulefleet.query.sql_files import sql_names
-from joulefleet.query.views import VIEWS, glob_safe, quoted
+from joulefleet.query.views import VIEWS
+from joulefleet.store.scan import glob_safe, quoted
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _READERS = {

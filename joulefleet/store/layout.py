@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from joulefleet.errors import StoreError
-
-LAYOUT_VERSION = 1
-SCHEMA_VERSION = 3
-"""Of a row's columns, which are in `joulefleet.schema`; here, so that an agent knows it without Arrow."""
+from joulefleet.versions import LAYOUT_VERSION
 
 DEFAULT_STORE = "joulefleet-store"
 STORE_VARIABLE = "JOULEFLEET_STORE"

@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from joulefleet.errors import StoreError
-
-MANIFEST_VERSION = 1
+from joulefleet.versions import MANIFEST_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

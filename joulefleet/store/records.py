@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from joulefleet.errors import StoreError
-from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout
+from joulefleet.store.layout import StoreLayout
+from joulefleet.versions import LAYOUT_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from joulefleet.query.guard import plain_errors
-from joulefleet.query.views import has_older_rows, rows_query
 from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA
 from joulefleet.store.layout import StoreLayout
+from joulefleet.store.scan import has_older_rows, rows_query, scan_errors
 from joulefleet.store.snapshot import file_error
 
 GROUP_ROWS = 1024
@@ -63,7 +62,7 @@ def loose_groups(layout: StoreLayout, names: Sequence[str], spill: Path) -> Iter
         connection = idle.get()
         try:
             query = rows_query([f"{layout.attempts}/{name}" for name in group], mixed=mixed, loose=True)
-            with plain_errors():
+            with scan_errors():
                 return connection.sql(query).to_arrow_table().cast(ATTEMPT_SCHEMA).combine_chunks()
         finally:
             idle.put(connection)

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from joulefleet.errors import StudyError
 from joulefleet.study.spec import Study
-from joulefleet.study.validate import Mistake, check_study
-from joulefleet.yamlfile.problems import KEY, MISSING, describe, details, related
+from joulefleet.study.validate import check_study
+from joulefleet.yamlfile.problems import KEY, MISSING, Mistake, describe, details, related
 from joulefleet.yamlfile.reader import Location, YamlDocument, parse_yaml, read_yaml
 
 _ADAPTER: TypeAdapter[Study] = TypeAdapter(Study)

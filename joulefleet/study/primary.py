@@ -35,8 +35,8 @@ class Primary:
     equivalent_percent: Annotated[
         float | None, Field(gt=0, lt=1000, description="Ask also whether both need the same within this margin.")
     ] = None
-    exclude_marks: Annotated[
-        tuple[str, ...], Field(description="Blocks with a trial that carries one of these marks are left out.")
+    exclude_flags: Annotated[
+        tuple[str, ...], Field(description="Blocks with a trial that carries one of these flags are left out.")
     ] = ()
     precision_percent: Annotated[
         float | None,

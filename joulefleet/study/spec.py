@@ -222,7 +222,7 @@ class CoolDown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Beyond these a trial is marked. Marks change no value and drop no trial."""
+    """Beyond these a trial is flagged. Flags change no value and drop no trial."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 

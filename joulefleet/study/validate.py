@@ -5,26 +5,15 @@ from __future__ import annotations
 import difflib
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from joulefleet.study.presets import TASK_PRESETS
 from joulefleet.study.spec import FileItems, HeadOrigin, HubItems, Lengths, Model, Study, Task
 from joulefleet.study.timing import timing
+from joulefleet.yamlfile.problems import Mistake
+from joulefleet.yamlfile.reader import Location
 
 PROOF_SUFFIXES = {"a_a": "+again", "twice": "+twice"}
 """How the name of a proof's arm ends: the model against itself, and the model doing each item twice."""
-
-Location = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One mistake: where in the study, and what."""
-
-    location: Location
-    text: str
-    rests_on: tuple[Location, ...] = ()
-    """What it follows from, where that is not `location` alone: no mistake where these are mended."""
 
 
 def check_study(study: Study) -> list[Mistake]:

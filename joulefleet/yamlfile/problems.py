@@ -7,11 +7,11 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from joulefleet.study.validate import Mistake
 from joulefleet.yamlfile.reader import Location
 
 MISSING = ("missing", "missing_argument")
@@ -19,6 +19,16 @@ MISSING = ("missing", "missing_argument")
 
 KEY = "[key]"
 """pydantic puts it behind the location of a key that is wrong itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake: where in the study, and what."""
+
+    location: Location
+    text: str
+    rests_on: tuple[Location, ...] = ()
+    """What it follows from, where that is not `location` alone: no mistake where these are mended."""
 
 
 def details(error: ValidationError) -> list[Any]:

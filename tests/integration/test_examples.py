@@ -56,7 +56,7 @@ def trial(model: str, block: int, **overrides: Any) -> dict[str, Any]:
             "baseline_j": 16.0,
             "energies": energies,
             "readings": readings,
-            "marks": ["throttled"] if model == "small" and block == 1 else [],
+            "flags": ["throttled"] if model == "small" and block == 1 else [],
             "temperature_max_c": 60.0 + block,
             "started_at": STARTED,
         }
@@ -150,8 +150,8 @@ def test_failures_and_marks_by_hand(store: Store) -> None:
     """One time-out, mended; one student's trial of two was throttled."""
     (failure,) = answered(store, "failures")
     assert (failure["reason"], failure["attempts"], failure["mended"]) == ("timeout", 1, 1)
-    (mark,) = answered(store, "marks")
-    assert (mark["model"], mark["mark"], mark["trials"], mark["share"]) == ("small", "throttled", 1, 0.5)
+    (flag,) = answered(store, "flags")
+    assert (flag["model"], flag["flag"], flag["trials"], flag["share"]) == ("small", "throttled", 1, 0.5)
 
 
 def test_machines_apart_by_hand(tmp_path: Path) -> None:

@@ -96,18 +96,18 @@ def repaired_total(folder: Path) -> float:
 
 
 def test_the_two_wrapped_seconds_come_out_as_published(tmp_path: Path, package: list[FakeRun]) -> None:
-    """44.02 and 47.13 W of the machine, 42.61 and 46.31 W of the process, and a mark on these two runs alone."""
+    """44.02 and 47.13 W of the machine, 42.61 and 46.31 W of the process, and a flag on these two runs alone."""
     import_data(tmp_path)
     query = (
-        "select trial_id, marks, energy_repair, energy_reported_j, labels from trials where energy_repair is not null"
+        "select trial_id, flags, energy_repair, energy_reported_j, labels from trials where energy_repair is not null"
     )
-    marked = rows(tmp_path / "store", f"{query} order by model")
-    assert rows(tmp_path / "store", "select count(*) n from trials where len(marks) > 0") == [{"n": 2}]
-    assert [dict(row["labels"]) for row in marked] == [{"folder": folder, "run": run} for folder, run in WRAPS]
+    flagged = rows(tmp_path / "store", f"{query} order by model")
+    assert rows(tmp_path / "store", "select count(*) n from trials where len(flags) > 0") == [{"n": 2}]
+    assert [dict(row["labels"]) for row in flagged] == [{"folder": folder, "run": run} for folder, run in WRAPS]
     for row, said, watts in zip(
-        marked, (-262099.3125, -262096.20313), (("44.0163", "42.6139"), ("47.1257", "46.3051")), strict=True
+        flagged, (-262099.3125, -262096.20313), (("44.0163", "42.6139"), ("47.1257", "46.3051")), strict=True
     ):
-        assert row["marks"] == ["energy_repaired"]
+        assert row["flags"] == ["energy_repaired"]
         assert "262143.328850 J" in row["energy_repair"]
         assert f"the machine's {said} W became {watts[0]} W" in row["energy_repair"]
         assert f"became {watts[1]} W" in row["energy_repair"]

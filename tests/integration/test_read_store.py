@@ -14,7 +14,8 @@ import joulefleet
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
 from joulefleet.query.views import VIEWS
-from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION
+from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
+from joulefleet.versions import SCHEMA_VERSION
 from tests.support.attempt_rows import (
     attempt_row,
     failed_row,
@@ -85,7 +86,7 @@ def test_store_without_attempts_gives_empty_typed_views(tmp_path: Path) -> None:
 
 def test_attempts_are_the_schema(tmp_path: Path) -> None:
     """Every column of a row, in order, comes back as it was written."""
-    row = attempt_row(labels={"room": "12"}, marks=["throttled"], cpus=[0, 1])
+    row = attempt_row(labels={"room": "12"}, flags=["throttled"], cpus=[0, 1])
     store = write_store(tmp_path / "store", [row])
     with Store.open(store) as opened:
         table = opened.arrow("from attempts")
@@ -95,11 +96,11 @@ def test_attempts_are_the_schema(tmp_path: Path) -> None:
 
 
 def test_trials_have_every_scalar_column(tmp_path: Path) -> None:
-    """Nested columns stay in attempts; marks and labels are in both."""
+    """Nested columns stay in attempts; flags and labels are in both."""
     store = write_store(tmp_path / "store", [])
     with Store.open(store) as opened:
         names = set(opened.arrow("from trials").column_names)
-    nested = {c.name for c in COLUMNS if pa.types.is_nested(c.type)} - {"marks", "labels"}
+    nested = {c.name for c in COLUMNS if pa.types.is_nested(c.type)} - {"flags", "labels"}
     assert names >= {c.name for c in COLUMNS} - nested
     assert not names & nested
 

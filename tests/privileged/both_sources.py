@@ -19,9 +19,9 @@ from pydantic import TypeAdapter
 
 from agent.results.energy import CounterSeries, phase_energies
 from agent.runner.privileges import drop_privileges
-from agent.sensors import EnergySensor
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.rapl.pyrapl import open_pyrapl
+from agent.sensors.rapl.sensor import EnergySensor
 from joulefleet.measurement import Phase
 
 SYSFS, PROC = Path("/sys"), Path("/proc")

@@ -57,7 +57,7 @@ def test_ids_do_not_depend_on_the_order(prepared: Prepared, seed: int) -> None:
 
 @given(prepared(), st.floats(min_value=0.1, max_value=100), st.floats(min_value=1, max_value=1e5))
 def test_ids_do_not_depend_on_thresholds_or_patience(prepared: Prepared, percent: float, timeout_s: float) -> None:
-    """Marks and time limits change no measured value, so they change no identity."""
+    """Flags and time limits change no measured value, so they change no identity."""
     study = prepared[0].study
     thresholds = Thresholds(foreign_cpu_percent=percent)
     other = replace(study, thresholds=thresholds, measure=replace(study.measure, timeout_s=timeout_s))

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from joulefleet.plan.expand import cells, comparands
 from joulefleet.plan.trial import Cell, Trial
-from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION, attempt_table
+from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, attempt_table
 from joulefleet.study.load import study_of, study_to_json
 from joulefleet.study.spec import Study
+from joulefleet.versions import SCHEMA_VERSION
 from joulefleet.yamlfile.reader import parse_yaml
 
 STARTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -91,7 +92,7 @@ def columns_of(trial: Trial) -> dict[str, Any]:
 def failed_row(reason: str = "timeout", **overrides: Any) -> dict[str, Any]:
     """A row of a trial that failed: it has an identity and no measurement."""
     nothing = dict.fromkeys(_window()) | dict.fromkeys(_details())
-    nothing |= {"labels": {}, "marks": []}
+    nothing |= {"labels": {}, "flags": []}
     return attempt_row(**(nothing | {"status": "failed", "reason": reason, "message": "it failed"} | overrides))
 
 
@@ -231,7 +232,7 @@ def _identity() -> dict[str, Any]:
         "position": 1,
         "labels": {},
         "status": "ok",
-        "marks": [],
+        "flags": [],
         "started_at": STARTED,
         "boot_id": "boot",
         "passes": 1,

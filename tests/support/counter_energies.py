@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import nan
 
 from agent.results.energy import CounterSeries, phase_energies
-from agent.sensors.base import EnergySensor
+from agent.sensors.rapl.sensor import EnergySensor
 from joulefleet.measurement import Energy, Phase
 
 _WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)

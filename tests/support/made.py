@@ -102,4 +102,4 @@ def study_and_fact_in(data: bytes) -> tuple[str, AttemptFact]:
     if not data.startswith(b"["):
         return study_and_fact(data)
     study, known = json.loads(data)
-    return study, AttemptFact(**known | {"cell": Cell(**known["cell"]), "marks": tuple(known["marks"])})
+    return study, AttemptFact(**known | {"cell": Cell(**known["cell"]), "flags": tuple(known["flags"])})

@@ -16,7 +16,7 @@ from coordinator.cli.render.format import (
     where_line,
 )
 from coordinator.cli.render.pooled import finding_lines, finding_sentences
-from coordinator.cli.render.tables import table_lines
+from coordinator.text import table_lines
 from joulefleet.compare.contrasts import PROOFS
 from joulefleet.compare.results import Comparison, Line
 from joulefleet.stats import Estimate
@@ -89,8 +89,8 @@ def _rows(line: Line, *, named: bool) -> Iterator[Sequence[str]]:
     g = line.checks.hedges_g
     shown = "" if g is None else digits(g)
     yield (name, metric_title(line.title, line.basis), reference, other, *_estimate(line, line.ratio), shown)
-    if line.marked_blocks and line.without_marked.n_blocks:
-        yield ("", "  without marked", "", "", *_estimate(line, line.without_marked), "")
+    if line.flagged_blocks and line.without_flagged.n_blocks:
+        yield ("", "  without flagged", "", "", *_estimate(line, line.without_flagged), "")
 
 
 def _estimate(line: Line, estimate: Estimate) -> tuple[str, str, str]:

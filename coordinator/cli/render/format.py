@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from coordinator.cli.render.tables import printable
+from coordinator.text import printable
 from joulefleet.compare.metrics import Basis
 from joulefleet.compare.results import Setting
 

@@ -15,7 +15,7 @@ from coordinator.cli.render.format import (
     table_of,
     where_line,
 )
-from coordinator.cli.render.tables import table_lines
+from coordinator.text import table_lines
 from joulefleet.compare.results import Finding
 
 _SAID = ("energy", "time")

@@ -9,101 +9,25 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import IO, Any, assert_never
+from typing import IO, Any
 
 from coordinator.events.events import (
     BlockStarted,
-    ClockDiffers,
-    Collected,
     Event,
     MachineBusy,
     MachineDone,
-    MachineJoined,
     MachineLeft,
-    MachineRefused,
     MachineSetAside,
-    PlanFixed,
     Preparing,
-    Stalled,
     TrialEnded,
-    TrialLost,
     TrialStarted,
 )
+from coordinator.events.text import event_line, outcome_text
+from coordinator.text import duration_text
 
 RECENT = 8
 SAID = 4
 MOST_MACHINES = 24
-
-
-def duration_text(seconds: float) -> str:
-    """`seconds` for people: 45 s, 3 min 20 s, 5 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def event_line(event: Event) -> str | None:  # noqa: C901, PLR0912 - one case an event
-    """One plain line about `event`; None where it is not worth one."""
-    match event:
-        case MachineJoined():
-            return f"{event.machine}: joined"
-        case MachineRefused():
-            return f"{event.node} takes no part: {event.why.rstrip('.')}. {event.cure}"
-        case MachineLeft():
-            return f"{event.machine}: gone ({event.why})"
-        case MachineBusy():
-            return f"{event.machine}: {event.message}"
-        case MachineSetAside():
-            return f"{event.machine}: set aside: {event.why}"
-        case ClockDiffers():
-            how = "ahead of" if event.ahead_s > 0 else "behind"
-            return (
-                f"{event.machine}: its clock is {abs(event.ahead_s):.0f} s {how} this machine's, and its rows are "
-                "dated by it. Have both keep the time (timedatectl set-ntp true)."
-            )
-        case MachineDone():
-            return f"{event.machine}: done"
-        case Preparing():
-            return f"{event.machine}: preparing {event.what} ({event.number}/{event.total})"
-        case PlanFixed():
-            return _plan_line(event)
-        case BlockStarted():
-            again = f", round {event.round}" if event.round > 1 else ""
-            return f"{event.machine}: block {event.number} of {event.total}{again}"
-        case TrialStarted():
-            return None
-        case TrialEnded():
-            what = "pilot" if event.trial.kind == "pilot" else f"block {event.trial.block}"
-            return f"{event.machine}: [{event.number}/{event.total}] {what} {event.trial.cell}: {_outcome(event)}"
-        case TrialLost():
-            return f"{event.machine}: {event.trial.cell} was lost with its agent; it runs again"
-        case Collected():
-            return f"{event.machine}: collected {event.attempt_id} from an earlier run"
-        case Stalled():
-            return event.message
-        case _:
-            assert_never(event)
-
-
-def _plan_line(event: PlanFixed) -> str:
-    before = f", {event.done} of them done before" if event.done else ""
-    again = (
-        f"; {event.obsolete} attempts of an earlier form of the study stay in the store and are not used"
-        if event.obsolete
-        else ""
-    )
-    return f"{event.place}: {event.total} trials{before}; about {duration_text(event.expected_s)} to go{again}"
-
-
-def _outcome(event: TrialEnded) -> str:
-    outcome = event.outcome
-    if outcome.status != "ok":
-        return f"FAILED ({outcome.reason})"
-    marks = f" [{', '.join(outcome.marks)}]" if outcome.marks else ""
-    return f"ok, window {outcome.window_s or 0:.2f} s{marks}"
 
 
 class PlainProgress:
@@ -156,7 +80,7 @@ class LiveProgress:
             case TrialEnded():
                 self._failures += event.outcome.status != "ok"
                 block = "pilot" if event.trial.kind == "pilot" else str(event.trial.block)
-                self._recent.append((event.machine, block, str(event.trial.cell), _outcome(event)))
+                self._recent.append((event.machine, block, str(event.trial.cell), outcome_text(event)))
                 self._machines[event.machine] = (f"{event.number}/{event.total}", "")
             case Preparing() | BlockStarted():
                 done, _ = self._machines.get(event.machine, ("", ""))

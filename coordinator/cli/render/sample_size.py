@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from coordinator.cli.render.format import sentence
-from coordinator.cli.render.tables import table_lines
+from coordinator.text import table_lines
 from joulefleet.compare.conclusions import percent_of
 from joulefleet.compare.sample_size import Sizing
 from joulefleet.stats.sample_size import Size

@@ -12,7 +12,8 @@ from agent.service import AgentHello
 from coordinator.cluster.interface import Answer, Call, Change, Command, Deferred, Joined, Left, Refused
 from coordinator.cluster.ray.overhead import Coordinator
 from coordinator.cluster.ray.probe import cluster_at
-from coordinator.cluster.ray.session import AGENT_RESOURCE, NAMESPACE, Head, connect, leave_without_head, start_embedded
+from coordinator.cluster.ray.session import Head, connect, leave_without_head, start_embedded
+from coordinator.cluster.ray.settings import AGENT_RESOURCE, NAMESPACE
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 
 LOOK_EVERY_S = 2.0

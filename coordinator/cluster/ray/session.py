@@ -19,11 +19,9 @@ from coordinator.cluster.ray.auth import ensure_token, need_token, token_file
 from coordinator.cluster.ray.network import host_and_port, wait_for_head
 from coordinator.cluster.ray.node.state import read_record
 from coordinator.cluster.ray.probe import probe
+from coordinator.cluster.ray.settings import AGENT_RESOURCE, NAMESPACE, OBJECT_STORE_BYTES
 from joulefleet.errors import EXIT_INTERRUPTED, MachineError
 
-OBJECT_STORE_BYTES = 100_000_000
-AGENT_RESOURCE = "joulefleet_agent"
-NAMESPACE = "joulefleet"
 _LOOPBACK = "127.0.0.1"
 
 

@@ -9,6 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+OBJECT_STORE_BYTES = 100_000_000
+"""Memory of a node's object store, bytes."""
+
+AGENT_RESOURCE = "joulefleet_agent"
+"""Name of the custom resource of which a measured node has one."""
+
+NAMESPACE = "joulefleet"
+"""Ray namespace of the agents."""
+
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Workers run at nice 15 by default, and the work would inherit it.

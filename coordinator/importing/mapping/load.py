@@ -12,8 +12,7 @@ from coordinator.importing.mapping.spec import CommonMapping
 from coordinator.importing.mapping.validate import check_mapping
 from joulefleet.errors import StudyError
 from joulefleet.study.spec import Name
-from joulefleet.study.validate import Mistake
-from joulefleet.yamlfile.problems import describe, details
+from joulefleet.yamlfile.problems import Mistake, describe, details
 from joulefleet.yamlfile.reader import YamlDocument, read_yaml
 
 AnyMapping = TypeVar("AnyMapping", bound=CommonMapping)

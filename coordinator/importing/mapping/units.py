@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
+
 from coordinator.importing.mapping.spec import CpuUnit, EnergyUnit, MemoryUnit, TimeUnit
 
 JOULES: dict[EnergyUnit, float] = {"J": 1.0, "mJ": 1e-3, "kJ": 1e3, "Wh": 3600.0, "kWh": 3.6e6}
@@ -43,3 +46,9 @@ def memory_factor(unit: MemoryUnit, memory_bytes: int | None) -> float | None:
     if unit in BYTES:
         return BYTES[unit]
     return None if memory_bytes is None else SHARES[unit] * memory_bytes
+
+
+def zone_of(name: str) -> tzinfo:
+    """The time zone called `name`. Raises ValueError, OSError or LookupError where this machine knows none."""
+    # A machine without a database of time zones knows this one all the same.
+    return UTC if name == "UTC" else ZoneInfo(name)

@@ -13,9 +13,8 @@ from coordinator.importing.mapping.spec import (
     NumberFactor,
     TextFactor,
 )
-from coordinator.importing.mapping.units import BYTES, of_all_cores
-from coordinator.importing.tables.metrics import zone_of
-from joulefleet.study.validate import Mistake
+from coordinator.importing.mapping.units import BYTES, of_all_cores, zone_of
+from joulefleet.yamlfile.problems import Mistake
 
 OWN_LABELS = ("folder", "run")
 """Each imported trial has these labels already: the folder and the run that it came from."""

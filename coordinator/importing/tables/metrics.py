@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
 
 from coordinator.importing.mapping.spec import CommonMetrics, MemoryColumn, Metrics, MomentUnit
 from coordinator.importing.mapping.units import JOULES, SECONDS, cpu_factor, memory_factor
@@ -15,12 +14,6 @@ from coordinator.importing.tables.identity import Row
 
 _MOST = 2.0**53
 """Whole numbers above it are not exact."""
-
-
-def zone_of(name: str) -> tzinfo:
-    """The time zone called `name`. Raises ValueError, OSError or LookupError where this machine knows none."""
-    # A machine without a database of time zones knows this one all the same.
-    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def metric_columns(metrics: CommonMetrics) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.importing.mapping.spec import CodecarbonMapping, MachineRecord
-from coordinator.importing.mapping.units import BYTES, JOULES
+from coordinator.importing.mapping.units import BYTES, JOULES, zone_of
 from coordinator.importing.model import Identity, ImportedMachine, ImportedRun, Package, ReportedEnergy
 from coordinator.importing.problems import Complaints, quoted
 from coordinator.importing.tables.csv import CsvReader, CsvTable
@@ -21,7 +21,6 @@ from coordinator.importing.tables.metrics import (
     not_below,
     scaled,
     values_of,
-    zone_of,
 )
 from joulefleet.digest import digest
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coordinator.importing.mapping.spec import ExperimentRunnerMapping
+from coordinator.importing.mapping.units import zone_of
 from coordinator.importing.model import NOT_REPORTED, Identity, ImportedMachine, ImportedRun, Package
 from coordinator.importing.problems import Complaints, quoted
 from coordinator.importing.tables.csv import CsvReader, CsvTable
 from coordinator.importing.tables.folders import Entries, FolderFacts, Rules, natural_path, walk
 from coordinator.importing.tables.identity import Row, columns_of, identity_of, machine_of
-from coordinator.importing.tables.metrics import joules_of, metric_columns, values_of, zone_of
+from coordinator.importing.tables.metrics import joules_of, metric_columns, values_of
 from coordinator.importing.traces.energy import decide
 from coordinator.importing.traces.powerjoular import RunTraces, read_traces
 from joulefleet.digest import digest

@@ -31,7 +31,7 @@ def remarks(grounds: Grounds) -> tuple[Remark, ...]:
         *_pooled_labels(grounds.pooled_labels),
         *_failures(grounds.trials),
         *_blocks_lost(grounds),
-        *_marks(grounds.facts),
+        *_flags(grounds.facts),
         *_disagreeing(grounds),
         *_outliers(grounds),
         *energy_remarks(grounds),
@@ -206,7 +206,7 @@ def _blocks_lost(grounds: Grounds) -> Iterator[Remark]:
     if excluded:
         yield Remark(
             level="warning",
-            text=f"{counted(excluded, 'block')} left out for their marks, as the study stated before.",
+            text=f"{counted(excluded, 'block')} left out for their flags, as the study stated before.",
         )
     first = [f"{fact.always_first} on {fact.setting.task or fact.machine}" for fact in facts if fact.always_first]
     if first:
@@ -219,20 +219,20 @@ def _blocks_lost(grounds: Grounds) -> Iterator[Remark]:
         yield Remark(level="warning", text=f"{counted(boots, 'block')} pair trials of different boots of the machine.")
 
 
-def _marks(facts: Sequence[MatchFacts]) -> Iterator[Remark]:
+def _flags(facts: Sequence[MatchFacts]) -> Iterator[Remark]:
     arms: dict[str, dict[str, str]] = {}
     for fact in facts:
-        for name, marks in fact.marks.items():
-            if marks:
+        for name, flags in fact.flags.items():
+            if flags:
                 model = "" if fact.setting.model is None else f"{fact.setting.model} "
                 task = "" if fact.setting.task is None else f"/{fact.setting.task}"
                 where = f"{model}{name}{task}" + ("" if fact.by == "machine" else f" on {fact.machine}")
                 of = arms.setdefault(fact.setting.study, {})
-                of[where] = f"{where}: {listed(marks)} of {fact.ok[name]}"
+                of[where] = f"{where}: {listed(flags)} of {fact.ok[name]}"
     for study, of in arms.items():
         yield Remark(
             level="warning",
-            text=f"{study}: marked trials are kept, and each ratio is also given without them. "
+            text=f"{study}: flagged trials are kept, and each ratio is also given without them. "
             f"{some(list(of.values()), '; ')}.",
         )
 

@@ -4,7 +4,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, SCHEMA_VERSION, attempt_table
+from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, attempt_table
+from joulefleet.versions import SCHEMA_VERSION
 
 EMPTY: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
 
@@ -45,7 +46,7 @@ def test_a_row_survives_parquet() -> None:
         "schema_version": SCHEMA_VERSION,
         "trial_id": "abc",
         "energy_j": 1.5,
-        "marks": ["foreign_cpu"],
+        "flags": ["foreign_cpu"],
         "libraries": [("torch", "2.13.0")],
         "readings": [readings | {"t_ns": [1, 2], "value": [0.5, None]}],
     }

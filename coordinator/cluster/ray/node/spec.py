@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.cluster.ray.session import AGENT_RESOURCE, OBJECT_STORE_BYTES
+from coordinator.cluster.ray.settings import AGENT_RESOURCE, OBJECT_STORE_BYTES
 from joulefleet.errors import MachineError
 
 PORT_BASE = 6379

@@ -1,7 +1,7 @@
 -- Which trials ran hot, or were slowed for it? The hottest first; null where the machine does not say.
 SELECT
     machine, model, task, block, position, temperature_baseline_c, temperature_max_c, throttle_events,
-    cgroup_throttled_s, frequency_mean_mhz, frequency_min_mhz_seen, marks
+    cgroup_throttled_s, frequency_mean_mhz, frequency_min_mhz_seen, flags
 FROM trials
 WHERE status = 'ok'
 ORDER BY throttle_events DESC NULLS LAST, temperature_max_c DESC NULLS LAST, machine, block, position

@@ -2,7 +2,7 @@
 SELECT
     imported_from, machine_id, machine, cpu_model, model, task, batch_size, threads, threads_asked, dtype,
     environment, regime, isolation, weights_source, protocol, block, "round", passes, items, status, reason,
-    coalesce(marks, []) AS marks, started_at, boot_id, libraries_digest, window_s, cpu_seconds, cpu_percent,
+    coalesce(flags, []) AS flags, started_at, boot_id, libraries_digest, window_s, cpu_seconds, cpu_percent,
     work_peak_bytes, mean_rss_bytes, energy_j, energy_scope, energy_package_j, energy_source, energy_provenance,
     energy_reason, sysfs_root, energy_modelled_j, modelled_formula, energy_reported_j, reported_by,
     quality, quality_reason,

@@ -29,7 +29,7 @@ SELECT
     -- when
     repetition, block, position, predecessor, assignment, comparison_group, comparison_group_size, started_at, boot_id,
     -- how it ended
-    status, reason, message, stderr_tail, marks,
+    status, reason, message, stderr_tail, flags,
     -- work and time
     wall_s, window_s, work_s, passes, item_repeats, items, tokens, padded_tokens,
     items / nullif(window_s, 0) AS items_per_s,

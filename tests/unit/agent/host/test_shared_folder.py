@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.host.shared_folder import findings_of_sharing
+from agent.doctor.container import findings_of_sharing
 from tests.support.mounts import write_mounts
 
 SHARED = ("/run/joulefleet", "tmpfs", "/joulefleet")

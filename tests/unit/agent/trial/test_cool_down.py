@@ -95,7 +95,7 @@ def rested(machine: Machine, monkeypatch: pytest.MonkeyPatch, *, at_most_s: floa
 def test_the_rest_ends_when_the_temperature_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within 2 kelvin of what it was at the end of the idle baseline."""
     of = rested(Machine(tmp_path, cooling_c=[70, 70, 55, 45, 42, 41]), monkeypatch)
-    assert of.seen.marks == []
+    assert of.seen.flags == []
     assert len(of.idled) == 5
     assert of.seen.phases[-1].name == "cool_down"
 
@@ -103,13 +103,13 @@ def test_the_rest_ends_when_the_temperature_is_back(tmp_path: Path, monkeypatch:
 def test_a_machine_that_stays_hot_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest has a ceiling, and the next trial starts on a warm machine: the row says so."""
     of = rested(Machine(tmp_path, cooling_c=[70, 60]), monkeypatch, at_most_s=0.3)
-    assert of.seen.marks == ["not_cooled_down"]
+    assert of.seen.flags == ["not_cooled_down"]
 
 
 def test_without_a_temperature_idle_power_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within 5 % of the baseline's."""
     of = rested(Machine(tmp_path, idle_w=[30.0, 20.0, 10.1, 10.0]), monkeypatch)
-    assert of.seen.marks == []
+    assert of.seen.flags == []
     assert 3 <= len(of.idled) <= 4
 
 
@@ -117,7 +117,7 @@ def test_where_neither_is_readable_the_rest_is_a_fixed_time(tmp_path: Path, monk
     """As long as the study says."""
     of = rested(Machine(tmp_path), monkeypatch)
     assert of.idled == [7.0]
-    assert of.seen.marks == []
+    assert of.seen.flags == []
 
 
 def test_a_sensor_that_breaks_during_the_rest_ends_in_the_fixed_time(

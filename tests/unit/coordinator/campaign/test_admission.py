@@ -2,7 +2,8 @@ from dataclasses import replace
 
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
-from coordinator.campaign.admission import machine_class, refusal
+from coordinator.campaign.admission import refusal
+from coordinator.scheduling.machine_class import machine_class
 from tests.support.cluster import MACHINE, FakeAgent
 from tests.support.trials import tiny_pinned
 

@@ -158,16 +158,16 @@ def test_implausible_time_ratio_warns(tmp_path: Path) -> None:
 
 
 def test_marked_trials_stay_and_are_also_left_out(tmp_path: Path) -> None:
-    """Both analyses, and the marks by arm."""
+    """Both analyses, and the flags by arm."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
-        marked = row["model"] == "small" and row["block"] == 1
-        return row | ({"marks": ["foreign_cpu"]} if marked else {})
+        flagged = row["model"] == "small" and row["block"] == 1
+        return row | ({"flags": ["foreign_cpu"]} if flagged else {})
 
     comparison = compared(tmp_path, one_pair(), change)
     line = line_of(comparison, "time")
-    assert (line.ratio.n_blocks, line.without_marked.n_blocks, line.marked_blocks) == (5, 4, 1)
-    assert (line.reference.marks, line.other.marks) == ({}, {"foreign_cpu": 1})
+    assert (line.ratio.n_blocks, line.without_flagged.n_blocks, line.flagged_blocks) == (5, 4, 1)
+    assert (line.reference.flags, line.other.flags) == ({}, {"foreign_cpu": 1})
     assert "small/sst2 on bench: foreign_cpu ×1 of 5" in texts(comparison, "warning")
 
 

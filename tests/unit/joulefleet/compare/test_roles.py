@@ -122,19 +122,19 @@ def test_alpha_sets_the_width_and_is_said(tmp_path: Path) -> None:
 
 
 def test_stated_exclusions_leave_blocks_out_of_both_arms_and_are_shown_with_them(tmp_path: Path) -> None:
-    """A mark on one arm takes the block, and the result with it stands beside."""
+    """A flag on one arm takes the block, and the result with it stands beside."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         spoilt = row["block"] == 2 and row["model"] == "small"
-        return row | ({"marks": ["throttled"], "window_s": 9.0} if spoilt else {})
+        return row | ({"flags": ["throttled"], "window_s": 9.0} if spoilt else {})
 
-    comparison = compared(tmp_path, one_pair(7, "primary: {exclude_marks: [throttled]}"), change)
+    comparison = compared(tmp_path, one_pair(7, "primary: {exclude_flags: [throttled]}"), change)
     (line,) = [line for line in comparison.lines if line.metric == "time"]
     assert line.ratio.n_blocks == 6
     assert line.ratio.ratio == pytest.approx(0.5, rel=0.02)
     assert line.checks.with_excluded is not None
     assert line.checks.with_excluded.n_blocks == 7
-    assert "1 block left out for their marks" in " ".join(remark.text for remark in comparison.remarks)
+    assert "1 block left out for their flags" in " ".join(remark.text for remark in comparison.remarks)
 
 
 def test_a_block_far_off_is_named_and_kept(tmp_path: Path) -> None:
@@ -227,12 +227,12 @@ def test_what_is_excluded_is_put_back_in_its_place(tmp_path: Path) -> None:
     """The pilot blocks stay those that came first."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
-        return row | {"marks": ["throttled"] if row["block"] in {3, 4, 5} else []}
+        return row | {"flags": ["throttled"] if row["block"] in {3, 4, 5} else []}
 
     stated = "precision_percent: 3, pilot_blocks: 10"
-    marked = compared(tmp_path / "m", one_pair(20, f"primary: {{exclude_marks: [throttled], {stated}}}"), change)
+    flagged = compared(tmp_path / "m", one_pair(20, f"primary: {{exclude_flags: [throttled], {stated}}}"), change)
     whole = compared(tmp_path / "w", one_pair(20, f"primary: {{{stated}}}"), change)
-    (line,), (same,) = ([line for line in of.lines if line.metric == "time"] for of in (marked, whole))
+    (line,), (same,) = ([line for line in of.lines if line.metric == "time"] for of in (flagged, whole))
     assert line.checks.with_excluded is not None
     assert line.checks.with_excluded.error == same.ratio.error
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from joulefleet.errors import StoreError
-from joulefleet.store.layout import LAYOUT_VERSION, StoreLayout, default_store, read_format
+from joulefleet.store.layout import StoreLayout, default_store, read_format
+from joulefleet.versions import LAYOUT_VERSION
 
 
 def store(root: Path, text: str) -> StoreLayout:

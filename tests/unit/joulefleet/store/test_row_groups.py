@@ -50,9 +50,9 @@ def test_a_number_that_is_none_is_equal_to_itself() -> None:
     [
         {"window_s": -0.0},
         {"window_s": None},
-        {"marks": None},
-        {"marks": [""]},
-        {"marks": [None]},
+        {"flags": None},
+        {"flags": [""]},
+        {"flags": [None]},
         {"labels": None},
         {"labels": {"": ""}},
         {"message": ""},
@@ -71,14 +71,14 @@ def test_a_number_that_is_none_is_equal_to_itself() -> None:
 )
 def test_a_difference_in_any_value_is_a_difference_in_the_digest(overrides: dict[str, Any]) -> None:
     """Null, empty and zero are three things, wherever they stand."""
-    base = {"window_s": 0.0, "marks": [], "labels": {}, "message": None, "virtualised": False, "items": None}
+    base = {"window_s": 0.0, "flags": [], "labels": {}, "message": None, "virtualised": False, "items": None}
     base |= {"readings": reading([0.0, 0.0])}
     assert rows_digest(table(**base)) != rows_digest(table(**(base | overrides)))
 
 
 def test_texts_do_not_run_into_each_other() -> None:
     """Where one ends and the next begins is part of it."""
-    assert rows_digest(table(marks=["ab", "c"])) != rows_digest(table(marks=["a", "bc"]))
+    assert rows_digest(table(flags=["ab", "c"])) != rows_digest(table(flags=["a", "bc"]))
 
 
 def test_loose_files_come_in_the_order_asked_for_in_groups(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from joulefleet.study.spec import (
     WarmUp,
     Window,
 )
-from joulefleet.study.validate import Location, check_study
+from joulefleet.study.validate import check_study
+from joulefleet.yamlfile.reader import Location
 
 GOOD = Study(
     name="good",

@@ -23,7 +23,7 @@ def text_of(path: Path, more: str = "", **overrides: Any) -> str:
 
 
 def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
-    """Two pairs by three tasks, teacher and student, and modelled energy marked in its line."""
+    """Two pairs by three tasks, teacher and student, and modelled energy flagged in its line."""
     lines = text_of(tmp_path).splitlines()
     assert max(map(len, lines)) <= WIDTH
     energy = [line for line in lines if "energy an item, modelled" in line]
@@ -57,13 +57,13 @@ def test_failed_proof_stands_above_everything(tmp_path: Path) -> None:
 
 
 def test_marked_blocks_have_a_second_line(tmp_path: Path) -> None:
-    """With the result without them; where every block is marked a sentence says so."""
+    """With the result without them; where every block is flagged a sentence says so."""
     study = study_from()
     rows = twelve_cell_rows(study)
-    marked = [row | {"marks": ["throttled"] if row["block"] == 1 else []} for row in rows]
-    with Store.open(write_measured(tmp_path / "s", marked, study)) as store:
+    flagged = [row | {"flags": ["throttled"] if row["block"] == 1 else []} for row in rows]
+    with Store.open(write_measured(tmp_path / "s", flagged, study)) as store:
         text = "\n".join(comparison_lines(compare(store)))
-    assert text.count("without marked") >= 6 * 3
+    assert text.count("without flagged") >= 6 * 3
     assert "throttled ×1 of 3" in text
 
 

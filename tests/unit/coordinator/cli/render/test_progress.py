@@ -6,13 +6,14 @@ import io
 
 import pytest
 
-from coordinator.cli.render.progress import LiveProgress, PlainProgress, duration_text
+from coordinator.cli.render.progress import LiveProgress, PlainProgress
 from coordinator.events.events import Collected, PlanFixed, TrialEnded, TrialStarted
 from coordinator.scheduling.attempt import AttemptFact
+from coordinator.text import duration_text
 from tests.support.trials import tiny_trial
 
 
-def ended(status: str = "ok", marks: tuple[str, ...] = ()) -> TrialEnded:
+def ended(status: str = "ok", flags: tuple[str, ...] = ()) -> TrialEnded:
     """The end of a trial."""
     outcome = AttemptFact(
         trial_id="t",
@@ -32,7 +33,7 @@ def ended(status: str = "ok", marks: tuple[str, ...] = ()) -> TrialEnded:
         window_s=1.5 if status == "ok" else None,
         passes=3,
         wall_s=2.0,
-        marks=marks,
+        flags=flags,
     )
     return TrialEnded(machine="m", trial=tiny_trial(), outcome=outcome, number=3, total=8)
 
@@ -51,7 +52,7 @@ def test_plain_lines_have_no_control_characters() -> None:
     show = PlainProgress(stream)
     show(PlanFixed(place="m", total=8, done=2, obsolete=0, expected_s=100))
     show(TrialStarted(machine="m", trial=tiny_trial(), number=3, total=8, left_s=60))
-    show(ended(marks=("foreign_cpu",)))
+    show(ended(flags=("foreign_cpu",)))
     show(ended("failed"))
     show(Collected(machine="m", attempt_id="t-r1-a1"))
     lines = stream.getvalue().splitlines()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 
-from coordinator.cli.render.tables import printable, table_lines, write_table
+from coordinator.cli.render.tables import write_table
+from coordinator.text import printable, table_lines
 
 
 def test_columns_are_aligned() -> None:
