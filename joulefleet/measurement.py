@@ -25,7 +25,7 @@ starts the work went away; weights_mismatch: the weights on this machine are not
 agent_lost: the agent itself was lost again and again, and the coordinator wrote the row.
 """
 
-Provenance = Literal["measured", "simulated", "modelled"]
+EnergyProvenance = Literal["measured", "simulated", "modelled"]
 """measured: by a counter of the kernel on which the trial ran; simulated: by a counter in other
 files (a simulated or captured machine); modelled: computed from a formula, without any counter."""
 
@@ -56,7 +56,7 @@ class Energy:
     phase: str
     domain: str
     source: str
-    provenance: Provenance
+    provenance: EnergyProvenance
     joules: float | None
     reason: str | None = None
 
@@ -134,7 +134,7 @@ class PowerLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class WorkDone:
     """What the work says it did in the window: counts, and how it took effect."""
 
     items: int
@@ -176,7 +176,7 @@ class Measurement:
     energies: tuple[Energy, ...]
     energy_reason: str | None
     """Why there is no measured energy, where there is none."""
-    work: Work
+    work: WorkDone
     memory: Memory
     surroundings: Surroundings
     power_limits: tuple[PowerLimit, ...]

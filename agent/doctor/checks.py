@@ -17,7 +17,7 @@ MOST_STEAL_PERCENT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class MachineLoad:
     """How the machine is at this moment; None: not readable."""
 
     load_1min: float | None
@@ -27,7 +27,7 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class MachineFinding:
     """Something here that spoils a measurement (`warning`) or that a reader of the results must know (`note`)."""
 
     topic: str
@@ -36,7 +36,9 @@ class Finding:
     advice: str
 
 
-def findings_of_machine(machine: Machine | None, environment: Environment, observed: Observed) -> Iterator[Finding]:
+def findings_of_machine(
+    machine: Machine | None, environment: Environment, observed: MachineLoad
+) -> Iterator[MachineFinding]:
     """What clock, load, limits and libraries do to a measurement."""
     yield from _frequency_findings(environment)
     yield from _load_findings(machine, observed)
@@ -46,7 +48,7 @@ def findings_of_machine(machine: Machine | None, environment: Environment, obser
 
 def findings_of_counters(
     *, scope: str | None, own: bool, energy_filter: bool | None, gauges: Sequence[Channel]
-) -> Iterator[Finding]:
+) -> Iterator[MachineFinding]:
     """What the energy counters and the other sensors do to a measurement.
 
     `scope` is the total's, `own` whether the counters are the running kernel's, `energy_filter` whether
@@ -81,15 +83,15 @@ def findings_of_counters(
         )
 
 
-def _warning(topic: str, message: str, advice: str) -> Finding:
-    return Finding(topic=topic, level="warning", message=message, advice=advice)
+def _warning(topic: str, message: str, advice: str) -> MachineFinding:
+    return MachineFinding(topic=topic, level="warning", message=message, advice=advice)
 
 
-def _note(topic: str, message: str, advice: str) -> Finding:
-    return Finding(topic=topic, level="note", message=message, advice=advice)
+def _note(topic: str, message: str, advice: str) -> MachineFinding:
+    return MachineFinding(topic=topic, level="note", message=message, advice=advice)
 
 
-def _frequency_findings(environment: Environment) -> Iterator[Finding]:
+def _frequency_findings(environment: Environment) -> Iterator[MachineFinding]:
     if environment.governor not in (None, "performance"):
         yield _warning(
             "governor",
@@ -110,7 +112,7 @@ def _frequency_findings(environment: Environment) -> Iterator[Finding]:
         )
 
 
-def _load_findings(machine: Machine | None, observed: Observed) -> Iterator[Finding]:
+def _load_findings(machine: Machine | None, observed: MachineLoad) -> Iterator[MachineFinding]:
     if machine is not None and machine.virtualised:
         yield _warning(
             "virtual_machine",
@@ -137,7 +139,7 @@ def _load_findings(machine: Machine | None, observed: Observed) -> Iterator[Find
         )
 
 
-def _limit_findings(environment: Environment) -> Iterator[Finding]:
+def _limit_findings(environment: Environment) -> Iterator[MachineFinding]:
     if environment.cgroup_cpu_limit is not None:
         yield _warning(
             "cpu_quota",
@@ -146,7 +148,7 @@ def _limit_findings(environment: Environment) -> Iterator[Finding]:
         )
 
 
-def _library_findings(environment: Environment) -> Iterator[Finding]:
+def _library_findings(environment: Environment) -> Iterator[MachineFinding]:
     absent = [name for name in ("torch", "transformers", "psutil") if name not in environment.libraries]
     if absent:
         yield _warning(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from agent.doctor.checks import Finding
+from agent.doctor.checks import MachineFinding
 from agent.host.environment import in_container
 from agent.host.machine import MACHINE_ID_FILE
 from agent.host.mounts import Mount, mount_of
@@ -26,14 +26,14 @@ def findings_of_sharing(
     etc_root: Path = Path("/etc"),
     root: Path = Path("/"),
     environ: Mapping[str, str] = os.environ,
-) -> Iterator[Finding]:
+) -> Iterator[MachineFinding]:
     """What a container does not share with its host, and must. Nothing where this is none."""
     if not in_container(root, environ):
         return
     usual = etc_root / "machine-id"
     mount = mount_of(usual, proc_root)
     if not environ.get(MACHINE_ID_FILE) and (mount is None or mount.point != usual):
-        yield Finding(
+        yield MachineFinding(
             topic="machine_id",
             level="warning",
             message="the machine id is the image's: containers of one image would be one machine",
@@ -45,7 +45,7 @@ def findings_of_sharing(
     folder = host_folder(environ)
     why = _why_own(mount_of(folder, proc_root))
     if why is not None:
-        yield Finding(
+        yield MachineFinding(
             topic="host_folder",
             level="warning",
             message=f"{folder}: {why}, so agents outside this container would not see its lock, and two trials could "

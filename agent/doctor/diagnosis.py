@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent.doctor.checks import Finding, Observed, findings_of_counters, findings_of_machine
+from agent.doctor.checks import MachineFinding, MachineLoad, findings_of_counters, findings_of_machine
 from agent.sensors.base import Missing
 from agent.sensors.rapl.domains import Domain, total_scope
 from joulefleet.machine import Environment, Machine
@@ -48,7 +48,7 @@ class Diagnosis:
     gauges: tuple[Channel, ...]
     """What can be read beside the energy of the CPU and the memory."""
     missing: tuple[Missing, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[MachineFinding, ...]
 
     def in_total(self, domain: Domain) -> bool:
         """Whether the domain is added to the total."""
@@ -59,11 +59,11 @@ def diagnose(
     *,
     machine: Machine | None,
     environment: Environment,
-    observed: Observed,
+    observed: MachineLoad,
     energy: EnergyCounters,
     gauges: Sequence[Channel],
     missing: Sequence[Missing],
-    sharing: Sequence[Finding] = (),
+    sharing: Sequence[MachineFinding] = (),
 ) -> Diagnosis:
     """Judge what was found."""
     scope = total_scope(energy.domains)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agent.doctor.checks import Observed
+from agent.doctor.checks import MachineLoad
 from agent.doctor.container import findings_of_sharing
 from agent.doctor.diagnosis import Diagnosis, EnergyCounters, Source, diagnose
 from agent.host.environment import read_environment
@@ -121,10 +121,10 @@ def _silent(source: str, names: Sequence[str]) -> Iterator[Missing]:
         )
 
 
-def _observe(proc_root: Path) -> Observed:
+def _observe(proc_root: Path) -> MachineLoad:
     meminfo = table(proc_root / "meminfo")
     swap, swap_free = kib(meminfo.get("SwapTotal")), kib(meminfo.get("SwapFree"))
-    return Observed(
+    return MachineLoad(
         load_1min=_load(proc_root),
         steal_percent=_steal_percent(proc_root),
         swap_used_bytes=None if swap is None or swap_free is None else swap - swap_free,

@@ -15,7 +15,7 @@ from agent.results.series import part
 from agent.sensors.rapl.domains import SCOPES, Domain
 from agent.sensors.rapl.sensor import EnergySensor
 from joulefleet.counters import Gap, Known, Unknown, counter_total, observed_peak_w, resets, steps_back
-from joulefleet.measurement import Energy, Phase, Provenance, Readings
+from joulefleet.measurement import Energy, EnergyProvenance, Phase, Readings
 
 SHORTEST_S = 0.1
 """RAPL is refreshed about every millisecond without a timestamp: in less than 100 ms that is over 1 %."""
@@ -32,7 +32,7 @@ class PrimaryEnergy:
 
     scope: str | None
     source: str | None
-    provenance: Provenance | None
+    provenance: EnergyProvenance | None
     joules: float | None
     reason: str | None
 
@@ -57,7 +57,7 @@ def counter_series(readings: Sequence[Readings]) -> CounterSeries:
     return CounterSeries(t_ns=readings[0].t_ns if readings else (), values={r.channel.name: r.value for r in readings})
 
 
-def provenance_of(energy: EnergySensor) -> Provenance:
+def provenance_of(energy: EnergySensor) -> EnergyProvenance:
     """What the sensor's joules are: of this machine's own kernel, or read from somebody else's files."""
     return "measured" if energy.own else "simulated"
 
@@ -68,7 +68,7 @@ def phase_energies(
     phases: Sequence[Phase],
     *,
     source: str,
-    provenance: Provenance,
+    provenance: EnergyProvenance,
     asleep: Collection[str] = (),
 ) -> tuple[Energy, ...]:
     """Joules of every domain and every scope's total in every phase, or None with the reason.
@@ -175,7 +175,7 @@ def _sum(parts: Mapping[str, Known | Unknown]) -> Known | Unknown:
     return Known(sum(part.total for part in parts.values() if isinstance(part, Known)))
 
 
-def _energy(phase: str, domain: str, source: str, provenance: Provenance, total: Known | Unknown) -> Energy:
+def _energy(phase: str, domain: str, source: str, provenance: EnergyProvenance, total: Known | Unknown) -> Energy:
     return Energy(
         phase=phase,
         domain=domain,

@@ -42,20 +42,20 @@ class ReadError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class TraceChange:
     """The power of every domain from this time on, milliwatts."""
 
     t_ns: int
     powers_mw: tuple[int, ...]
 
 
-class Trace:
+class ReplayedTrace:
     """Energy and counters of a machine. `changes` begin at 0 and are in order; before 0 nothing was counted."""
 
     def __init__(
         self,
         machine: SimulatedMachine,
-        changes: Sequence[Change],
+        changes: Sequence[TraceChange],
         *,
         seed: int = 0,
         resets: Iterable[Reset] = (),
@@ -121,11 +121,11 @@ class Trace:
         return (mixed ^ (mixed >> 31)) % REFRESH_JITTER_NS
 
 
-def random_changes(machine: SimulatedMachine, random: Random, *, length_ns: int, steps: int) -> tuple[Change, ...]:
+def random_changes(machine: SimulatedMachine, random: Random, *, length_ns: int, steps: int) -> tuple[TraceChange, ...]:
     """A load that comes and goes: `steps` stretches of random lengths, over `length_ns` in all."""
     times = sorted(random.randrange(1, length_ns) for _ in range(steps - 1))
     return tuple(
-        Change(
+        TraceChange(
             t_ns=t_ns,
             powers_mw=machine.powers_mw(
                 [random.random() for _ in range(machine.sockets)],
@@ -136,7 +136,7 @@ def random_changes(machine: SimulatedMachine, random: Random, *, length_ns: int,
     )
 
 
-def _running_sums(changes: Sequence[Change]) -> list[tuple[int, ...]]:
+def _running_sums(changes: Sequence[TraceChange]) -> list[tuple[int, ...]]:
     """Picojoules of every domain from the first change to each."""
     sums = [(0,) * len(changes[0].powers_mw)]
     for before, after in pairwise(changes):

@@ -43,7 +43,7 @@ class AttemptFailed(Exception):
 
 
 @dataclass(slots=True)
-class Observed:
+class Observations:
     """What was seen of an attempt; numbers are made of it when it is over."""
 
     phases: list[Phase] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Attempt:
         self._edge_ns = 0
         self._pid: int | None = None
         self._cpu_ns: int | None = None
-        self.seen = Observed()
+        self.seen = Observations()
 
     def baseline(self) -> None:
         """Idle, with the sensors polled as in the window."""
@@ -287,7 +287,7 @@ def _boottime_offset_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-def memory_of(seen: Observed, peak: dict[str, int | None], mean_rss: int | None) -> Memory:
+def memory_of(seen: Observations, peak: dict[str, int | None], mean_rss: int | None) -> Memory:
     """The memory record of an attempt; `peak` by channel over the window."""
     rss, anon, file = seen.base_memory
     return Memory(

@@ -14,7 +14,7 @@ from agent.results.scoring import score
 from agent.results.series import channel, growth, mean, values_in
 from agent.results.thinning import thinned
 from agent.sensors.rapl.sensor import EnergySensor
-from agent.trial.attempt import Observed, memory_of
+from agent.trial.attempt import Observations, memory_of
 from agent.trial.sensor_set import SensorSet
 from joulefleet.counters import slept
 from joulefleet.measurement import (
@@ -25,14 +25,14 @@ from joulefleet.measurement import (
     PowerLimit,
     Readings,
     Surroundings,
-    Work,
+    WorkDone,
 )
 from joulefleet.plan.trial import Trial
 
 
 def measurement(
     trial: Trial,
-    seen: Observed,
+    seen: Observations,
     sensors: SensorSet,
     *,
     weights_digest: str,
@@ -124,10 +124,10 @@ def _no_energies(energy: EnergySensor, phases: Sequence[Phase]) -> tuple[Energy,
     )
 
 
-def _work(trial: Trial, seen: Observed, weights_digest: str) -> Work:
+def _work(trial: Trial, seen: Observations, weights_digest: str) -> WorkDone:
     facts, passes = seen.facts, trial.protocol.passes
     latencies = array("q", facts["latencies_ns"])
-    return Work(
+    return WorkDone(
         items=int(facts["items"]) * passes,
         tokens=int(facts["tokens"]) * passes,
         padded_tokens=int(facts["padded_tokens"]) * passes,
@@ -150,7 +150,7 @@ def _work(trial: Trial, seen: Observed, weights_digest: str) -> Work:
 
 def _flags(
     trial: Trial,
-    seen: Observed,
+    seen: Observations,
     window: Phase,
     around: Surroundings,
     *,
@@ -173,7 +173,7 @@ def _flags(
     return (*seen.flags, *(flag for flag, present in tests.items() if present))
 
 
-def _quality(trial: Trial, seen: Observed) -> tuple[float | None, str | None, str | None]:
+def _quality(trial: Trial, seen: Observations) -> tuple[float | None, str | None, str | None]:
     metric, facts, model = trial.protocol.task.metric, seen.facts, trial.protocol.model
     reason: str | None = None
     if metric is None:
@@ -193,7 +193,7 @@ def _quality(trial: Trial, seen: Observed) -> tuple[float | None, str | None, st
     return value, metric, None if value is not None else f"{metric} is not defined for these answers"
 
 
-def _memory(seen: Observed, readings: Sequence[Readings], window: Phase) -> Memory:
+def _memory(seen: Observations, readings: Sequence[Readings], window: Phase) -> Memory:
     names = ("work_rss_bytes", "work_anon_bytes", "work_file_bytes")
     highest = {name: max(values_in(channel(readings, name), window), default=None) for name in names}
     peak = {name: None if value is None else int(value) for name, value in highest.items()}

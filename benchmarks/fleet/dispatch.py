@@ -33,7 +33,7 @@ from benchmarks.harness.reporting import Figure, finish
 from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Call, Command, Joined, Prepare, Run
 from coordinator.cluster.ray import RayCluster
-from coordinator.cluster.ray.overhead import Coordinator
+from coordinator.cluster.ray.overhead import CoordinatorProcess
 from coordinator.planning.resolve import resolve
 from coordinator.store.writer import open_store
 from joulefleet.machine import Machine
@@ -96,7 +96,7 @@ class ReadyAgent:
         self._rows = Path(os.environ[ROWS_VARIABLE])
         self._times = state_folder() / "times"
 
-    def hello(self, command: Command, coordinator: Coordinator) -> AgentHello:
+    def hello(self, command: Command, coordinator: CoordinatorProcess) -> AgentHello:
         """A machine that is named by its state folder."""
         name = state_folder().name
         machine = machine_named(name)

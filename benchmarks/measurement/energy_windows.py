@@ -13,7 +13,7 @@ from typing import Literal
 from agent.results.energy import counter_series
 from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import FINE_UNIT_NJ, INTEL_UNIT_NJ, SimulatedMachine
-from agent.simulation.trace import ReadError, Reset, Trace, random_changes
+from agent.simulation.trace import ReadError, ReplayedTrace, Reset, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.trial.sampler import Recorder
 from benchmarks.measurement.energy_truth import Counted, Read, Witness, believed_w, judged
@@ -60,7 +60,7 @@ def simulated_window(folder: Path, random: Random, kind: Kind, *, window: int) -
         period_s = min(period_s, 1.0)
     length_s = min(length_s, period_s * _MOST_READINGS)
     end_ns = _START_NS + int(length_s * 1e9)
-    trace = Trace(
+    trace = ReplayedTrace(
         machine,
         random_changes(machine, random, length_ns=end_ns, steps=random.randrange(2, 40)),
         seed=random.randrange(2**31),
@@ -74,7 +74,7 @@ def simulated_window(folder: Path, random: Random, kind: Kind, *, window: int) -
 class _Clock:
     """Simulated time. Whoever asks for it reads files that show the counters as they are a moment later."""
 
-    def __init__(self, trace: Trace, tree: SimulatedTree, random: Random, *, holds_up: bool) -> None:
+    def __init__(self, trace: ReplayedTrace, tree: SimulatedTree, random: Random, *, holds_up: bool) -> None:
         self.now_ns = _START_NS
         self._trace = trace
         self._tree = tree
@@ -118,7 +118,15 @@ class _Clock:
 
 
 def _read(
-    folder: Path, random: Random, kind: Kind, trace: Trace, *, window: int, end_ns: int, period_s: float, late_s: float
+    folder: Path,
+    random: Random,
+    kind: Kind,
+    trace: ReplayedTrace,
+    *,
+    window: int,
+    end_ns: int,
+    period_s: float,
+    late_s: float,
 ) -> list[Counted]:
     tree = make_tree(folder, trace.machine, dict(enumerate(range(trace.machine.sockets))))
     clock = _Clock(trace, tree, random, holds_up=kind == "held_up")
@@ -158,7 +166,7 @@ def _read(
     )
 
 
-def _seldom(trace: Trace, place: int, start_ns: int, end_ns: int) -> tuple[tuple[float, int | None], ...]:
+def _seldom(trace: ReplayedTrace, place: int, start_ns: int, end_ns: int) -> tuple[tuple[float, int | None], ...]:
     times = [*range(start_ns, end_ns, int(EVERY_S * 1e9)), end_ns]
     return tuple(
         (t / 1e9, trace.counter_uj(place, t) if trace.can_be_read(place, t, opened_ns=t) else None) for t in times

@@ -32,10 +32,10 @@ from agent.sensors.system.pressure import open_pressure
 from agent.sensors.system.thermal import open_thermal
 from agent.sensors.system.throttling import open_throttling
 from agent.simulation.machine import SimulatedMachine
-from agent.simulation.trace import Trace, random_changes
+from agent.simulation.trace import ReplayedTrace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
-from agent.trial.attempt import Observed
+from agent.trial.attempt import Observations
 from agent.trial.sampler import Recorder
 from agent.trial.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.trial.summary import measurement
@@ -74,7 +74,7 @@ FACTS = {
 class Clock:
     """Simulated time; the files show the counters of the time that was last asked for."""
 
-    trace: Trace
+    trace: ReplayedTrace
     tree: SimulatedTree
     now_ns: int = 0
     shown_ns: int = -1
@@ -114,7 +114,7 @@ def open_all(setup: AgentSetup, clock: Clock) -> SensorSet:
 def measured(trial: Trial, setup: AgentSetup, clock: Clock, done: Path) -> Measurement:
     """Every phase of an attempt, of which the window takes eight hours. As in the agent, its readings end with it."""
     sensors = open_all(setup, clock)
-    seen = Observed()
+    seen = Observations()
     edge_ns = sensors.recorder.mark()
     for name in get_args(PhaseName):
         ends_ns = clock.now_ns + (WINDOW_S if name == "window" else 5) * SECOND
@@ -140,7 +140,7 @@ def work_as_the_agent_does(trial_file: Path, folder: Path) -> None:
     """In a process of its own: measure, store, and say what came of it as JSON."""
     tree = make_tree(folder / "sys", MACHINE, {0: 0, 1: 1})
     length_ns = (WINDOW_S + 60) * SECOND
-    trace = Trace(MACHINE, random_changes(MACHINE, Random(8), length_ns=length_ns, steps=2_000), seed=8)
+    trace = ReplayedTrace(MACHINE, random_changes(MACHINE, Random(8), length_ns=length_ns, steps=2_000), seed=8)
     clock = Clock(trace, tree)
     clock()
     setup = AgentSetup(sysfs_root=folder / "sys", state=folder / "state")
@@ -171,7 +171,7 @@ def row_as_the_agent_makes_it(trial: Trial, setup: AgentSetup, clock: Clock, don
     )
 
 
-def found(row: dict[str, Any], trace: Trace) -> dict[str, float]:
+def found(row: dict[str, Any], trace: ReplayedTrace) -> dict[str, float]:
     """The largest error of the window's energies, in multiples of what is allowed, and the row's longest series."""
     window = next(phase for phase in row["phases"] if phase["phase"] == "window")
     energies = {e["domain"]: e["joules"] for e in row["energies"] if e["phase"] == "window"}

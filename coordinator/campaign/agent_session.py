@@ -11,7 +11,7 @@ from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 from joulefleet.study.validate import tasks_of
 
-Work = tuple[str, ResolvedModel, ResolvedTask]
+PreparationItem = tuple[str, ResolvedModel, ResolvedTask]
 """Something to get ready: its name for people, the model and the task."""
 
 
@@ -23,7 +23,7 @@ class Desk:
     hello: AgentHello
     to_fetch: deque[str]
     """What it holds of earlier runs and has not handed over yet."""
-    to_prepare: deque[Work]
+    to_prepare: deque[PreparationItem]
     unacknowledged: list[str] = field(default_factory=list)
     """What the store has and its outbox still holds."""
     call: Call | None = None
@@ -47,10 +47,10 @@ class Desk:
         return self.hello.machine.name
 
 
-def all_work(pinned: Pinned) -> list[Work]:
+def all_work(pinned: Pinned) -> list[PreparationItem]:
     """Every model with every task it does, once for each set of files that they need."""
     study = pinned.study
-    seen: dict[object, Work] = {}
+    seen: dict[object, PreparationItem] = {}
     for name, model in study.models.items():
         for task_name in tasks_of(study, model):
             resolved, task = pinned.models[name], pinned.tasks[task_name]

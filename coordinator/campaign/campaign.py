@@ -19,8 +19,8 @@ from coordinator.campaign.reporter import Account
 from coordinator.campaign.waiting import Patience, Waiting
 from coordinator.cluster.interface import (
     Acknowledge,
-    Answer,
     Call,
+    CallResult,
     Cluster,
     Fetch,
     Prepare,
@@ -40,7 +40,7 @@ from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Member, Rest, Scheduler
 from coordinator.store.attempts import fact_of, study_and_fact
-from coordinator.store.port import Store
+from coordinator.store.port import CampaignStore
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, StoreError, SupersededError
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
@@ -53,7 +53,7 @@ LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class CampaignResult:
     """How a campaign ended; trials of the machines that took part."""
 
     total: int
@@ -82,7 +82,7 @@ class Campaign:
     def __init__(
         self,
         cluster: Cluster,
-        store: Store,
+        store: CampaignStore,
         pinned: Pinned,
         *,
         tell: Callable[[Event], None],
@@ -120,7 +120,7 @@ class Campaign:
             tell=tell,
         )
 
-    def run(self) -> Ended:
+    def run(self) -> CampaignResult:
         """Run it. Raises JoulefleetError where it cannot go on; everything finished is in the store by then."""
         while True:
             for change in self._cluster.changes():
@@ -211,7 +211,7 @@ class Campaign:
 
     # what came of it
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: CallResult) -> None:
         desk = self._desks.get(answer.node)
         if desk is None or desk.call is not answer.call:
             return
@@ -355,9 +355,9 @@ class Campaign:
         reasons = [f"{self._names[m.machine_id]}: {m.set_aside}" for m in self._scheduler.members.values()]
         return MachineError(reasons, cure="Nothing is lost: mend this and run again.")
 
-    def _ended(self) -> Ended:
+    def _ended(self) -> CampaignResult:
         tallies = [place.tally() for place in self._scheduler.places.values()]
-        return Ended(
+        return CampaignResult(
             total=sum(place.planned for place in self._scheduler.places.values()),
             ok=sum(tally.ok for tally in tallies),
             failed=sum(tally.failed for tally in tallies),

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 from agent.service import versions
 from coordinator.campaign.admission import Refusal, refusal
-from coordinator.campaign.agent_session import Desk, Work
-from coordinator.cluster.interface import Change, Cluster, Deferred, Joined, Left, Refused
+from coordinator.campaign.agent_session import Desk, PreparationItem
+from coordinator.cluster.interface import Cluster, Deferred, Joined, Left, MembershipChange, Refused
 from coordinator.events.events import ClockDiffers, Event, MachineJoined, MachineLeft, MachineRefused, Stalled
 from coordinator.scheduling.machine_class import machine_class
 from coordinator.scheduling.scheduler import Scheduler
-from coordinator.store.port import Store
+from coordinator.store.port import CampaignStore
 from coordinator.store.study_record import study_record
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
@@ -34,7 +34,7 @@ class Attendance:
         scheduler: Scheduler,
         pinned: Pinned,
         *,
-        work: Sequence[Work],
+        work: Sequence[PreparationItem],
         tell: Callable[[Event], None],
         clock: Callable[[], float],
         time_of_day: Callable[[], float] = time.time,
@@ -56,7 +56,7 @@ class Attendance:
         self._turned_away: dict[str, int] = {}
         self._recorded = 0
 
-    def changed(self, change: Change) -> bool:
+    def changed(self, change: MembershipChange) -> bool:
         """Take note of `change`; returns whether a machine has joined by it."""
         match change:
             case Joined(node=node, hello=hello):
@@ -86,7 +86,7 @@ class Attendance:
         self._scheduler.leave(desk.machine_id)
         self._tell(MachineLeft(machine=desk.name, why=why))
 
-    def record(self, store: Store) -> None:
+    def record(self, store: CampaignStore) -> None:
         """Keep the study, and who takes part in it, before anything is measured."""
         members, places = self._scheduler.members, self._scheduler.places
         if len(members) == self._recorded:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agent.doctor.diagnosis import Diagnosis
     from agent.sensors.rapl.domains import Domain
 
-Line = tuple[str, str]
+StyledLine = tuple[str, str]
 """A style (rich's name, empty for none) and a line of text."""
 
 _WHY = {
@@ -64,7 +64,7 @@ def doctor(
         typer.echo("\n".join(text for _, text in lines(diagnosis)))
 
 
-def lines(diagnosis: Diagnosis) -> Iterator[Line]:
+def lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
     """The diagnosis for a person, line by line."""
     yield from _machine_lines(diagnosis)
     yield "", ""
@@ -87,7 +87,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[Line]:
         yield "", f"    {finding.advice}"
 
 
-def _machine_lines(diagnosis: Diagnosis) -> Iterator[Line]:
+def _machine_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
     machine, environment = diagnosis.machine, diagnosis.environment
     if machine is None:
         yield "bold", "This machine has no record: see below"
@@ -101,7 +101,7 @@ def _machine_lines(diagnosis: Diagnosis) -> Iterator[Line]:
     yield "", f"  {where}; {', '.join(f'{name} {version}' for name, version in environment.libraries.items())}"
 
 
-def _domain_lines(diagnosis: Diagnosis) -> Iterator[Line]:
+def _domain_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
     energy = diagnosis.energy
     yield "bold", "Energy counters"
     for domain in energy.domains:
@@ -145,7 +145,7 @@ def _limits(domain: Domain) -> str:
     return f"; {', '.join(limits)}" if limits else ""
 
 
-def _gauge_lines(diagnosis: Diagnosis) -> Iterator[Line]:
+def _gauge_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
     yield "bold", "Read as well"
     sources = dict.fromkeys(gauge.source for gauge in diagnosis.gauges)
     for source in sources:

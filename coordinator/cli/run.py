@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from coordinator.campaign.campaign import Ended
+    from coordinator.campaign.campaign import CampaignResult
     from coordinator.cli.interrupts import Interrupts
     from coordinator.cli.render.progress import LiveProgress, PlainProgress
     from coordinator.store.writer import StoreWriter
@@ -123,7 +123,7 @@ def run(
     _say_how_it_ended(ended, where=where, again=again)
 
 
-def _say_how_it_ended(ended: Ended, *, where: str, again: str) -> None:
+def _say_how_it_ended(ended: CampaignResult, *, where: str, again: str) -> None:
     """And end with the exit code of it."""
     import sys
 
@@ -175,7 +175,7 @@ def _run(
     local: bool,
     address: str | None,
     retry: frozenset[str],
-) -> Ended:
+) -> CampaignResult:
     from coordinator.events.events import BlockStarted, Event
     from coordinator.events.live_file import LiveFile
     from coordinator.planning.diff import changes

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-    from coordinator.cli.render.query_result import Answer
+    from coordinator.cli.render.query_result import StreamedResult
     from joulefleet.query import Store
 
 Form = Literal["table", "csv", "json", "parquet"]
@@ -98,7 +98,7 @@ def sql(
         _write(answer, lambda out: write_answer_table(answer, out, sys.stderr), form, output)
 
 
-def _described(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
+def _described(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
     from coordinator.cli.render.catalog import catalogue_answer, write_catalogue
     from joulefleet.query.catalog import catalogue, entry
 
@@ -106,7 +106,7 @@ def _described(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
     return catalogue_answer(entries), lambda out: write_catalogue(entries, out)
 
 
-def _listed(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
+def _listed(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
     from coordinator.cli.render.catalog import examples_answer, write_examples
     from joulefleet.query.examples import example, examples
 
@@ -121,7 +121,7 @@ def _listed(name: str | None) -> tuple[Answer, Callable[[TextIO], None]]:
     return examples_answer([one]), write
 
 
-def _write(answer: Answer, write_table: Callable[[TextIO], None], form: Form, output: Path | None) -> None:
+def _write(answer: StreamedResult, write_table: Callable[[TextIO], None], form: Form, output: Path | None) -> None:
     """Write `answer` where and how it is wanted; as a table, `write_table` does."""
     import io
     import sys

@@ -88,11 +88,11 @@ class Deferred:
     why: str
 
 
-Change = Joined | Refused | Left | Deferred
+MembershipChange = Joined | Refused | Left | Deferred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CallResult:
     """What became of a call: one of data, error and lost, or none of them where there is nothing to say."""
 
     node: str
@@ -108,7 +108,7 @@ class Answer:
 class Cluster(Protocol):
     """Nodes and their agents. No method but `answers` waits."""
 
-    def changes(self) -> Sequence[Change]:
+    def changes(self) -> Sequence[MembershipChange]:
         """What has changed since it was last asked. May be asked as often as one likes."""
         ...
 
@@ -120,7 +120,7 @@ class Cluster(Protocol):
         """Hand `call` to the agent of `node`, which must be idle."""
         ...
 
-    def answers(self, timeout_s: float) -> Sequence[Answer]:
+    def answers(self, timeout_s: float) -> Sequence[CallResult]:
         """The calls that have ended; waits for the first, or for a change, at most `timeout_s` seconds."""
         ...
 

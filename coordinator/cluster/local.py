@@ -7,7 +7,17 @@ from collections.abc import Sequence
 
 from agent.config import AgentSetup
 from agent.service import AgentService
-from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Command, Fetch, Joined, Prepare, Run
+from coordinator.cluster.interface import (
+    Acknowledge,
+    Call,
+    CallResult,
+    Command,
+    Fetch,
+    Joined,
+    MembershipChange,
+    Prepare,
+    Run,
+)
 from joulefleet.errors import JoulefleetError
 
 NODE = "this process"
@@ -19,12 +29,12 @@ class LocalCluster:
     def __init__(self, command: Command, setup: AgentSetup | None = None) -> None:
         self._agent = AgentService(setup)
         self._command = command
-        self._changes: list[Change] = [
+        self._changes: list[MembershipChange] = [
             Joined(node=NODE, hello=self._agent.hello(command.store_id, command.epoch)),
         ]
         self._call: Call | None = None
 
-    def changes(self) -> Sequence[Change]:
+    def changes(self) -> Sequence[MembershipChange]:
         """See `Cluster`."""
         changes, self._changes = self._changes, []
         return changes
@@ -37,16 +47,16 @@ class LocalCluster:
         """See `Cluster`."""
         self._call = call
 
-    def answers(self, timeout_s: float) -> Sequence[Answer]:
+    def answers(self, timeout_s: float) -> Sequence[CallResult]:
         """See `Cluster`."""
         call, self._call = self._call, None
         if call is None:
             time.sleep(timeout_s)
             return []
         try:
-            return [Answer(node=NODE, call=call, data=obeyed(self._agent, call, self._command))]
+            return [CallResult(node=NODE, call=call, data=obeyed(self._agent, call, self._command))]
         except JoulefleetError as error:
-            return [Answer(node=NODE, call=call, error=error)]
+            return [CallResult(node=NODE, call=call, error=error)]
 
     def restart(self, node: str) -> None:
         """See `Cluster`."""

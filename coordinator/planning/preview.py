@@ -16,8 +16,8 @@ from coordinator.text import duration_text
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError, StoreError
 from joulefleet.plan.expand import (
-    Block,
     Pinned,
+    PlannedBlock,
     blocks,
     cells,
     comparands,
@@ -45,7 +45,7 @@ class Outlook:
     pinned: Pinned
     machine_id: str
     store_id: str | None
-    blocks: tuple[Block, ...]
+    blocks: tuple[PlannedBlock, ...]
     pilots_to_do: int
     done: int
     failed: int

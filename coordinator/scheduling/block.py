@@ -70,7 +70,7 @@ class Tries:
 
 
 @dataclass(slots=True)
-class Block:
+class BlockProgress:
     """One repetition of every cell at one place."""
 
     number: int
@@ -209,7 +209,7 @@ def block_from(
     *,
     poor: AbstractSet[int] = frozenset(),
     retry: frozenset[str] = frozenset(),
-) -> Block:
+) -> BlockProgress:
     """The block as the attempts in a store leave it; `facts` are (cell, attempt) of the protocols in force.
 
     `poor` are cells that are in quarantine in some block: one failure is enough for them.
@@ -218,7 +218,7 @@ def block_from(
     by_round: dict[tuple[int, str], list[tuple[int, AttemptFact]]] = {}
     for cell, fact in facts:
         by_round.setdefault((fact.round, fact.machine_id), []).append((cell, fact))
-    block = Block(number=number, order=order, groups=groups)
+    block = BlockProgress(number=number, order=order, groups=groups)
     if not by_round:
         return block
     # Where a machine's row came late, two have attempts of a round: the block is that one's which has more of it.

@@ -20,7 +20,7 @@ from joulefleet.plan.expand import (
     protocol_of,
     trial_for,
 )
-from joulefleet.plan.trial import Cell, Kind, Protocol, Trial, trial_id
+from joulefleet.plan.trial import AttemptKind, Cell, Protocol, Trial, trial_id
 from joulefleet.plan.williams import balanced_orders
 
 
@@ -95,7 +95,7 @@ class Design:
         self,
         number: int,
         *,
-        kind: Kind,
+        kind: AttemptKind,
         place: str,
         machine_id: str,
         passes: int,

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from coordinator.scheduling.attempt import DETERMINISTIC, AttemptFact
-from coordinator.scheduling.block import MOST_DETERMINISTIC, Block, Tries, block_from
+from coordinator.scheduling.block import MOST_DETERMINISTIC, BlockProgress, Tries, block_from
 from coordinator.scheduling.design import Design
 
 
@@ -32,7 +32,7 @@ class Place:
     """Of each cell's window; None until the pilots have told."""
     pass_s: dict[int, float] = field(default_factory=dict)
     """Seconds of one pass of each cell, by its pilot."""
-    open: dict[int, Block] = field(default_factory=dict)
+    open: dict[int, BlockProgress] = field(default_factory=dict)
     """Blocks that have begun, here or in a store, and are not complete."""
     obsolete: int = 0
     """Attempts in the store that were measured in another way than the study now asks for."""
@@ -151,7 +151,7 @@ class Place:
             self._known_orders.append(next(self._orders))
         return self._known_orders[number - 1]
 
-    def take(self, machine_id: str, present: AbstractSet[str]) -> Block | None:
+    def take(self, machine_id: str, present: AbstractSet[str]) -> BlockProgress | None:
         """The block that `machine_id` works on next: its own, one that nobody holds, a fresh one, an absent one's."""
         own, orphans, absent = [], [], []
         for number, block in self.open.items():
@@ -165,13 +165,13 @@ class Place:
             return self.open[min(own or orphans)]
         return self._fresh(machine_id) or (self.open[min(absent)] if absent else None)
 
-    def begin_again(self, block: Block, why: str) -> None:
+    def begin_again(self, block: BlockProgress, why: str) -> None:
         """The next round of `block`."""
         before = dict(block.tries)
         for cell in block.begin_again(why):
             self._settled(cell, before[cell], -1)
 
-    def note(self, fact: AttemptFact, cell: int | None, block: Block | None = None) -> None:
+    def note(self, fact: AttemptFact, cell: int | None, block: BlockProgress | None = None) -> None:
         """A trial of `cell` has ended; None: of one that the design does not have. `block` may be its block."""
         if self.passes is None:
             self.facts.append(fact)
@@ -224,24 +224,26 @@ class Place:
             self._done.failed += by
         self._left_s -= by * self._each_s[cell]
 
-    def _open(self, number: int) -> Block | None:
+    def _open(self, number: int) -> BlockProgress | None:
         """The block of that number; None where it is complete, or none of the plan."""
         if number in self._complete or not 1 <= number <= self.design.repetitions:
             return None
         if number not in self.open:
             # An outbox held a row of it since an earlier run.
-            self.open[number] = Block(number=number, order=self.order(number), groups=self.design.groups)
+            self.open[number] = BlockProgress(number=number, order=self.order(number), groups=self.design.groups)
         return self.open[number]
 
-    def _fresh(self, machine_id: str) -> Block | None:
+    def _fresh(self, machine_id: str) -> BlockProgress | None:
         while self._next <= self.design.repetitions and (self._next in self.open or self._next in self._complete):
             self._next += 1
         if self._next > self.design.repetitions:
             return None
-        block = Block(number=self._next, order=self.order(self._next), groups=self.design.groups, holder=machine_id)
+        block = BlockProgress(
+            number=self._next, order=self.order(self._next), groups=self.design.groups, holder=machine_id
+        )
         self.open[block.number] = block
         return block
 
-    def _close(self, block: Block) -> None:
+    def _close(self, block: BlockProgress) -> None:
         self._complete.add(block.number)
         del self.open[block.number]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
-from coordinator.scheduling.block import Block
+from coordinator.scheduling.block import BlockProgress
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
-from joulefleet.plan.trial import Kind, Trial
+from joulefleet.plan.trial import AttemptKind, Trial
 
 LOSSES_OF_A_TRIAL = 3
 """An agent that is lost so often in one trial is not tried with it again: the trial has failed."""
@@ -30,7 +30,7 @@ class Assignment(NamedTuple):
 
     machine_id: str
     place: str
-    kind: Kind
+    kind: AttemptKind
     cell: int
     block: int
     round: int
@@ -74,7 +74,7 @@ class Member:
     present: bool = True
     home: Place | None = None
     """Its place itself, and the block that it works on: a fleet would look them up at every trial."""
-    block: Block | None = None
+    block: BlockProgress | None = None
     assignment: Assignment | None = None
     last_cell: int | None = None
     losses: int = 0
@@ -255,7 +255,7 @@ class Scheduler:
         )
 
 
-def _trial(member: Member, block: Block, cell: int) -> Assignment:
+def _trial(member: Member, block: BlockProgress, cell: int) -> Assignment:
     tries = block.tries.get(cell)
     # By position, in the order of the fields: by name it takes half as long again.
     return Assignment(

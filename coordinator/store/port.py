@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from coordinator.scheduling.attempt import AttemptFact
 
 
-class Store(Protocol):
+class CampaignStore(Protocol):
     """One writer at a time. Whatever a method that writes has returned from is durable."""
 
     store_id: str

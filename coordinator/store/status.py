@@ -17,7 +17,7 @@ from joulefleet.store.layout import StoreLayout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coordinator:
+class StoreCoordinator:
     """The coordinator that holds a store's lock. None: the lock does not say."""
 
     host: str | None
@@ -33,7 +33,7 @@ class StoreState:
     """A store at one moment."""
 
     store: str
-    coordinator: Coordinator | None
+    coordinator: StoreCoordinator | None
     """None where nobody writes."""
     studies: tuple[StudyProgress, ...]
     now: tuple[Now, ...] = ()
@@ -84,7 +84,7 @@ def newest_change_ns(layout: StoreLayout) -> tuple[int, ...]:
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in watched)
 
 
-def coordinator_of(layout: StoreLayout) -> Coordinator | None:
+def coordinator_of(layout: StoreLayout) -> StoreCoordinator | None:
     """Who holds the lock of the store. A lock file that nobody holds is left over and means nothing."""
     try:
         descriptor = os.open(layout.lock_file, os.O_RDONLY | os.O_CLOEXEC)
@@ -104,10 +104,10 @@ def coordinator_of(layout: StoreLayout) -> Coordinator | None:
         os.close(descriptor)
 
 
-def _said(text: bytes) -> Coordinator:
+def _said(text: bytes) -> StoreCoordinator:
     try:
         data = json.loads(text)
-        return Coordinator(
+        return StoreCoordinator(
             host=str(data["host"]),
             pid=int(data["pid"]),
             epoch=int(data["epoch"]),
@@ -115,7 +115,7 @@ def _said(text: bytes) -> Coordinator:
             since=str(data["since"]),
         )
     except (ValueError, KeyError, TypeError):
-        return Coordinator(host=None, pid=None, epoch=None, study=None, since=None)
+        return StoreCoordinator(host=None, pid=None, epoch=None, study=None, since=None)
 
 
 def state_lines(state: StoreState) -> Iterator[str]:
@@ -144,7 +144,7 @@ def state_lines(state: StoreState) -> Iterator[str]:
         yield printable(f"Expected to be done at {state.expected_end.astimezone():%Y-%m-%d %H:%M %Z}{without}.")
 
 
-def _coordinator_text(coordinator: Coordinator | None) -> str:
+def _coordinator_text(coordinator: StoreCoordinator | None) -> str:
     if coordinator is None:
         return "nobody writes to it"
     if coordinator.pid is None:

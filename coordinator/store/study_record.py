@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from coordinator.store.port import Store
+from coordinator.store.port import CampaignStore
 from joulefleet.errors import StoreError
 from joulefleet.plan.expand import Pinned, comparands
 from joulefleet.study.load import study_to_json
 
 
 def study_record(
-    pinned: Pinned, *, machines: Mapping[str, str], places: Mapping[str, str], store: Store
+    pinned: Pinned, *, machines: Mapping[str, str], places: Mapping[str, str], store: CampaignStore
 ) -> dict[str, Any]:
     """The record; `machines` and `places` are ids and names of those that take part now.
 

@@ -21,7 +21,7 @@ from joulefleet.compare.matching import by_level, checked, matches
 from joulefleet.compare.metrics import METRICS, Metric, TrialValues, load_trials
 from joulefleet.compare.per_machine import facts_of, line_of
 from joulefleet.compare.pooled import find
-from joulefleet.compare.results import Comparison, Family, Finding, Line, MatchFacts
+from joulefleet.compare.results import Comparison, Family, MatchFacts, MetricComparison, PooledFinding
 from joulefleet.compare.roles import family_of, judge
 from joulefleet.errors import QueryError
 from joulefleet.query.progress import StudyProgress, chosen, progress
@@ -53,10 +53,10 @@ class StudyPart:
     pooled_labels: Sequence[str]
     trials: Sequence[TrialValues]
     facts: Sequence[MatchFacts]
-    lines: Sequence[Line]
+    lines: Sequence[MetricComparison]
     """Proofs too."""
-    interactions: Sequence[Line]
-    findings: Sequence[Finding]
+    interactions: Sequence[MetricComparison]
+    findings: Sequence[PooledFinding]
     hidden: frozenset[str | None]
     """Ids of the machines without lines."""
 

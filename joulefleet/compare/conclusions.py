@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from joulefleet.compare.results import Finding, MachineResult, Within
+from joulefleet.compare.results import MachineResult, PooledFinding, Within
 from joulefleet.stats import Estimate
 
 _VERBS = {"energy": "needs", "time": "needs", "cpu_time": "needs", "cpu_use": "uses", "memory": "adds"}
@@ -31,12 +31,12 @@ _HELD = {
 """The fields of a setting that a sentence names where the study varies them."""
 
 
-def varied(findings: Sequence[Finding]) -> set[str]:
+def varied(findings: Sequence[PooledFinding]) -> set[str]:
     """The fields of their settings that are not the same in all `findings`."""
     return {name for name in _HELD if len({getattr(finding.setting, name) for finding in findings}) > 1}
 
 
-def sentence_of(finding: Finding, varied: Collection[str] = ()) -> str:
+def sentence_of(finding: PooledFinding, varied: Collection[str] = ()) -> str:
     """The sentence; it names the levels of the factors that are `varied` in the study."""
     said, what = _subject(finding, varied)
     results, pooled = finding.machines, finding.pooled
@@ -74,7 +74,7 @@ def digits(ratio: float) -> str:
     return f"{ratio:.3f}" if 0.0995 <= ratio < 10 else f"{ratio:.3g}"
 
 
-def _subject(finding: Finding, varied: Collection[str]) -> tuple[str, str]:
+def _subject(finding: PooledFinding, varied: Collection[str]) -> tuple[str, str]:
     """How the sentence begins, and what the ratio is a part of."""
     verb, what = _VERBS.get(finding.metric, "has"), _what(finding)
     setting = finding.setting
@@ -91,7 +91,7 @@ def _subject(finding: Finding, varied: Collection[str]) -> tuple[str, str]:
     )
 
 
-def _what(finding: Finding) -> str:
+def _what(finding: PooledFinding) -> str:
     title, basis = finding.title.split(" (")[0], finding.basis
     if basis is None:
         return title
@@ -99,12 +99,12 @@ def _what(finding: Finding) -> str:
     return " ".join([*words, title])
 
 
-def _no_interval(finding: Finding) -> str:
+def _no_interval(finding: PooledFinding) -> str:
     reasons = dict.fromkeys(finding.left_out.values())
     return next(iter(reasons)) if len(reasons) == 1 else "no machine has an interval"
 
 
-def _p(p_value: float | None, finding: Finding) -> str:
+def _p(p_value: float | None, finding: PooledFinding) -> str:
     if p_value is None or finding.role == "exploratory":
         return ""
     number = "p < 0.0001" if p_value < 1e-4 else f"p = {p_value:.2g}"

@@ -12,7 +12,7 @@ from statistics import mean, median
 from joulefleet.compare.estimation import Terms, basis_of
 from joulefleet.compare.matching import Match, newest_apart
 from joulefleet.compare.metrics import Basis, Metric, TrialValues
-from joulefleet.compare.results import Arm, Checks, Line, Setting
+from joulefleet.compare.results import ArmSummary, Checks, MetricComparison, Setting
 from joulefleet.stats import paired_ratio
 from joulefleet.stats.effect_size import hedges_g
 from joulefleet.stats.paired import log_ratios
@@ -23,7 +23,7 @@ _BlockKey = tuple[int | None, int | None]
 
 def interactions(
     record: StudyRecord, matches: Sequence[Match], metrics: Sequence[Metric], terms: Terms
-) -> Iterator[Line]:
+) -> Iterator[MetricComparison]:
     """A line for each pair of the study whose two models stand in `matches` of one contrast and setting."""
     settings = newest_apart(matches, "model")
     for comparand in record.comparands:
@@ -34,7 +34,7 @@ def interactions(
                     yield _line(comparand.name, setting, (teacher, student), metric, terms)
 
 
-def _line(pair: str, setting: Setting, models: tuple[Match, Match], metric: Metric, terms: Terms) -> Line:
+def _line(pair: str, setting: Setting, models: tuple[Match, Match], metric: Metric, terms: Terms) -> MetricComparison:
     teacher, student = models
     contrast = teacher.contrast
     basis = basis_of(teacher) if metric.name == "energy" else None
@@ -47,7 +47,7 @@ def _line(pair: str, setting: Setting, models: tuple[Match, Match], metric: Metr
     none = Checks(
         sign_flip_p=None, hedges_g=None, cliffs_delta=None, outliers=(), without_outliers=None, with_excluded=None
     )
-    return Line(
+    return MetricComparison(
         by=contrast.by,
         pair=pair,
         kind="interaction",
@@ -80,9 +80,9 @@ def _ratio(teacher: TrialValues, student: TrialValues, metric: Metric, basis: Ba
     return None if values[0] is None or values[1] is None or values[0] <= 0 else values[1] / values[0]
 
 
-def _arm(level: str, ratios: Sequence[float | None]) -> Arm:
+def _arm(level: str, ratios: Sequence[float | None]) -> ArmSummary:
     known = [ratio for ratio in ratios if ratio is not None]
-    return Arm(
+    return ArmSummary(
         level=level,
         protocol=None,
         ok=len(known),

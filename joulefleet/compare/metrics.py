@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 from joulefleet.query.store import Store
 from joulefleet.query.views import query_text
 
-MetricName = Literal["energy", "time", "cpu_time", "cpu_use", "memory", "mean_memory"]
-Provenance = Literal["measured", "simulated", "reported", "modelled"]
+ComparedMetric = Literal["energy", "time", "cpu_time", "cpu_use", "memory", "mean_memory"]
+BasisProvenance = Literal["measured", "simulated", "reported", "modelled"]
 
-PROVENANCES: tuple[Provenance, ...] = ("measured", "simulated", "reported", "modelled")
+PROVENANCES: tuple[BasisProvenance, ...] = ("measured", "simulated", "reported", "modelled")
 """The better first: where joules of several are there, the first of them is compared."""
 
 
@@ -80,7 +80,7 @@ class TrialValues(NamedTuple):
 class Basis:
     """Where the joules of a line come from. Values of two bases are never mixed."""
 
-    provenance: Provenance
+    provenance: BasisProvenance
     """measured: by the machine's own counters; simulated: by counters in other files; reported: by another tool,
     which does not say how; modelled: by a formula."""
     scope: str | None
@@ -93,7 +93,7 @@ class Basis:
 class Metric:
     """One thing that is compared."""
 
-    name: MetricName
+    name: ComparedMetric
     title: str
     unit: str
     per_item: bool
@@ -135,7 +135,7 @@ def choose_basis(common: Counter[Basis]) -> Basis | None:
     return None
 
 
-_BasisKey = tuple[Provenance, str | None, str | None]
+_BasisKey = tuple[BasisProvenance, str | None, str | None]
 
 _JOULES = (
     *("energy_provenance", "energy_source", "energy_scope", "energy_j", "energy_package_j"),

@@ -10,19 +10,19 @@ from statistics import mean, median
 from joulefleet.compare.estimation import Terms, basis_of, checks_of, estimate
 from joulefleet.compare.matching import Match
 from joulefleet.compare.metrics import Basis, Metric, TrialValues
-from joulefleet.compare.results import Arm, Line, MatchFacts
+from joulefleet.compare.results import ArmSummary, MatchFacts, MetricComparison
 
 BLOCKS_FOR_ORDER = 8
 """In fewer blocks one arm may come first in all by chance alone: of eight, once in 128."""
 
 
-def line_of(match: Match, metric: Metric, terms: Terms) -> Line:
+def line_of(match: Match, metric: Metric, terms: Terms) -> MetricComparison:
     """The line of `match` by `metric`."""
     contrast = match.contrast
     basis = basis_of(match) if metric.name == "energy" else None
     expected = contrast.expected_ratio if metric.per_item else None
     null_ratio = 1.0 if expected is None else expected
-    return Line(
+    return MetricComparison(
         by=contrast.by,
         pair=contrast.name,
         kind=contrast.kind,
@@ -89,10 +89,10 @@ def _flagged(match: Match) -> int:
     return sum(bool(trial.flags) for trial in (*blocks.reference, *blocks.other))
 
 
-def _arm(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis | None) -> Arm:
+def _arm(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis | None) -> ArmSummary:
     ok = [trial for trial in trials if trial.status == "ok"]
     values = [value for trial in ok if (value := metric.value(trial, basis)) is not None and math.isfinite(value)]
-    return Arm(
+    return ArmSummary(
         level=level,
         protocol=_protocol(trials),
         ok=len(ok),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from joulefleet.compare.estimation import Terms, common_joules, estimate, logs_of
 from joulefleet.compare.matching import Match, newest_apart
 from joulefleet.compare.metrics import PROVENANCES, Basis, Metric
-from joulefleet.compare.results import Finding, MachineResult, Setting
+from joulefleet.compare.results import MachineResult, PooledFinding, Setting
 from joulefleet.stats import Estimate, MachineEffect, Pooled, on_every_machine, pool
 from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
 from joulefleet.stats.mixed_model import MACHINES_FOR_MODEL, mixed_model
@@ -23,7 +23,7 @@ LEVEL_NOISE = 1e-12
 
 def find(
     matches: Sequence[Match], metrics: Sequence[Metric], terms: Terms, *, mixed: bool = False
-) -> Iterator[Finding]:
+) -> Iterator[PooledFinding]:
     """The findings of one contrast: settings in the order of `matches`, metrics within. Not judged yet.
 
     `mixed`: fit a mixed model as well, which takes half a second each.
@@ -35,7 +35,7 @@ def find(
 
 def _finding(
     setting: Setting, by_machine: Mapping[str, Match], metric: Metric, terms: Terms, *, mixed: bool
-) -> Finding:
+) -> PooledFinding:
     some = next(iter(by_machine.values()))
     contrast = some.contrast
     basis = common_basis(list(by_machine.values())) if metric.name == "energy" else None
@@ -59,7 +59,7 @@ def _finding(
     every = None if left_out else on_every_machine([(result.ratio.low, result.ratio.high) for result in results])
     logs = _logs(by_machine, metric, basis) if several and some.paired else {}
     fit = mixed and sum(map(len, logs.values())) >= MACHINES_FOR_MODEL
-    return Finding(
+    return PooledFinding(
         by=contrast.by,
         pair=contrast.name,
         kind=contrast.kind,

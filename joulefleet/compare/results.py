@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from joulefleet.compare.contrasts import By
-from joulefleet.compare.metrics import Basis, MetricName
+from joulefleet.compare.metrics import Basis, ComparedMetric
 from joulefleet.query.progress import StudyProgress
 from joulefleet.stats import Estimate, Pooled
 from joulefleet.stats.effect_size import Effect
@@ -38,7 +38,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class ArmSummary:
     """One side of a line."""
 
     level: str
@@ -73,7 +73,7 @@ class Checks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class MetricComparison:
     """One level against another in one setting on one machine, by one metric."""
 
     by: By
@@ -84,7 +84,7 @@ class Line:
     setting: Setting
     machine: str | None
     """Name of the machine, for people."""
-    metric: MetricName
+    metric: ComparedMetric
     title: str
     unit: str
     """Empty of a ratio."""
@@ -92,9 +92,9 @@ class Line:
     """Of energy alone: measured or modelled, and by what."""
     expected_ratio: float | None
     """The true ratio, where it is known: in the proofs."""
-    reference: Arm
+    reference: ArmSummary
     """The teacher, where models are compared."""
-    other: Arm
+    other: ArmSummary
     ratio: Estimate
     """other / reference over all blocks that have both."""
     without_flagged: Estimate
@@ -169,7 +169,7 @@ class Within:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class PooledFinding:
     """One level against another by one metric over all machines, and the sentence that says so."""
 
     by: By
@@ -178,7 +178,7 @@ class Finding:
     """As of a line."""
     setting: Setting
     """Without a machine."""
-    metric: MetricName
+    metric: ComparedMetric
     title: str
     basis: Basis | None
     """Of energy alone: the one that the machines have in common."""
@@ -236,15 +236,15 @@ class Remark:
 class Comparison:
     """Everything that `compare` says."""
 
-    proofs: tuple[Line, ...]
+    proofs: tuple[MetricComparison, ...]
     """Comparisons whose true ratio is known; they come first."""
-    lines: tuple[Line, ...]
+    lines: tuple[MetricComparison, ...]
     """One machine each; empty where there are many machines and they were not asked for."""
     machines_hidden: int
     """How many machines have no lines for that."""
-    interactions: tuple[Line, ...]
+    interactions: tuple[MetricComparison, ...]
     """How a pair's ratio depends on the factor that is compared by."""
-    findings: tuple[Finding, ...]
+    findings: tuple[PooledFinding, ...]
     """Each pair's lines of one metric over all machines."""
     facts: tuple[MatchFacts, ...]
     """Of the trials behind lines and findings."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from joulefleet.compare.metrics import TrialValues
-from joulefleet.compare.results import Family, Finding, MachineResult, Within
+from joulefleet.compare.results import Family, MachineResult, PooledFinding, Within
 from joulefleet.plan.expand import cells
 from joulefleet.query.progress import understood
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
@@ -76,7 +76,7 @@ def _began_before(trial: TrialValues, moment: datetime) -> bool:
     return trial.started_at is not None and trial.started_at < moment
 
 
-def judge(findings: Sequence[Finding], family: Family) -> list[Finding]:
+def judge(findings: Sequence[PooledFinding], family: Family) -> list[PooledFinding]:
     """The findings of one study with their roles and corrected p-values.
 
     Every metric is a family of its own over the pairs and tasks that were stated; what was not stated,
@@ -103,7 +103,7 @@ def judge(findings: Sequence[Finding], family: Family) -> list[Finding]:
     return judged
 
 
-def _stated(finding: Finding, family: Family) -> bool:
+def _stated(finding: PooledFinding, family: Family) -> bool:
     stated = family.stated
     return (
         (finding.by, finding.kind, finding.paired) == ("model", "distillation", True)
@@ -114,7 +114,7 @@ def _stated(finding: Finding, family: Family) -> bool:
     )
 
 
-def _tests(finding: Finding) -> Iterator[tuple[int | None, float]]:
+def _tests(finding: PooledFinding) -> Iterator[tuple[int | None, float]]:
     """The tests that a finding makes: of the mean (None), or of each machine where there is no mean."""
     if finding.p_value is not None:
         yield None, finding.p_value
@@ -124,7 +124,7 @@ def _tests(finding: Finding) -> Iterator[tuple[int | None, float]]:
                 yield place, result.ratio.p_value
 
 
-def _adjusted(finding: Finding, place: int | None, p: float) -> Finding:
+def _adjusted(finding: PooledFinding, place: int | None, p: float) -> PooledFinding:
     if place is None:
         return replace(finding, p_adjusted=p)
     machines: list[MachineResult] = list(finding.machines)
@@ -132,7 +132,7 @@ def _adjusted(finding: Finding, place: int | None, p: float) -> Finding:
     return replace(finding, machines=tuple(machines))
 
 
-def _margins(findings: Sequence[Finding], family: Family) -> list[tuple[Within, ...]]:
+def _margins(findings: Sequence[PooledFinding], family: Family) -> list[tuple[Within, ...]]:
     """The tests of each finding against the margins that were stated, each kind of them corrected by Holm.
 
     They are of a mean, or of the one machine: two machines have none.
@@ -153,7 +153,7 @@ def _margins(findings: Sequence[Finding], family: Family) -> list[tuple[Within, 
     return [tuple(of) for of in found]
 
 
-def _mean(finding: Finding) -> tuple[float, float, float] | None:
+def _mean(finding: PooledFinding) -> tuple[float, float, float] | None:
     """Log ratio, its standard error and degrees of freedom."""
     pooled = finding.pooled
     if pooled is not None and pooled.ratio is not None and pooled.error:

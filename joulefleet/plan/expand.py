@@ -10,7 +10,7 @@ from typing import Literal
 
 from joulefleet.digest import digest
 from joulefleet.machine import BARE
-from joulefleet.plan.trial import Cell, Kind, Protocol, ResolvedModel, ResolvedTask, Trial, trial_id
+from joulefleet.plan.trial import AttemptKind, Cell, Protocol, ResolvedModel, ResolvedTask, Trial, trial_id
 from joulefleet.plan.williams import balanced_orders
 from joulefleet.study.spec import Study
 from joulefleet.study.timing import timing
@@ -46,7 +46,7 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class PlannedBlock:
     """One repetition of every cell, in the order in which they run."""
 
     number: int
@@ -178,7 +178,9 @@ def protocol_of(pinned: Pinned, cell: Cell, *, passes: int) -> Protocol:
     )
 
 
-def blocks(pinned: Pinned, *, passes: Mapping[PassesKey, int], machine_id: str, store_id: str) -> Iterator[Block]:
+def blocks(
+    pinned: Pinned, *, passes: Mapping[PassesKey, int], machine_id: str, store_id: str
+) -> Iterator[PlannedBlock]:
     """The study on one machine, block by block.
 
     More repetitions append blocks and change none before; another machine changes nothing here.
@@ -198,7 +200,7 @@ def blocks(pinned: Pinned, *, passes: Mapping[PassesKey, int], machine_id: str, 
             )
             trials.append(replace(trial, position=position, predecessor=str(last) if last else None))
             last = cell
-        yield Block(number=number, trials=tuple(trials))
+        yield PlannedBlock(number=number, trials=tuple(trials))
 
 
 def pilots(pinned: Pinned, *, machine_id: str, store_id: str) -> list[Trial]:
@@ -237,7 +239,7 @@ def trial_for(
     block: int,
     place: str,
     store_id: str,
-    kind: Kind = "trial",
+    kind: AttemptKind = "trial",
 ) -> Trial:
     """The trial of `cell` in `block`; its position and what else depends on the moment are filled in later."""
     study = pinned.study

@@ -26,7 +26,7 @@ from joulefleet.study.spec import (
 from joulefleet.study.timing import Timing
 from joulefleet.versions import PROTOCOL_VERSION
 
-Kind = Literal["trial", "pilot"]
+AttemptKind = Literal["trial", "pilot"]
 WeightsSource = Literal["seeded", "pretrained"]
 
 _CLOSED = ConfigDict(extra="forbid")
@@ -135,7 +135,7 @@ class Trial:
 
     study: str
     store_id: str
-    kind: Kind = "trial"
+    kind: AttemptKind = "trial"
     trial_id: str
     place: str
     """The machine's id; of placement any-machine the id of its class."""
@@ -169,7 +169,7 @@ class Trial:
 
 
 def trial_id(
-    *, study: str, cell: Cell, repetition: int, place: str, protocol: Protocol | str, kind: Kind = "trial"
+    *, study: str, cell: Cell, repetition: int, place: str, protocol: Protocol | str, kind: AttemptKind = "trial"
 ) -> str:
     """The identity of a trial; it does not depend on order, retries, thresholds or how many repetitions there are.
 

@@ -21,7 +21,7 @@ from joulefleet.query.views import VIEWS, create_views
 
 _MADE = re.compile(r"^CREATE MACRO (?P<call>.*) AS(?P<table> TABLE)?$", re.MULTILINE)
 
-Kind = Literal["view", "macro", "table macro"]
+EntryKind = Literal["view", "macro", "table macro"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Entry:
     """One view or macro."""
 
     name: str
-    kind: Kind
+    kind: EntryKind
     call: str
     """How it stands in a query: a macro with its parameters, and what they are where they are left out."""
     meaning: str

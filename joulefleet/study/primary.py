@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 
 from joulefleet.digest import digest
 
-MetricName = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
+PrimaryMetric = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Primary:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    metric: Annotated[MetricName, Field(description="energy and the times are of one item.")] = "energy"
+    metric: Annotated[PrimaryMetric, Field(description="energy and the times are of one item.")] = "energy"
     pairs: Annotated[tuple[str, ...] | None, Field(min_length=1, description="Default: every pair.")] = None
     tasks: Annotated[tuple[str, ...] | None, Field(min_length=1, description="Default: every task.")] = None
     alpha: Annotated[

@@ -272,7 +272,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class ProofArm:
     """A model and a task on which a proof runs."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
@@ -287,8 +287,8 @@ class Proofs:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    a_a: Annotated[tuple[Arm, ...], Field(description="The model against itself: 1.00.")] = ()
-    twice: Annotated[tuple[Arm, ...], Field(description="The model doing each item twice: 2.00.")] = ()
+    a_a: Annotated[tuple[ProofArm, ...], Field(description="The model against itself: 1.00.")] = ()
+    twice: Annotated[tuple[ProofArm, ...], Field(description="The model doing each item twice: 2.00.")] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

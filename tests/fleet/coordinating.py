@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Prepare
+from coordinator.cluster.interface import Call, CallResult, Command, Joined, MembershipChange, Prepare
 from coordinator.cluster.ray import RayCluster
 from joulefleet.plan.trial import Trial
 from tests.support.ray_nodes import FakeMachine
@@ -81,9 +81,11 @@ def coordinating(head: FakeMachine, *, epoch: int = 1, patience_s: float = 20) -
         cluster.close()
 
 
-def changes_until(cluster: RayCluster, enough: Callable[[Sequence[Change]], bool], seconds: float = 60) -> list[Change]:
+def changes_until(
+    cluster: RayCluster, enough: Callable[[Sequence[MembershipChange]], bool], seconds: float = 60
+) -> list[MembershipChange]:
     """All changes from now on, until they are enough."""
-    seen: list[Change] = []
+    seen: list[MembershipChange] = []
     ends = time.monotonic() + seconds
     while not enough(seen):
         assert time.monotonic() < ends, seen
@@ -96,13 +98,13 @@ def changes_until(cluster: RayCluster, enough: Callable[[Sequence[Change]], bool
 def joined(cluster: RayCluster, *names: str) -> dict[str, Joined]:
     """The machines of these names, by name, once all have joined."""
 
-    def by_name(seen: Sequence[Change]) -> dict[str, Joined]:
+    def by_name(seen: Sequence[MembershipChange]) -> dict[str, Joined]:
         return {change.hello.machine.name: change for change in seen if isinstance(change, Joined)}
 
     return by_name(changes_until(cluster, lambda seen: set(names) <= set(by_name(seen))))
 
 
-def answer_of(cluster: RayCluster, seconds: float = 60) -> Answer:
+def answer_of(cluster: RayCluster, seconds: float = 60) -> CallResult:
     """The one answer that is due."""
     ends = time.monotonic() + seconds
     while True:
@@ -113,7 +115,7 @@ def answer_of(cluster: RayCluster, seconds: float = 60) -> Answer:
         assert time.monotonic() < ends, "no answer"
 
 
-def asked(cluster: RayCluster, node: str, call: Call) -> Answer:
+def asked(cluster: RayCluster, node: str, call: Call) -> CallResult:
     """The answer to `call`."""
     cluster.start(node, call)
     return answer_of(cluster)

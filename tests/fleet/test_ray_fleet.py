@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import agent
-from coordinator.cluster.interface import Answer, Command, Fetch, Joined, Left, Prepare, Refused, Run
+from coordinator.cluster.interface import CallResult, Command, Fetch, Joined, Left, Prepare, Refused, Run
 from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.node.processes import alive
 from joulefleet.errors import MachineError
@@ -90,7 +90,7 @@ def test_machines_join_late_leave_and_come_back(head: FakeMachine, machine: Call
     with coordinating(head) as cluster:
         nodes = joined(cluster, "first", "second")
         assert nodes["first"].hello.machine.machine_id != nodes["second"].hello.machine.machine_id
-        assert asked(cluster, nodes["second"].node, NOTHING) == Answer(node=nodes["second"].node, call=NOTHING)
+        assert asked(cluster, nodes["second"].node, NOTHING) == CallResult(node=nodes["second"].node, call=NOTHING)
         machine("third")
         joined(cluster, "third")
 

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
-from coordinator.campaign.campaign import Ended
+from coordinator.campaign.campaign import CampaignResult
 from coordinator.scheduling.attempt import AGENT_LOST, DETERMINISTIC, AttemptFact
 from coordinator.scheduling.block import COHERENT_S, MOST_DETERMINISTIC, MOST_INFRASTRUCTURE
 from coordinator.scheduling.design import Design
@@ -98,7 +98,7 @@ def nothing_finished_is_lost(stage: Stage) -> None:
 
 
 def every_planned_trial_has_one_accepted_row(
-    stage: Stage, ended: Ended, design: Design, chosen: dict[str, AttemptFact]
+    stage: Stage, ended: CampaignResult, design: Design, chosen: dict[str, AttemptFact]
 ) -> None:
     """And the coordinator counts as the analysis does."""
     here = {host.machine_id for host in stage.world.hosts if host.here}

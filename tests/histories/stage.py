@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from coordinator.campaign.campaign import Campaign, Ended
+from coordinator.campaign.campaign import Campaign, CampaignResult
 from coordinator.cluster.interface import Command
 from coordinator.scheduling.design import Design
-from coordinator.store.port import Store
+from coordinator.store.port import CampaignStore
 from coordinator.store.writer import open_store
 from joulefleet.errors import JoulefleetError
 from joulefleet.plan.expand import Pinned
@@ -111,7 +111,7 @@ class Stage:
             self._play_together()
             self.world.sleep(30.0)
 
-    def run(self) -> Ended | None:
+    def run(self) -> CampaignResult | None:
         """One coordinator from its beginning to its end; None where it died or could not go on."""
         try:
             with self._store() as (store, epoch):
@@ -128,7 +128,7 @@ class Stage:
         return None
 
     @contextmanager
-    def _store(self) -> Iterator[tuple[Store, int]]:
+    def _store(self) -> Iterator[tuple[CampaignStore, int]]:
         def full() -> bool:
             return self.world.now < self.fate.store_full_until_s
 
@@ -178,7 +178,7 @@ class Stage:
         return frozenset(cells - {str(fact.cell) for fact in mine})
 
 
-def campaign(stage: Stage, cluster: FleetCluster, store: Store) -> Campaign:
+def campaign(stage: Stage, cluster: FleetCluster, store: CampaignStore) -> Campaign:
     """A real one, in simulated time."""
     world, fate = stage.world, stage.fate
     return Campaign(

@@ -8,7 +8,7 @@ from joulefleet.digest import digest
 from joulefleet.plan.expand import PassesKey, Pinned, blocks, cells, passes_from_pilot
 from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 from joulefleet.study.presets import TASK_PRESETS
-from joulefleet.study.spec import Architecture, Arm, Factors, Measure, Model, Pair, Proofs, Study, Task, Window
+from joulefleet.study.spec import Architecture, Factors, Measure, Model, Pair, ProofArm, Proofs, Study, Task, Window
 from joulefleet.study.validate import check_study
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -42,7 +42,7 @@ def studies(draw: st.DrawFn) -> Study:
     models = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     tasks = draw(st.lists(st.sampled_from(sorted(TASK_PRESETS)), min_size=1, max_size=3, unique=True))
     pairs = draw(st.dictionaries(NAMES, st.permutations(models), max_size=2)) if len(models) > 1 else {}
-    arms = st.lists(st.builds(Arm, model=st.sampled_from(models), task=st.sampled_from(tasks)), max_size=2)
+    arms = st.lists(st.builds(ProofArm, model=st.sampled_from(models), task=st.sampled_from(tasks)), max_size=2)
     study = Study(
         name=draw(NAMES),
         seed=draw(SEEDS),

@@ -5,7 +5,17 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulefleet.plan.expand import Block, PassesKey, Pinned, blocks, cells, comparands, original, passes_key, pilots
+from joulefleet.plan.expand import (
+    PassesKey,
+    Pinned,
+    PlannedBlock,
+    blocks,
+    cells,
+    comparands,
+    original,
+    passes_key,
+    pilots,
+)
 from joulefleet.plan.trial import Cell, Trial
 from joulefleet.study.spec import Study, Thresholds
 from tests.property.strategies import SEEDS, passes_for, pin, studies
@@ -20,7 +30,7 @@ def prepared(draw: st.DrawFn) -> Prepared:
     return pinned, draw(passes_for(pinned))
 
 
-def plan(prepared: Prepared, machine_id: str = "m1") -> list[Block]:
+def plan(prepared: Prepared, machine_id: str = "m1") -> list[PlannedBlock]:
     """The whole plan of one machine."""
     pinned, passes = prepared
     return [*blocks(pinned, passes=passes, machine_id=machine_id, store_id="store")]
@@ -32,12 +42,12 @@ def changed(prepared: Prepared, study: Study) -> Prepared:
     return replace(pinned, study=study), passes
 
 
-def trials(plan: list[Block]) -> list[Trial]:
+def trials(plan: list[PlannedBlock]) -> list[Trial]:
     """All trials, in the order in which they run."""
     return [*chain.from_iterable(block.trials for block in plan)]
 
 
-def ids(plan: list[Block]) -> dict[tuple[Cell, int], str]:
+def ids(plan: list[PlannedBlock]) -> dict[tuple[Cell, int], str]:
     """Trial ids by cell and repetition."""
     return {(trial.cell, trial.block): trial.trial_id for trial in trials(plan)}
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
-from coordinator.cluster.interface import Acknowledge, Answer, Call, Change, Fetch, Joined, Left, Run
+from coordinator.cluster.interface import Acknowledge, Call, CallResult, Fetch, Joined, Left, MembershipChange, Run
 from joulefleet.errors import JoulefleetError
 from joulefleet.machine import Machine
 from joulefleet.plan.trial import Trial
@@ -74,7 +74,7 @@ class FakeCluster:
             f"node of {name}": FakeAgent(node=f"node of {name}", machine=replace(MACHINE, machine_id=name))
             for name in machines
         }
-        self._changes: list[Change] = []
+        self._changes: list[MembershipChange] = []
         self.reconnect()
 
     def reconnect(self) -> None:
@@ -95,7 +95,7 @@ class FakeCluster:
         self._changes.append(Left(node=node, why=why))
         return agent
 
-    def changes(self) -> Sequence[Change]:
+    def changes(self) -> Sequence[MembershipChange]:
         """See `Cluster`."""
         changes, self._changes = self._changes, []
         return changes
@@ -110,7 +110,7 @@ class FakeCluster:
         assert agent.call is None, f"{node} was given two calls"
         agent.call = call
 
-    def answers(self, timeout_s: float) -> Sequence[Answer]:
+    def answers(self, timeout_s: float) -> Sequence[CallResult]:
         """Every call is done at once."""
         found = []
         for agent in list(self.agents.values()):
@@ -144,32 +144,32 @@ class FakeCluster:
     def close(self) -> None:
         """Nothing to end."""
 
-    def _answer(self, agent: FakeAgent, call: Call) -> Answer:
+    def _answer(self, agent: FakeAgent, call: Call) -> CallResult:
         match call:
             case Run(trial=trial, acknowledged=acknowledged):
                 self._let_go(agent, acknowledged)
                 return self._run(agent, call, trial)
             case Fetch(attempt_id=attempt_id):
-                return Answer(node=agent.node, call=call, data=agent.outbox[attempt_id])
+                return CallResult(node=agent.node, call=call, data=agent.outbox[attempt_id])
             case Acknowledge(attempt_ids=attempt_ids):
                 self._let_go(agent, attempt_ids)
             case _:
                 self.prepared += 1
-        return Answer(node=agent.node, call=call)
+        return CallResult(node=agent.node, call=call)
 
-    def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> Answer:
+    def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> CallResult:
         self.started.append(trial.attempt_id)
         said = self._before(trial, len(self.started))
         if isinstance(said, JoulefleetError):
-            return Answer(node=agent.node, call=call, error=said)
+            return CallResult(node=agent.node, call=call, error=said)
         if said != "lost":
             agent.outbox[trial.attempt_id] = parquet_of(
                 trial, agent.machine, failed=said == "failed", boot_id=agent.boot_id
             )
         if said in ("lost", "lost after"):
             self._changes += [Left(node=agent.node, why="died"), Joined(node=agent.node, hello=agent.hello())]
-            return Answer(node=agent.node, call=call, lost="died")
-        return Answer(node=agent.node, call=call, data=agent.outbox[trial.attempt_id])
+            return CallResult(node=agent.node, call=call, lost="died")
+        return CallResult(node=agent.node, call=call, data=agent.outbox[trial.attempt_id])
 
     def _let_go(self, agent: FakeAgent, attempt_ids: Sequence[str]) -> None:
         for attempt_id in attempt_ids:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from coordinator.cluster.interface import Acknowledge, Answer, Call, Command, Fetch, Prepare, Run
+from coordinator.cluster.interface import Acknowledge, Call, CallResult, Command, Fetch, Prepare, Run
 from joulefleet.errors import BusyError, JoulefleetError, MachineError
 from joulefleet.plan.trial import Trial
 from tests.support.made import Made
@@ -43,7 +43,7 @@ class Caller(Protocol):
 
     command: Command
 
-    def heard(self, agent: Agent, call: Call | None, said: Answer | JoulefleetError | None) -> None:
+    def heard(self, agent: Agent, call: Call | None, said: CallResult | JoulefleetError | None) -> None:
         """What became of `call`; of None, the hello, None: it may join."""
         ...
 
@@ -311,7 +311,7 @@ class Agent:
             if call is None:
                 caller.heard(self, None, said if isinstance(said, JoulefleetError) else None)
             elif isinstance(said, JoulefleetError):
-                caller.heard(self, call, Answer(node="", call=call, error=said))
+                caller.heard(self, call, CallResult(node="", call=call, error=said))
             else:
-                caller.heard(self, call, Answer(node="", call=call, data=said))
+                caller.heard(self, call, CallResult(node="", call=call, data=said))
         self._go_on()

@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
-from coordinator.cluster.interface import Answer, Call, Change, Command, Joined, Left, Refused
+from coordinator.cluster.interface import Call, CallResult, Command, Joined, Left, MembershipChange, Refused
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store.writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
@@ -43,11 +43,11 @@ class FleetCluster:
         self.world, self.command = world, command
         self.dead = False
         self._views: dict[str, _View] = {}
-        self._changes: list[Change] = []
-        self._answers: list[Answer] = []
+        self._changes: list[MembershipChange] = []
+        self._answers: list[CallResult] = []
         self._superseded: SupersededError | None = None
 
-    def changes(self) -> Sequence[Change]:
+    def changes(self) -> Sequence[MembershipChange]:
         """See `Cluster`."""
         self._look()
         changes, self._changes = self._changes, []
@@ -66,14 +66,14 @@ class FleetCluster:
         self.world.danger()
         view = self._views.get(node)
         if view is None or not view.joined or view.agent is None:
-            self._answers.append(Answer(node=node, call=call, lost="its agent is not there"))
+            self._answers.append(CallResult(node=node, call=call, lost="its agent is not there"))
             return
         assert view.call is None, f"{node} was given two calls"
         view.call = call
         view.agent.submit(self, call)
         self.world.danger()
 
-    def answers(self, timeout_s: float) -> Sequence[Answer]:
+    def answers(self, timeout_s: float) -> Sequence[CallResult]:
         """See `Cluster`."""
         ends = self.world.now + timeout_s
         while True:
@@ -117,12 +117,12 @@ class FleetCluster:
                     self._lose(view, "the coordinator has ended")
         self.dead = True
 
-    def heard(self, agent: Agent, call: Call | None, said: Answer | JoulefleetError | None) -> None:
+    def heard(self, agent: Agent, call: Call | None, said: CallResult | JoulefleetError | None) -> None:
         """What an agent says comes here, if somebody still listens."""
         view = next((view for view in self._views.values() if view.agent is agent), None)
         if self.dead or view is None:
             return
-        if isinstance(said, Answer):
+        if isinstance(said, CallResult):
             view.call = None
             self._answers.append(replace(said, node=view.node.name))
         elif isinstance(said, SupersededError):
@@ -153,7 +153,7 @@ class FleetCluster:
         if view.joined:
             self._changes.append(Left(node=view.node.name, why=why))
         if view.call is not None:
-            self._answers.append(Answer(node=view.node.name, call=view.call, lost=why))
+            self._answers.append(CallResult(node=view.node.name, call=view.call, lost=why))
         if view.agent is not None and not view.agent.cut:
             view.agent.kill()
         view.agent, view.joined, view.call = None, False, None

@@ -39,7 +39,7 @@ _ALL = frozenset(SCOPES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PowerLimit:
+class ZonePowerLimit:
     """A limit that is in force: the CPU holds its mean power over `window_s` at or below `watts`."""
 
     name: str
@@ -59,7 +59,7 @@ class Zone:
     name: str | None
     """None where it is unreadable, or no name that the kernel gives."""
     range_uj: int | None
-    limits: tuple[PowerLimit, ...]
+    limits: tuple[ZonePowerLimit, ...]
 
     @property
     def parent(self) -> str | None:
@@ -80,7 +80,7 @@ class Domain:
     """No more than so many watts are taken for possible: the largest limit, and never under `PLAUSIBLE_PEAK_W`."""
     counts_in: frozenset[str]
     """The scopes to whose total it is added."""
-    limits: tuple[PowerLimit, ...] = ()
+    limits: tuple[ZonePowerLimit, ...] = ()
     reason: str | None = None
     """Why it cannot be read, where it cannot."""
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from agent.host.files import number, text
-from agent.sensors.rapl.domains import PowerLimit, Zone
+from agent.sensors.rapl.domains import Zone, ZonePowerLimit
 from agent.sensors.sysfs import numbered
 
 COUNTER_BYTES = 32
@@ -43,7 +43,7 @@ def microjoules(field: bytes | None) -> int | None:
     return int(digits) if digits.isdigit() and len(digits) <= _DIGITS else None
 
 
-def _limits(path: Path) -> tuple[PowerLimit, ...]:
+def _limits(path: Path) -> tuple[ZonePowerLimit, ...]:
     """The limits in the order of their numbers; none where the zone is switched off, or of a limit of 0."""
     if number(path / "enabled") == 0:
         return ()
@@ -54,7 +54,7 @@ def _limits(path: Path) -> tuple[PowerLimit, ...]:
             continue
         is_set = window_us is not None and 0 < window_us <= _LONGEST_WINDOW_US
         limits.append(
-            PowerLimit(
+            ZonePowerLimit(
                 name=_name(path / f"constraint_{index}_name") or f"constraint_{index}",
                 watts=limit_uw / 1e6,
                 window_s=window_us / 1e6 if window_us is not None and is_set else None,

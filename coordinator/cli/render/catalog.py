@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
-from coordinator.cli.render.query_result import Answer
+from coordinator.cli.render.query_result import StreamedResult
 from coordinator.cli.render.tables import write_table
 from joulefleet.query.catalog import Entry
 from joulefleet.query.examples import Example
@@ -30,7 +30,7 @@ def write_catalogue(entries: Sequence[Entry], out: TextIO) -> None:
             write_table(out, ("column", "type", "unit", "meaning"), rows)
 
 
-def catalogue_answer(entries: Sequence[Entry]) -> Answer:
+def catalogue_answer(entries: Sequence[Entry]) -> StreamedResult:
     """`entries` as an answer: a row each, without a column, then a row each of its columns."""
     return _answer(("name", "kind", "column", "type", "unit", "meaning"), list(_rows(entries)))
 
@@ -40,7 +40,7 @@ def write_examples(examples: Sequence[Example], out: TextIO) -> None:
     write_table(out, ("name", "question"), [(example.name, example.question) for example in examples])
 
 
-def examples_answer(examples: Sequence[Example]) -> Answer:
+def examples_answer(examples: Sequence[Example]) -> StreamedResult:
     """`examples` as an answer."""
     return _answer(("name", "question", "sql"), [(example.name, example.question, example.sql) for example in examples])
 
@@ -52,7 +52,7 @@ def _rows(entries: Sequence[Entry]) -> Iterator[tuple[str | None, ...]]:
             yield entry.name, entry.kind, column.name, column.type, column.unit or None, column.meaning
 
 
-def _answer(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Answer:
+def _answer(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> StreamedResult:
     schema = pa.schema([(name, pa.string()) for name in names])
     batch = pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=schema)
     return schema, iter([batch])

@@ -18,7 +18,7 @@ from coordinator.cli.render.format import (
 from coordinator.cli.render.pooled import finding_lines, finding_sentences
 from coordinator.text import table_lines
 from joulefleet.compare.contrasts import PROOFS
-from joulefleet.compare.results import Comparison, Line
+from joulefleet.compare.results import Comparison, MetricComparison
 from joulefleet.stats import Estimate
 
 _RIGHT = (2, 3, 4, 6, 7)
@@ -54,7 +54,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
             yield from sentence("! " if remark.level == "warning" else "- ", remark.text)
 
 
-def _group_lines(lines: Sequence[Line]) -> Iterator[str]:
+def _group_lines(lines: Sequence[MetricComparison]) -> Iterator[str]:
     first = lines[0]
     yield from sentence("", _title(first))
     yield from where_line(first.setting, first.machine)
@@ -68,7 +68,7 @@ def _group_lines(lines: Sequence[Line]) -> Iterator[str]:
     yield from table_lines(_headers(first), rows, right=_RIGHT, indent="  ")
 
 
-def _title(line: Line) -> str:
+def _title(line: MetricComparison) -> str:
     reference, other = line.reference.level, line.other.level
     if line.by == "model":
         return f"{'proof ' if line.kind in PROOFS else ''}{line.pair}: {reference} → {other}"
@@ -77,13 +77,13 @@ def _title(line: Line) -> str:
     return f"{line.by}: {reference} → {other}"
 
 
-def _headers(line: Line) -> Sequence[str]:
+def _headers(line: MetricComparison) -> Sequence[str]:
     arms = ("teacher", "student") if line.by == "model" else (line.reference.level, line.other.level)
     count = "blocks" if line.setting.machine_id is not None and "paired" in line.ratio.method else "trials"
     return (row_head(line.setting), "metric", *arms, "ratio", interval_head(line.ratio.confidence), count, "g")
 
 
-def _rows(line: Line, *, named: bool) -> Iterator[Sequence[str]]:
+def _rows(line: MetricComparison, *, named: bool) -> Iterator[Sequence[str]]:
     reference, other = values(line)
     name = row_name(line.setting) if named else ""
     g = line.checks.hedges_g
@@ -93,7 +93,7 @@ def _rows(line: Line, *, named: bool) -> Iterator[Sequence[str]]:
         yield ("", "  without flagged", "", "", *_estimate(line, line.without_flagged), "")
 
 
-def _estimate(line: Line, estimate: Estimate) -> tuple[str, str, str]:
+def _estimate(line: MetricComparison, estimate: Estimate) -> tuple[str, str, str]:
     ratio = "–" if estimate.ratio is None else digits(estimate.ratio)
     if estimate.low is None or estimate.high is None:
         interval = (estimate.interval_reason or "").split(":")[0]
@@ -104,7 +104,7 @@ def _estimate(line: Line, estimate: Estimate) -> tuple[str, str, str]:
     return ratio, interval, str(estimate.n_blocks)
 
 
-def values(line: Line) -> tuple[str, str]:
+def values(line: MetricComparison) -> tuple[str, str]:
     """Teacher's and student's median with their unit, both in the same prefix of it."""
     medians = (line.reference.median, line.other.median)
     known = [abs(value) for value in medians if value]

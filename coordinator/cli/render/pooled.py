@@ -16,13 +16,13 @@ from coordinator.cli.render.format import (
     where_line,
 )
 from coordinator.text import table_lines
-from joulefleet.compare.results import Finding
+from joulefleet.compare.results import PooledFinding
 
 _SAID = ("energy", "time")
 """The metrics whose sentences are printed beside the primary one; --json has all."""
 
 
-def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+def finding_lines(findings: Sequence[PooledFinding]) -> Iterator[str]:
     """A table for each pair and setting that several machines measured."""
     for _, group in itertools.groupby(findings, key=lambda finding: table_of(finding.pair, finding.setting)):
         shown = [finding for finding in group if finding.pooled is not None]
@@ -31,7 +31,7 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
             yield ""
 
 
-def finding_sentences(findings: Sequence[Finding]) -> Iterator[str]:
+def finding_sentences(findings: Sequence[PooledFinding]) -> Iterator[str]:
     """The sentences to quote: = primary, ~ secondary, ? exploratory."""
     for finding in findings:
         if finding.metric in _SAID or finding.role == "primary":
@@ -39,7 +39,7 @@ def finding_sentences(findings: Sequence[Finding]) -> Iterator[str]:
             yield from sentence(f"{mark} ", finding.sentence)
 
 
-def _table(findings: Sequence[Finding]) -> Iterator[str]:
+def _table(findings: Sequence[PooledFinding]) -> Iterator[str]:
     first = findings[0]
     what = first.pair if first.by == "model" else first.by
     yield from sentence("", f"{what}: {first.reference} → {first.other}, over all machines")
@@ -60,7 +60,7 @@ def _table(findings: Sequence[Finding]) -> Iterator[str]:
     yield from table_lines(heads, rows, right=(2, 5, 6), indent="  ")
 
 
-def _row(finding: Finding, *, again: bool) -> Sequence[str]:
+def _row(finding: PooledFinding, *, again: bool) -> Sequence[str]:
     task, title = "" if again else row_name(finding.setting), metric_title(finding.title, finding.basis)
     machines = str(len(finding.machines)) + (f" of {_all(finding)}" if finding.left_out else "")
     pooled = finding.pooled
@@ -74,13 +74,13 @@ def _row(finding: Finding, *, again: bool) -> Sequence[str]:
     )
 
 
-def _reason(finding: Finding) -> str:
+def _reason(finding: PooledFinding) -> str:
     if not finding.machines and finding.left_out:
         return next(iter(finding.left_out.values()))
     return (finding.pooled and finding.pooled.reason) or "no interval"
 
 
-def _all(finding: Finding) -> int:
+def _all(finding: PooledFinding) -> int:
     return len(finding.machines) + len(finding.left_out)
 
 

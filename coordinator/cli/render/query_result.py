@@ -19,7 +19,7 @@ from coordinator.cli.render.tables import write_table
 from joulefleet.errors import QueryError
 
 Format = Literal["table", "csv", "json", "parquet"]
-Answer = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+StreamedResult = tuple[pa.Schema, Iterator[pa.RecordBatch]]
 """The columns, and the rows in batches as they are computed."""
 
 TABLE_ROWS = 100
@@ -29,7 +29,7 @@ _CELL_CHARACTERS = 60
 _HARMLESS = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
-def write_answer(answer: Answer, form: Literal["csv", "json", "parquet"], out: IO[bytes]) -> None:
+def write_answer(answer: StreamedResult, form: Literal["csv", "json", "parquet"], out: IO[bytes]) -> None:
     """Write all of `answer` to `out`, without ever holding all of it."""
     schema, batches = _unique_names(answer)
     match form:
@@ -43,7 +43,7 @@ def write_answer(answer: Answer, form: Literal["csv", "json", "parquet"], out: I
                     writer.write_batch(batch)
 
 
-def write_answer_table(answer: Answer, out: TextIO, notes: TextIO) -> None:
+def write_answer_table(answer: StreamedResult, out: TextIO, notes: TextIO) -> None:
     """Write the first rows of `answer` to `out` for people, and to `notes` how many there are if that is not all."""
     schema, batches = _unique_names(answer)
     rows: list[tuple[Any, ...]] = []
@@ -80,7 +80,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             target.unlink(missing_ok=True)
 
 
-def _unique_names(answer: Answer) -> Answer:
+def _unique_names(answer: StreamedResult) -> StreamedResult:
     """`answer` with a number behind each column's name that was there before."""
     schema, batches = answer
     names: list[str] = []

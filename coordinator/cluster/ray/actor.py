@@ -13,7 +13,7 @@ from agent.config import AgentSetup
 from agent.service import AgentHello, AgentService
 from coordinator.cluster.interface import Call, Command
 from coordinator.cluster.local import obeyed
-from coordinator.cluster.ray.overhead import Coordinator, Observers
+from coordinator.cluster.ray.overhead import CoordinatorProcess, Observers
 from joulefleet.errors import JoulefleetError
 
 
@@ -28,7 +28,7 @@ class AgentActor:
         self._observers = Observers()
         self._service = AgentService(AgentSetup(observers=self._observers, in_fleet=in_fleet))
 
-    def hello(self, command: Command, coordinator: Coordinator) -> AgentHello | JoulefleetError:
+    def hello(self, command: Command, coordinator: CoordinatorProcess) -> AgentHello | JoulefleetError:
         """Who this is, and what it holds for the store of `command`. Remembers who coordinates."""
         try:
             hello = self._service.hello(command.store_id, command.epoch)

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from agent.service import AgentHello
-from coordinator.cluster.interface import Answer, Call, Change, Command, Deferred, Joined, Left, Refused
-from coordinator.cluster.ray.overhead import Coordinator
+from coordinator.cluster.interface import Call, CallResult, Command, Deferred, Joined, Left, MembershipChange, Refused
+from coordinator.cluster.ray.overhead import CoordinatorProcess
 from coordinator.cluster.ray.probe import cluster_at
 from coordinator.cluster.ray.session import Head, connect, leave_without_head, start_embedded
 from coordinator.cluster.ray.settings import AGENT_RESOURCE, NAMESPACE
@@ -87,13 +87,13 @@ class RayCluster:
             cluster_now=None if address is None else partial(cluster_at, address),
         )
         self._headless = False
-        self._here = Coordinator.here()
+        self._here = CoordinatorProcess.here()
         self._nodes: dict[str, _Node] = {}
-        self._changes: list[Change] = []
-        self._answers: list[Answer] = []
+        self._changes: list[MembershipChange] = []
+        self._answers: list[CallResult] = []
         self._next_look_s = 0.0
 
-    def changes(self) -> Sequence[Change]:
+    def changes(self) -> Sequence[MembershipChange]:
         """See `Cluster`."""
         self._look()
         self._take(timeout_s=0)
@@ -112,12 +112,12 @@ class RayCluster:
         """See `Cluster`."""
         found = self._nodes.get(node)
         if found is None or not found.joined or found.reference is not None:
-            self._answers.append(Answer(node=node, call=call, lost="its agent is not there"))
+            self._answers.append(CallResult(node=node, call=call, lost="its agent is not there"))
             return
         found.call = call
         found.reference = found.agent.obey.remote(call, self._command)
 
-    def answers(self, timeout_s: float) -> Sequence[Answer]:
+    def answers(self, timeout_s: float) -> Sequence[CallResult]:
         """See `Cluster`."""
         ends = time.monotonic() + timeout_s
         while True:
@@ -260,9 +260,9 @@ class RayCluster:
         if call is None:
             self._greeted(node, said)
         elif isinstance(said, JoulefleetError):
-            self._answers.append(Answer(node=node.name, call=call, error=said))
+            self._answers.append(CallResult(node=node.name, call=call, error=said))
         else:
-            self._answers.append(Answer(node=node.name, call=call, data=said))
+            self._answers.append(CallResult(node=node.name, call=call, data=said))
 
     def _greeted(self, node: _Node, said: AgentHello | JoulefleetError) -> None:
         if isinstance(said, SupersededError):
@@ -318,7 +318,7 @@ class RayCluster:
         if node.joined:
             self._changes.append(Left(node=node.name, why=why))
         if node.call is not None:
-            self._answers.append(Answer(node=node.name, call=node.call, lost=why))
+            self._answers.append(CallResult(node=node.name, call=node.call, lost=why))
         node.joined, node.reference, node.call = False, None, None
 
     def _postpone(self, node: _Node) -> None:

@@ -14,14 +14,14 @@ NODE_VARIABLE = "JOULEFLEET_RAY_NODE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coordinator:
+class CoordinatorProcess:
     """A coordinator's process, and the kernel and namespace in which its number means something."""
 
     pid: int
     place: str
 
     @classmethod
-    def here(cls) -> Coordinator:
+    def here(cls) -> CoordinatorProcess:
         """This process."""
         return cls(pid=os.getpid(), place=_place())
 
@@ -34,7 +34,7 @@ class Observers:
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self.coordinator: Coordinator | None = None
+        self.coordinator: CoordinatorProcess | None = None
         self._own_session = NODE_VARIABLE in environ
 
     def __call__(self) -> Sequence[int]:

@@ -17,7 +17,7 @@ from joulefleet.study.spec import Name, Pair
 
 _CLOSED = ConfigDict(extra="forbid")
 
-Column = Annotated[str, Field(min_length=1, max_length=1000, description="The column's name in the table.")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=1000, description="The column's name in the table.")]
 Scale = Annotated[
     float, Field(gt=0, allow_inf_nan=False, description="The column's numbers are multiplied by it, beside the unit.")
 ]
@@ -37,7 +37,7 @@ class EnergyColumn:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    column: Column
+    column: ColumnName
     unit: EnergyUnit = "J"
     scale: Scale = 1.0
 
@@ -48,7 +48,7 @@ class TimeColumn:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    column: Column
+    column: ColumnName
     unit: TimeUnit = "s"
     scale: Scale = 1.0
 
@@ -59,7 +59,7 @@ class CpuColumn:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    column: Column
+    column: ColumnName
     unit: CpuUnit = "percent of one core"
     scale: Scale = 1.0
 
@@ -70,7 +70,7 @@ class MemoryColumn:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    column: Column
+    column: ColumnName
     unit: MemoryUnit = "B"
     scale: Scale = 1.0
 
@@ -81,7 +81,7 @@ class CountColumn:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    column: Column
+    column: ColumnName
     scale: Scale = 1.0
 
 
@@ -91,7 +91,7 @@ class QualityColumn:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    column: Column
+    column: ColumnName
     metric: Annotated[Short, Field(description="What is scored, such as accuracy.")]
     scale: Scale = 1.0
 
@@ -102,7 +102,7 @@ class MomentColumn:
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
-    column: Column
+    column: ColumnName
     unit: MomentUnit = "ISO 8601"
 
 
@@ -143,7 +143,7 @@ class Named:
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     value: Annotated[Name | None, Field(description="The same for every run.")] = None
-    column: Column | None = None
+    column: ColumnName | None = None
     values: Annotated[dict[str, Name], Field(description="What stands in the column, to the name meant.")] = field(
         default_factory=dict
     )
@@ -156,7 +156,7 @@ class NumberFactor:
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     value: Count | None = None
-    column: Column | None = None
+    column: ColumnName | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +166,14 @@ class TextFactor:
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     value: Short | None = None
-    column: Column | None = None
+    column: ColumnName | None = None
     values: Annotated[dict[str, Short], Field(description="What stands in the column, to the word meant.")] = field(
         default_factory=dict
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Factors:
+class FactorSources:
     """The factors that Joulefleet has columns for. All others are labels."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
@@ -260,8 +260,8 @@ class CommonMapping:
     task: Named | None = None
     machine: Annotated[Named | None, Field(description="One of `machines`; need not be said of a single one.")] = None
     folders: tuple[FolderRule, ...] = ()
-    factors: Factors = field(default_factory=Factors)
-    labels: Annotated[dict[Short, Column], Field(description="Name of the label, to its column.")] = field(
+    factors: FactorSources = field(default_factory=FactorSources)
+    labels: Annotated[dict[Short, ColumnName], Field(description="Name of the label, to its column.")] = field(
         default_factory=dict
     )
     items: Annotated[Count | None, Field(description="Items of each run, where it is no column.")] = None

@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class CsvRow:
     """One row of a table, and the line of the file on which it ends."""
 
     number: int
@@ -37,7 +37,7 @@ class CsvTable:
 
     path: Path
     header: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[CsvRow, ...]
     sha256: str
 
     def place(self, column: str) -> int | None:
@@ -95,7 +95,7 @@ class CsvReader:
     def _table(self, path: Path, text: str, sha256: str) -> CsvTable | None:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header: tuple[str, ...] = ()
-        lines: list[Line] = []
+        lines: list[CsvRow] = []
         sound = True
         try:
             for cells in reader:
@@ -104,7 +104,7 @@ class CsvReader:
                 if not header:
                     header = tuple(name.strip() for name in cells)
                 elif len(cells) == len(header):
-                    lines.append(Line(number=reader.line_num, cells=cells))
+                    lines.append(CsvRow(number=reader.line_num, cells=cells))
                 else:
                     sound = False
                     text = f"{len(cells)} cells under {len(header)} columns; mend the row or remove it."

@@ -9,7 +9,7 @@ from pathlib import Path
 from coordinator.importing.mapping.spec import CommonMapping, Named, NumberFactor, TextFactor
 from coordinator.importing.model import Identity, ImportedMachine
 from coordinator.importing.problems import Complaints, quoted
-from coordinator.importing.tables.csv import CsvTable, Line, number
+from coordinator.importing.tables.csv import CsvRow, CsvTable, number
 from coordinator.importing.tables.folders import FolderFacts
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
@@ -21,7 +21,7 @@ _LONGEST_LABEL = 1000
 class Row:
     """One row of a table: the text of each column by its name."""
 
-    def __init__(self, table: CsvTable, line: Line, complaints: Complaints) -> None:
+    def __init__(self, table: CsvTable, line: CsvRow, complaints: Complaints) -> None:
         self._table = table
         self._line = line
         self._complaints = complaints

@@ -32,10 +32,10 @@ _NEEDED = ("timestamp", "run_id", "duration", "energy_consumed")
 
 def read_package(path: Path, mapping: CodecarbonMapping, *, mapping_name: str, reader: CsvReader) -> Package:
     """All runs in the file, or the files of the folder, `path`. Raises StudyError that names everything wrong."""
-    return _Package(path, mapping, mapping_name, reader).read()
+    return _EmissionsReader(path, mapping, mapping_name, reader).read()
 
 
-class _Package:
+class _EmissionsReader:
     def __init__(self, path: Path, mapping: CodecarbonMapping, mapping_name: str, reader: CsvReader) -> None:
         self._path = path
         self._mapping = mapping

@@ -30,7 +30,7 @@ _MOST_NOTES = 20
 
 def read_package(root: Path, mapping: ExperimentRunnerMapping, *, mapping_name: str, reader: CsvReader) -> Package:
     """All runs in `root`, as `mapping` explains them. Raises StudyError that names everything that is wrong."""
-    return _Package(root, mapping, mapping_name, reader).read()
+    return _RunTableReader(root, mapping, mapping_name, reader).read()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class _Table:
     facts: FolderFacts
 
 
-class _Package:
+class _RunTableReader:
     def __init__(self, root: Path, mapping: ExperimentRunnerMapping, mapping_name: str, reader: CsvReader) -> None:
         self._root = root
         self._mapping = mapping

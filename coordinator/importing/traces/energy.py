@@ -17,7 +17,7 @@ from coordinator.importing.traces.counter_wrap import (
     repaired_machine,
     repaired_process,
 )
-from coordinator.importing.traces.powerjoular import RunTraces, Trace, repaired_readings
+from coordinator.importing.traces.powerjoular import PowerJoularTrace, RunTraces, repaired_readings
 from joulefleet.measurement import Readings
 
 _MOST_SHOWN = 5
@@ -93,7 +93,7 @@ def _none(by: str | None, why: str) -> Decision:
     return Decision(energy=ReportedEnergy(joules=None, by=by, repair=f"no energy: {why}"))
 
 
-def _repaired(traces: RunTraces, trace: Trace, repair: Repair, energy: ReportedEnergy) -> Decision:
+def _repaired(traces: RunTraces, trace: PowerJoularTrace, repair: Repair, energy: ReportedEnergy) -> Decision:
     if energy.joules is None or not energy.joules >= 0:
         return _none(energy.by, f"the sum of the repaired trace is no energy. {energy.repair}")
     first = min(min(each.times) for each in (traces.machine, *traces.processes) if each is not None and each.times)
@@ -119,7 +119,7 @@ def _step(mended: Mended, of: str) -> str:
     return f"{machine}, and the process's {mended.said_w!r} W became {mended.watts:.6g} W"
 
 
-def _power(trace: Trace) -> PowerTrace:
+def _power(trace: PowerJoularTrace) -> PowerTrace:
     power = trace.power()
     assert power is not None  # no trace is read without it
     return power

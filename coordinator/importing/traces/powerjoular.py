@@ -34,7 +34,7 @@ _COLUMNS = {"CPU Utilization": "", _TOTAL: "W", _POWER: "W", "GPU Power": "W"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class PowerJoularTrace:
     """One file of PowerJoular."""
 
     subject: str
@@ -53,8 +53,8 @@ class Trace:
 class RunTraces:
     """What the folder of a run holds of traces."""
 
-    machine: Trace | None
-    processes: tuple[Trace, ...]
+    machine: PowerJoularTrace | None
+    processes: tuple[PowerJoularTrace, ...]
     memory: Sequence[float] | None
     """Per cent, once a second."""
     digests: tuple[tuple[str, str], ...]
@@ -84,7 +84,7 @@ def read_traces(reader: CsvReader, folder: Path, files: Iterable[str], zone: tzi
     names = sorted(files)
     processes = [name for name in names if _PROCESS_FILE.fullmatch(name)]
     digests = []
-    traces: dict[str, Trace] = {}
+    traces: dict[str, PowerJoularTrace] = {}
     for name in [name for name in names if name == MACHINE_FILE] + processes:
         table = reader.read(folder / name)
         if table is not None:
@@ -109,7 +109,7 @@ def read_traces(reader: CsvReader, folder: Path, files: Iterable[str], zone: tzi
     )
 
 
-def repaired_readings(trace: Trace, watts: Sequence[float], first: datetime) -> Readings:
+def repaired_readings(trace: PowerJoularTrace, watts: Sequence[float], first: datetime) -> Readings:
     """The repaired power of `trace`, in a channel of its own beside what was recorded."""
     return _series(f"{trace.subject}.cpu_power_repaired", "W", _since(trace, first), watts, source=SOURCE)
 
@@ -121,7 +121,7 @@ def _subject(file: str, *, alone: bool) -> str:
     return "process" if alone else f"process.{match[1]}"
 
 
-def _trace(reader: CsvReader, table: CsvTable, subject: str, zone: tzinfo) -> Trace | None:
+def _trace(reader: CsvReader, table: CsvTable, subject: str, zone: tzinfo) -> PowerJoularTrace | None:
     date = table.place("Date")
     if date is None or table.place(_POWER) is None:
         reader.complaints.add(table.path, table.lacks("Date" if date is None else _POWER))
@@ -137,7 +137,7 @@ def _trace(reader: CsvReader, table: CsvTable, subject: str, zone: tzinfo) -> Tr
         dates.append(text)
         times.append(moment)
     columns = {name: _numbers(reader, table, place) for name in _COLUMNS if (place := table.place(name)) is not None}
-    return Trace(subject=subject, dates=dates, times=times, columns=columns)
+    return PowerJoularTrace(subject=subject, dates=dates, times=times, columns=columns)
 
 
 def _numbers(reader: CsvReader, table: CsvTable, place: int) -> array[float]:
@@ -162,7 +162,7 @@ def _moments(dates: Sequence[str]) -> list[Moment]:
     return moments
 
 
-def _readings(trace: Trace, first: datetime | None) -> Iterable[Readings]:
+def _readings(trace: PowerJoularTrace, first: datetime | None) -> Iterable[Readings]:
     assert first is not None
     since = _since(trace, first)
     for column, values in trace.columns.items():
@@ -170,7 +170,7 @@ def _readings(trace: Trace, first: datetime | None) -> Iterable[Readings]:
         yield _series(f"{trace.subject}.{name}", _COLUMNS[column], since, values, source=SOURCE)
 
 
-def _since(trace: Trace, first: datetime) -> Sequence[int]:
+def _since(trace: PowerJoularTrace, first: datetime) -> Sequence[int]:
     """Nanoseconds; the dates have whole seconds, and no more is made of them. One array for all channels."""
     return thinned(array("q", ((time - first) // timedelta(microseconds=1) * 1000 for time in trace.times)))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from joulefleet.compare.metrics import TrialValues
-from joulefleet.compare.results import Family, Finding, Line, MatchFacts
+from joulefleet.compare.results import Family, MatchFacts, MetricComparison, PooledFinding
 from joulefleet.query.progress import StudyProgress
 
 LISTED = 6
@@ -17,9 +17,9 @@ LISTED = 6
 class Grounds:
     """What the remarks are about."""
 
-    proofs: Sequence[Line]
-    lines: Sequence[Line]
-    findings: Sequence[Finding]
+    proofs: Sequence[MetricComparison]
+    lines: Sequence[MetricComparison]
+    findings: Sequence[PooledFinding]
     facts: Sequence[MatchFacts]
     families: Sequence[Family]
     states: Sequence[StudyProgress]

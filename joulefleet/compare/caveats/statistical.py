@@ -9,7 +9,7 @@ from joulefleet.compare.caveats.evidence import Grounds, counted, listed, some
 from joulefleet.compare.caveats.provenance import energy_remarks, regime_remarks, weights_remarks
 from joulefleet.compare.conclusions import digits, percent_of
 from joulefleet.compare.metrics import TrialValues
-from joulefleet.compare.results import Family, Finding, Line, MatchFacts, Remark
+from joulefleet.compare.results import Family, MatchFacts, MetricComparison, PooledFinding, Remark
 from joulefleet.query.progress import StudyProgress
 from joulefleet.stats.paired import BLOCKS_FOR_TEST, Estimate
 
@@ -45,7 +45,7 @@ def remarks(grounds: Grounds) -> tuple[Remark, ...]:
     return tuple(sorted(found, key=lambda remark: ("alarm", "warning", "note").index(remark.level)))
 
 
-def _where(line: Line) -> str:
+def _where(line: MetricComparison) -> str:
     model = "" if line.setting.model is None else f"{line.setting.model}, "
     task = "" if line.setting.task is None else f" on {line.setting.task}"
     machine = "" if line.machine is None else f" ({line.machine})"
@@ -60,7 +60,7 @@ def _interval(estimate: Estimate) -> str:
     return f"{digits(estimate.ratio)} [{digits(estimate.low)}, {digits(estimate.high)}]"
 
 
-def _proofs(proofs: Sequence[Line]) -> Iterator[Remark]:
+def _proofs(proofs: Sequence[MetricComparison]) -> Iterator[Remark]:
     for line in proofs:
         if line.proof_holds is False:
             yield Remark(
@@ -93,7 +93,7 @@ def _extended(families: Sequence[Family]) -> Iterator[Remark]:
             )
 
 
-def _left_out(findings: Sequence[Finding]) -> Iterator[Remark]:
+def _left_out(findings: Sequence[PooledFinding]) -> Iterator[Remark]:
     said: dict[str, list[str]] = {}
     for finding in findings:
         for machine, why in finding.left_out.items():
@@ -103,7 +103,7 @@ def _left_out(findings: Sequence[Finding]) -> Iterator[Remark]:
         yield Remark(level="warning", text=f"Not in the mean: {machine}: {some(list(dict.fromkeys(what)))}.")
 
 
-def _few_models(findings: Sequence[Finding]) -> Iterator[Remark]:
+def _few_models(findings: Sequence[PooledFinding]) -> Iterator[Remark]:
     if any(of.pooled and of.pooled.ratio is not None and of.pooled.shared_models for of in findings):
         yield Remark(
             level="warning",
@@ -112,7 +112,7 @@ def _few_models(findings: Sequence[Finding]) -> Iterator[Remark]:
         )
 
 
-def _implausible(findings: Sequence[Finding]) -> Iterator[Remark]:
+def _implausible(findings: Sequence[PooledFinding]) -> Iterator[Remark]:
     low, high = PLAUSIBLE_TIME_RATIO
     for finding in findings:
         if (finding.metric, finding.by, finding.kind) != ("time", "model", "distillation"):
@@ -292,7 +292,7 @@ def _few_blocks(grounds: Grounds) -> Iterator[Remark]:
         )
 
 
-def _spread(findings: Sequence[Finding]) -> Iterator[Remark]:
+def _spread(findings: Sequence[PooledFinding]) -> Iterator[Remark]:
     for finding in findings:
         spread = finding.components
         if finding.role != "primary" or spread is None or spread.block is None:

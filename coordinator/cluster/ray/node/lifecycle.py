@@ -36,7 +36,7 @@ _ACCESS = (MODE_VARIABLE, PATH_VARIABLE, "RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class NodeEnded:
     """What `down` has ended."""
 
     head: str
@@ -69,13 +69,13 @@ def up(plan: NodePlan, *, state: Path, token: Path | None, tls: Tls | None) -> N
         return _start(plan, state, environment)
 
 
-def down(state: Path) -> Ended | None:
+def down(state: Path) -> NodeEnded | None:
     """End what `up` started, also after a crash; None where nothing is up. Raises MachineError."""
     with _alone(state):
         record = read_record(state)
         if record is None:
             return None
-        return Ended(head=record.head, processes=_tidy(record, state))
+        return NodeEnded(head=record.head, processes=_tidy(record, state))
 
 
 def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeRecord:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.doctor.checks import Observed
+from agent.doctor.checks import MachineLoad
 from agent.doctor.diagnosis import Diagnosis, EnergyCounters, Source, as_json, diagnose
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.machine import Environment, Machine
@@ -41,7 +41,7 @@ ENVIRONMENT = Environment(
     cgroup_memory_limit_bytes=None,
     libraries={"torch": "2.13.0", "transformers": "5", "psutil": "7", "ray": "2.60.0"},
 )
-QUIET = Observed(load_1min=0.03, steal_percent=0.0, swap_used_bytes=0)
+QUIET = MachineLoad(load_1min=0.03, steal_percent=0.0, swap_used_bytes=0)
 TEMPERATURE = Channel(name="temperature/coretemp/package-id-0", unit="degC", kind="gauge", source="thermal")
 
 
@@ -64,7 +64,7 @@ def diagnosis(
     *,
     machine: Machine = MACHINE,
     environment: Environment = ENVIRONMENT,
-    observed: Observed = QUIET,
+    observed: MachineLoad = QUIET,
     tree: str = "two-packages-with-dram",
     own: bool = True,
     gauges: tuple[Channel, ...] = (TEMPERATURE,),

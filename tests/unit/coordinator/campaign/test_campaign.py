@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.campaign.campaign import Campaign, Ended
+from coordinator.campaign.campaign import Campaign, CampaignResult
 from coordinator.campaign.waiting import Patience
-from coordinator.cluster.interface import Answer, Call, Change, Prepare, Run
+from coordinator.cluster.interface import Call, CallResult, MembershipChange, Prepare, Run
 from coordinator.events.events import (
     Collected,
     Event,
@@ -64,7 +64,7 @@ def run(
     stop_after: int | None = None,
     retry: frozenset[str] = frozenset(),
     known: Mapping[str, str] | None = None,
-) -> tuple[Ended, list[Event]]:
+) -> tuple[CampaignResult, list[Event]]:
     """A campaign on the store at `root`, stopped before the start that comes after `stop_after`."""
     events: list[Event] = []
     clock = Clock()
@@ -93,7 +93,7 @@ def test_a_campaign_runs_the_plan_in_its_order(tmp_path: Path) -> None:
     pinned = tiny_pinned()
     plan = blocks(pinned, passes=passes_from_pilot(pinned, {}), machine_id=MACHINE.machine_id, store_id="")
     assert cluster.started == [f"{trial.trial_id}-r1-a1" for block in plan for trial in block.trials]
-    assert ended == Ended(total=8, ok=8, failed=0, stopped=False)
+    assert ended == CampaignResult(total=8, ok=8, failed=0, stopped=False)
 
 
 def test_invariant_2_a_done_trial_is_never_run_again(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_failed_trial_is_tried_once_more_at_the_end_of_its_block(tmp_path: Pat
 
     cluster = FakeCluster(before)
     ended, _ = run(tmp_path / "s", cluster)
-    assert ended == Ended(total=8, ok=7, failed=1, stopped=False)
+    assert ended == CampaignResult(total=8, ok=7, failed=1, stopped=False)
     assert [index for index, name in enumerate(cluster.started) if name.startswith(victim[0])] == [1, 4]
     ended, _ = run(tmp_path / "s", cluster)
     assert len(cluster.started) == 9
@@ -302,7 +302,7 @@ def test_rows_of_another_study_in_an_outbox_are_kept_and_count_for_nothing(tmp_p
     assert data is not None
     other.agents["node of machine"].outbox[held.started[-1]] = data
     ended, events = run(tmp_path / "s", other, text=TINY_STUDY.replace("name: tiny", "name: other"))
-    assert ended == Ended(total=8, ok=8, failed=0, stopped=False)
+    assert ended == CampaignResult(total=8, ok=8, failed=0, stopped=False)
     assert len(other.started) == 8
     assert [event for event in events if isinstance(event, Collected)]
 
@@ -312,14 +312,14 @@ class BusyAtFirst(FakeCluster):
 
     asked = 0
 
-    def _answer(self, agent: FakeAgent, call: Call) -> Answer:
+    def _answer(self, agent: FakeAgent, call: Call) -> CallResult:
         if isinstance(call, Prepare):
             self.asked += 1
             if self.asked == 1:
-                return Answer(node=agent.node, call=call, error=BusyError("busy.", cure="Wait."))
+                return CallResult(node=agent.node, call=call, error=BusyError("busy.", cure="Wait."))
         return super()._answer(agent, call)
 
-    def answers(self, timeout_s: float) -> Sequence[Answer]:
+    def answers(self, timeout_s: float) -> Sequence[CallResult]:
         """Nothing to do for a moment."""
         self.looks = getattr(self, "looks", 0) + 1
         return super().answers(timeout_s)
@@ -339,7 +339,7 @@ def test_a_machine_that_is_back_before_its_old_node_has_gone_takes_part_again(tm
     """A quick restart: for some seconds Ray knows both. It must not be taken for a copy of itself."""
 
     class Restarted(FakeCluster):
-        def answers(self, timeout_s: float) -> Sequence[Answer]:
+        def answers(self, timeout_s: float) -> Sequence[CallResult]:
             found = super().answers(timeout_s)
             if len(self.started) == 3 and "new node" not in self.agents and not self.deferred:
                 self.join(FakeAgent(node="new node", machine=MACHINE, boot_id="next boot"))
@@ -365,7 +365,7 @@ def test_an_agent_in_a_trial_of_an_earlier_run_is_waited_for(tmp_path: Path) -> 
             super().reconnect()
             self.held, self._changes = list(self._changes), []
 
-        def changes(self) -> Sequence[Change]:
+        def changes(self) -> Sequence[MembershipChange]:
             self.looks += 1
             if self.looks == 20:
                 self._changes = self.held
@@ -374,7 +374,7 @@ def test_an_agent_in_a_trial_of_an_earlier_run_is_waited_for(tmp_path: Path) -> 
         def expecting(self) -> bool:
             return self.looks < 20
 
-        def answers(self, timeout_s: float) -> Sequence[Answer]:
+        def answers(self, timeout_s: float) -> Sequence[CallResult]:
             clock.sleep(5 if self.looks < 20 else 0)
             return super().answers(timeout_s)
 
@@ -418,9 +418,9 @@ def test_who_is_missing_is_named(tmp_path: Path) -> None:
     cluster = FakeCluster(machines=("a", "b"))
     inner = cluster._run
 
-    def run_one(agent: FakeAgent, call: Run, trial: Trial) -> Answer:
+    def run_one(agent: FakeAgent, call: Run, trial: Trial) -> CallResult:
         if agent.machine.machine_id == "a":
-            return Answer(node=agent.node, call=call, error=broken)
+            return CallResult(node=agent.node, call=call, error=broken)
         return inner(agent, call, trial)
 
     cluster._run = run_one  # type: ignore[method-assign]  # one machine of two is broken
@@ -452,16 +452,16 @@ def test_a_row_of_a_lost_agent_counts_from_when_it_was_lost(tmp_path: Path) -> N
     """Its clock may be hours ahead: by that, a block that has rested for hours would seem to go on."""
 
     class Away(FakeCluster):
-        def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> Answer:
+        def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> CallResult:
             if len(self.started) != 2:
                 return super()._run(agent, call, trial)
             self.started.append(trial.attempt_id)
             ahead = datetime.now(tz=UTC) + timedelta(hours=9)
             agent.outbox[trial.attempt_id] = parquet_of(trial, agent.machine, started_at=ahead)
             self.gone = self.leave(agent.node)
-            return Answer(node=agent.node, call=call, lost="died")
+            return CallResult(node=agent.node, call=call, lost="died")
 
-        def answers(self, timeout_s: float) -> Sequence[Answer]:
+        def answers(self, timeout_s: float) -> Sequence[CallResult]:
             found = super().answers(timeout_s)
             if len(self.started) == 3 and not self.agents and not found:
                 clock.sleep(2 * COHERENT_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
-from coordinator.scheduling.block import Block, block_from
+from coordinator.scheduling.block import BlockProgress, block_from
 from tests.support.machines_at_work import START_S, fact_of, tiny_design
 
 DESIGN = tiny_design()
@@ -13,7 +13,7 @@ GROUPS = ((0, 2), (1, 3))
 HOUR = 3600.0
 
 
-def block(*facts: tuple[int, AttemptFact]) -> Block:
+def block(*facts: tuple[int, AttemptFact]) -> BlockProgress:
     """A block in the order 0, 1, 2, 3 as `facts` leave it."""
     return block_from(1, (0, 1, 2, 3), GROUPS, facts)
 
@@ -52,7 +52,7 @@ def test_a_round_ends_with_an_hour_a_restart_or_another_machine(how: dict[str, o
 
 def test_a_block_that_nobody_began_has_no_round_to_break() -> None:
     """Whoever takes it, whenever, begins it."""
-    fresh = Block(number=1, order=(0, 1), groups=((0, 1),))
+    fresh = BlockProgress(number=1, order=(0, 1), groups=((0, 1),))
     assert fresh.incoherent(machine_id="any", boot_id="any", now_s=0.0) is None
 
 
@@ -125,7 +125,7 @@ def test_what_comes_late_of_an_earlier_round_is_no_more_than_data() -> None:
 
 def test_a_row_of_the_machine_that_had_the_block_before_is_no_more_than_data() -> None:
     """Machines of a class share blocks, but a group is whole on one of them or not at all."""
-    found = Block(number=1, order=(0, 1, 2, 3), groups=GROUPS)
+    found = BlockProgress(number=1, order=(0, 1, 2, 3), groups=GROUPS)
     found.note(of(0, machine_id="b")[1], 0)
     assert found.note(of(2, machine_id="a")[1], 2) is None
     assert found.good == 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from joulefleet.plan.expand import blocks, passes_from_pilot, pilots
-from joulefleet.plan.trial import Kind, Trial
+from joulefleet.plan.trial import AttemptKind, Trial
 from tests.support.machines_at_work import WITH_PILOT, fact_of, pinned, tiny_design
 
 
-def trial(cell: int, *, kind: Kind = "trial", block: int = 1, position: int = 0, machine_id: str = "m") -> Trial:
+def trial(cell: int, *, kind: AttemptKind = "trial", block: int = 1, position: int = 0, machine_id: str = "m") -> Trial:
     """A trial of the tiny study at place m."""
     return tiny_design().trial(
         cell,

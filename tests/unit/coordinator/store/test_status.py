@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from coordinator.events.live_file import Now
-from coordinator.store.status import Coordinator, StoreState, coordinator_of, newest_change_ns, state_lines, store_state
+from coordinator.store.status import (
+    StoreCoordinator,
+    StoreState,
+    coordinator_of,
+    newest_change_ns,
+    state_lines,
+    store_state,
+)
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
 from joulefleet.store.layout import StoreLayout
@@ -88,7 +95,7 @@ def test_the_expected_end_names_machines_that_it_leaves_out(tmp_path: Path) -> N
     rows = [row for row in twelve_cell_rows(study, machines=machines) if row["block"] == 1]
     with Store.open(write_store(tmp_path / "s", rows, study, machines=machines)) as store:
         studies = progress(store)
-    running = Coordinator(host="head", pid=1, epoch=1, study=study.name, since="2026-03-01T12:00:00Z")
+    running = StoreCoordinator(host="head", pid=1, epoch=1, study=study.name, since="2026-03-01T12:00:00Z")
     now = (
         Now(name="ant", doing="gone (unplugged)", since=0.0),
         Now(name="bee", doing="block 2", since=0.0, left_s=60.0),

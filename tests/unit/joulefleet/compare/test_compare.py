@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from joulefleet.compare.compare import compare
-from joulefleet.compare.results import Comparison, Line
+from joulefleet.compare.results import Comparison, MetricComparison
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
 from tests.support.attempt_rows import STARTED, failed_row, twelve_cell_rows, write_measured, write_store
 from tests.support.one_pair import PROOFS, compared, one_pair, timed
 
 
-def line_of(comparison: Comparison, metric: str, pair: str = "p") -> Line:
+def line_of(comparison: Comparison, metric: str, pair: str = "p") -> MetricComparison:
     """The only line of `pair` by `metric`."""
     lines = (*comparison.proofs, *comparison.lines)
     (line,) = [line for line in lines if (line.metric, line.pair) == (metric, pair)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from joulefleet.compare.compare import compare
-from joulefleet.compare.results import Comparison, Line
+from joulefleet.compare.results import Comparison, MetricComparison
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
 from tests.support.attempt_rows import twelve_cell_rows, write_measured
@@ -40,7 +40,7 @@ def _in_container(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def only(lines: tuple[Line, ...], model: str | None) -> Line:
+def only(lines: tuple[MetricComparison, ...], model: str | None) -> MetricComparison:
     """The line of `model`."""
     (line,) = [line for line in lines if line.setting.model == model]
     return line

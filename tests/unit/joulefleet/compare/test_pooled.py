@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joulefleet.compare.compare import compare
-from joulefleet.compare.results import Comparison, Finding
+from joulefleet.compare.results import Comparison, PooledFinding
 from joulefleet.query import Store
 from tests.support.attempt_rows import twelve_cell_rows, write_measured
 from tests.support.one_pair import Change, one_pair, timed, unchanged
@@ -32,7 +32,7 @@ def _number(row: dict[str, Any]) -> int:
     return int(row["machine_id"].split("-")[1])
 
 
-def finding(comparison: Comparison, metric: str) -> Finding:
+def finding(comparison: Comparison, metric: str) -> PooledFinding:
     """The only one by `metric`."""
     (found,) = [found for found in comparison.findings if found.metric == metric]
     return found

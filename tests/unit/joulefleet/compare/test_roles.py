@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from joulefleet.compare.compare import compare
-from joulefleet.compare.results import Comparison, Finding
+from joulefleet.compare.results import Comparison, PooledFinding
 from joulefleet.query import Store
 from joulefleet.stats.multiplicity import holm
 from joulefleet.study.spec import Study
@@ -40,7 +40,7 @@ def roles(comparison: Comparison) -> dict[tuple[str, str | None, str], str]:
     return {(f.pair, f.setting.task, f.metric): f.role for f in comparison.findings}
 
 
-def of_metric(comparison: Comparison, metric: str) -> list[Finding]:
+def of_metric(comparison: Comparison, metric: str) -> list[PooledFinding]:
     """The findings by `metric`."""
     return [finding for finding in comparison.findings if finding.metric == metric]
 

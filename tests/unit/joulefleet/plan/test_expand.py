@@ -13,7 +13,7 @@ from joulefleet.plan.expand import (
     pilots,
 )
 from joulefleet.plan.trial import Cell
-from joulefleet.study.spec import Arm, CoolDown, Factors, Measure, Model, Pair, Proofs, Study, Task, WarmUp, Window
+from joulefleet.study.spec import CoolDown, Factors, Measure, Model, Pair, ProofArm, Proofs, Study, Task, WarmUp, Window
 from tests.property.strategies import pin
 
 STUDY = Study(
@@ -47,7 +47,7 @@ def test_a_model_does_only_its_tasks() -> None:
 
 def test_a_proof_is_a_cell_of_its_own_once() -> None:
     """The A/A and the 2x arm are cells beside their model's; asked for twice they are still one."""
-    arm = Arm(model="bert", task="sst2")
+    arm = ProofArm(model="bert", task="sst2")
     study = replace(STUDY, proofs=Proofs(a_a=(arm, arm), twice=(arm,)))
     assert [str(cell) for cell in cells(study)][-2:] == ["bert+again/sst2", "bert+twice/sst2"]
     assert len(cells(study)) == 8
@@ -64,7 +64,7 @@ def test_passes_are_shared_by_all_that_are_compared() -> None:
         STUDY,
         models=dict(STUDY.models) | {"tinybert": Model(path="tinybert")},
         pairs=dict(STUDY.pairs) | {"tiny": Pair(teacher="bert", student="tinybert")},
-        proofs=Proofs(twice=(Arm(model="bert", task="sst2"),)),
+        proofs=Proofs(twice=(ProofArm(model="bert", task="sst2"),)),
     )
     keys = {cell.model: passes_key(study, cell) for cell in cells(study) if cell.task == "sst2"}
     assert keys["bert"] == keys["distilbert"] == keys["tinybert"] == keys["bert+twice"] != keys["gpt2"]

@@ -5,7 +5,6 @@ import pytest
 
 from joulefleet.study.spec import (
     Architecture,
-    Arm,
     Factors,
     FileItems,
     Hub,
@@ -15,6 +14,7 @@ from joulefleet.study.spec import (
     Model,
     Modelled,
     Pair,
+    ProofArm,
     Proofs,
     Study,
     SyntheticItems,
@@ -127,10 +127,14 @@ def test_a_good_study_has_no_mistake() -> None:
             ("pairs", "p"),
             "unequal tasks: teacher does sst2, stsb, student does stsb",
         ),
-        ({"proofs": Proofs(a_a=(Arm(model="x", task="sst2"),))}, ("proofs", "a_a", 0), "no model is named 'x'"),
-        ({"proofs": Proofs(twice=(Arm(model="teacher", task="x"),))}, ("proofs", "twice", 0), "no task is named 'x'"),
+        ({"proofs": Proofs(a_a=(ProofArm(model="x", task="sst2"),))}, ("proofs", "a_a", 0), "no model is named 'x'"),
         (
-            models(m=Model(path="m", tasks=("stsb",))) | {"proofs": Proofs(a_a=(Arm(model="m", task="sst2"),))},
+            {"proofs": Proofs(twice=(ProofArm(model="teacher", task="x"),))},
+            ("proofs", "twice", 0),
+            "no task is named 'x'",
+        ),
+        (
+            models(m=Model(path="m", tasks=("stsb",))) | {"proofs": Proofs(a_a=(ProofArm(model="m", task="sst2"),))},
             ("proofs", "a_a", 0),
             "m does not do sst2",
         ),
@@ -188,7 +192,7 @@ def test_mistakes_do_not_hide_each_other() -> None:
         **models(m=Model()),
         tasks={"sst2": Task(preset="sst"), "stsb": Task(preset="stsb")},
         pairs={"p": Pair(teacher="x", student="y")},
-        proofs=Proofs(a_a=(Arm(model="z", task="sst2"),)),
+        proofs=Proofs(a_a=(ProofArm(model="z", task="sst2"),)),
         measure=Measure(window=Window(passes=1, at_least_s=60.0)),
     )
     assert [mistake.location[0] for mistake in check_study(study)] == [

@@ -1,13 +1,13 @@
 from pathlib import Path
 
-from agent.sensors.rapl.domains import Domain, PowerLimit, Zone, domains_of, longest_window_s, total_scope
+from agent.sensors.rapl.domains import Domain, Zone, ZonePowerLimit, domains_of, longest_window_s, total_scope
 
-LONG_TERM = PowerLimit(name="long_term", watts=205.0, window_s=0.999424)
-SHORT_TERM = PowerLimit(name="short_term", watts=246.0, window_s=0.001952)
-PEAK_POWER = PowerLimit(name="peak_power", watts=614.0, window_s=None)
+LONG_TERM = ZonePowerLimit(name="long_term", watts=205.0, window_s=0.999424)
+SHORT_TERM = ZonePowerLimit(name="short_term", watts=246.0, window_s=0.001952)
+PEAK_POWER = ZonePowerLimit(name="peak_power", watts=614.0, window_s=None)
 
 
-def zone(folder: str, name: str | None, *limits: PowerLimit) -> Zone:
+def zone(folder: str, name: str | None, *limits: ZonePowerLimit) -> Zone:
     """A zone as it is found, of which folder, name and limits matter here."""
     return Zone(zone=folder, path=Path("/nowhere"), name=name, range_uj=262_143_328_850, limits=limits)
 

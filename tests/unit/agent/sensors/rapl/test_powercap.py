@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.results.energy import choose_scope
-from agent.sensors.rapl.domains import PowerLimit
+from agent.sensors.rapl.domains import ZonePowerLimit
 from agent.sensors.rapl.powercap import PowercapSensor, open_powercap
 from tests.support.counter_energies import energies_of
 from tests.support.mounts import write_mounts
@@ -106,8 +106,8 @@ def test_the_power_limits_are_read_with_their_names_and_windows() -> None:
     """A limit of 0 is none; without limits there is no window."""
     limits = {d.channel: d.limits for d in sensor("two-packages-with-dram").domains}
     assert limits["package-1"] == (
-        PowerLimit(name="long_term", watts=205.0, window_s=0.999424),
-        PowerLimit(name="short_term", watts=246.0, window_s=0.001952),
+        ZonePowerLimit(name="long_term", watts=205.0, window_s=0.999424),
+        ZonePowerLimit(name="short_term", watts=246.0, window_s=0.001952),
     )
     assert limits["package-1/dram"] == ()
     assert sensor("two-packages-with-dram").longest_power_limit_window_s == 0.999424

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from coordinator.cli.render.query_result import TABLE_ROWS, Answer, new_file, write_answer, write_answer_table
+from coordinator.cli.render.query_result import TABLE_ROWS, StreamedResult, new_file, write_answer, write_answer_table
 from joulefleet.errors import QueryError
 
 HOSTILE = 'a "quoted", \n\x1b[31m name'
 
 
-def answer_of(*batches: pa.RecordBatch) -> Answer:
+def answer_of(*batches: pa.RecordBatch) -> StreamedResult:
     """An answer of `batches`."""
     return batches[0].schema, iter(batches)
 
@@ -42,7 +42,7 @@ def everything() -> pa.RecordBatch:
     )
 
 
-def written(answer: Answer, form: Literal["csv", "json", "parquet"]) -> bytes:
+def written(answer: StreamedResult, form: Literal["csv", "json", "parquet"]) -> bytes:
     """What is written."""
     out = io.BytesIO()
     write_answer(answer, form, out)

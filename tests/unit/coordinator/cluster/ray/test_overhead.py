@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.cluster.ray.overhead import NODE_VARIABLE, Coordinator, Observers
+from coordinator.cluster.ray.overhead import NODE_VARIABLE, CoordinatorProcess, Observers
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def other() -> Iterator[int]:
 def test_the_agent_itself_is_no_observer_and_each_process_counts_once(other: int) -> None:
     """Its own cost is added where the trial is measured."""
     observers = Observers(environ={NODE_VARIABLE: "1"})
-    observers.coordinator = Coordinator.here()
+    observers.coordinator = CoordinatorProcess.here()
     found = observers()
     assert other in found
     assert os.getpid() not in found
@@ -30,7 +30,7 @@ def test_the_agent_itself_is_no_observer_and_each_process_counts_once(other: int
 def test_a_coordinator_on_the_same_machine_is_an_observer(other: int) -> None:
     """What it costs is in the row; on another machine the same number is somebody else's process."""
     observers = Observers(environ={})
-    observers.coordinator = coordinator = replace(Coordinator.here(), pid=other)
+    observers.coordinator = coordinator = replace(CoordinatorProcess.here(), pid=other)
     assert other in observers()
     # Process 2 is no relative of a test: it is counted only where it is said to coordinate here.
     observers.coordinator = replace(coordinator, pid=2, place="another boot or namespace")
