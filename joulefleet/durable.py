@@ -4,26 +4,52 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: temporary name, fsync, rename, fsync of the folder.
+@contextmanager
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to, and remove what is still there under it at the end.
 
-    The temporary name begins with a dot and ends in `.tmp`, so no reader's pattern meets it. Raises
-    OSError and leaves nothing behind when the disk is full or read-only.
+    It begins with a dot and ends in `.<pid>.tmp`, so no reader's pattern meets it and a sweep knows whose it is.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def rename_durably(temporary: Path, path: Path) -> None:
+    """Give the finished file `temporary` the name `path`: fsync, rename, fsync of the folder. Raises OSError."""
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.rename(path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open `path` for writing: it is there whole and durable after the block, or not at all.
+
+    Raises OSError and leaves nothing behind when the disk is full or read-only, or when the block raises.
+    """
+    with temporary_file(path) as temporary:
+        with temporary.open("wb") as file:
+            yield file
+        rename_durably(temporary, path)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole and durable or not at all. Raises OSError."""
+    with atomic_write(path) as file:
+        file.write(data)
 
 
 def append_durably(path: Path, line: bytes) -> None:

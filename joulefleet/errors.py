@@ -18,12 +18,25 @@ Each message is one line, or one line a mistake, and ends in a cure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
 EXIT_FAILED_TRIALS = 7
 EXIT_INTERRUPTED = 130
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Return `did you mean NAME?` with the name of `known` that is closest to `name`; None where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def closest_or(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return the cure `Did you mean NAME?`, or `otherwise` where no name of `known` is close to `name`."""
+    hint = did_you_mean(name, known)
+    return hint[0].upper() + hint[1:] if hint else otherwise
 
 
 class JoulefleetError(Exception):

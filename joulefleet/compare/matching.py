@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import Any, Literal
 from joulefleet.compare.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Setting
-from joulefleet.errors import QueryError
+from joulefleet.errors import QueryError, closest_or
 from joulefleet.plan.expand import cells
 from joulefleet.query.progress import understood
 from joulefleet.store.records import StudyRecord
@@ -251,8 +250,5 @@ def checked(what: str, asked: Collection[str] | None, known: Sequence[str]) -> N
     """Raise QueryError where one of `asked` is not `known`, with the nearest or all names as its cure."""
     for name in asked or ():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
             names = f"There are {', '.join(dict.fromkeys(known))}." if known else "There is none."
-            raise QueryError(
-                f"There is no {what} called {name!r}.", cure=f"Did you mean {close[0]}?" if close else names
-            )
+            raise QueryError(f"There is no {what} called {name!r}.", cure=closest_or(name, known, names))

@@ -6,7 +6,6 @@ Types come from DuckDB, so that nothing here can say another one; meanings come 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Literal
 
 import duckdb
 
-from joulefleet.errors import QueryError
+from joulefleet.errors import QueryError, closest_or
 from joulefleet.query.column_docs import meaning_of
 from joulefleet.query.sql_files import first_comment, sql_names, sql_text
 from joulefleet.query.views import VIEWS, create_views
@@ -62,8 +61,7 @@ def entry(name: str) -> Entry:
     """The view or macro called `name`, as SQL takes it: in any case. Raises QueryError where there is none."""
     known = {one.name: one for one in catalogue()}
     if name.lower() not in known:
-        close = difflib.get_close_matches(name.lower(), known, n=1)
-        cure = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
+        cure = closest_or(name.lower(), known, f"There are {', '.join(known)}.")
         raise QueryError(f"There is no view or macro called {name!r}.", cure=cure)
     return known[name.lower()]
 

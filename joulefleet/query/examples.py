@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from joulefleet.errors import QueryError
+from joulefleet.errors import QueryError, closest_or
 from joulefleet.query.sql_files import sql_names, sql_text
 
 
@@ -27,8 +26,7 @@ def example(name: str) -> Example:
     """The one called `name`. Raises QueryError where there is none."""
     names = sql_names("examples")
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        cure = f"Did you mean {close[0]}?" if close else f"There are {', '.join(names)}."
+        cure = closest_or(name, names, f"There are {', '.join(names)}.")
         raise QueryError(f"There is no example called {name!r}.", cure=cure)
     return _read(name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from joulefleet.errors import QueryError, StoreError
+from joulefleet.errors import QueryError, StoreError, closest_or
 from joulefleet.plan.expand import cells
 from joulefleet.query.store import Store
 from joulefleet.query.views import query_text
@@ -91,9 +90,8 @@ def chosen(records: Mapping[str, StudyRecord], study: str | None) -> list[StudyR
     if study is None:
         return [records[name] for name in sorted(records)]
     if study not in records:
-        close = difflib.get_close_matches(study, records, n=1)
         known = f"It has {', '.join(sorted(records))}." if records else "It has none yet."
-        raise QueryError(f"The store has no study {study!r}.", cure=f"Did you mean {close[0]}?" if close else known)
+        raise QueryError(f"The store has no study {study!r}.", cure=closest_or(study, records, known))
     return [records[study]]
 
 

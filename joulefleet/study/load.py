@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from joulefleet.errors import StudyError
+from joulefleet.errors import StudyError, closest_or
 from joulefleet.study.spec import Study
 from joulefleet.study.validate import check_study
 from joulefleet.yamlfile.problems import KEY, MISSING, Mistake, describe, details, related
@@ -37,10 +36,9 @@ def load_study(name_or_path: str) -> tuple[Study, Path]:
         return study_of(parse_yaml(text, name=name_or_path), name=name_or_path), Path.cwd()
     path = Path(name_or_path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
-        close = difflib.get_close_matches(name_or_path, shipped_studies(), n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = closest_or(name_or_path, shipped_studies(), "")
         raise StudyError(
-            f"{name_or_path}: neither a file nor a shipped study.{hint}",
+            f"{name_or_path}: neither a file nor a shipped study. {hint}".rstrip(),
             cure=f"Shipped: {', '.join(shipped_studies())}.",
         )
     return study_of(read_yaml(path), name=str(path)), path.resolve().parent

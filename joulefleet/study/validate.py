@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterable, Iterator
 
+from joulefleet.errors import did_you_mean
 from joulefleet.study.presets import TASK_PRESETS
 from joulefleet.study.spec import FileItems, HeadOrigin, HubItems, Lengths, Model, Study, Task
 from joulefleet.study.timing import timing
@@ -30,8 +30,8 @@ def check_study(study: Study) -> list[Mistake]:
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"no {what} is named {name!r}" + (f"; did you mean {close[0]}?" if close else ".")
+    hint = did_you_mean(name, known)
+    return f"no {what} is named {name!r}" + (f"; {hint}" if hint else ".")
 
 
 def _models(study: Study) -> Iterator[Mistake]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import textwrap
@@ -12,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from joulefleet.errors import did_you_mean
 from joulefleet.yamlfile.reader import Location
 
 MISSING = ("missing", "missing_argument")
@@ -49,8 +49,8 @@ def describe(detail: Any, schema: dict[str, Any], *, whole: str) -> Mistake:
     where = ".".join(str(part) for part in location) or whole
     if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = _known_keys(location[:-1], schema)
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}." if known else "."
+        close = did_you_mean(str(location[-1]), known)
+        hint = f"; {close}" if close else f"; known here: {', '.join(known)}." if known else "."
         return Mistake(location, f"{where}: unknown key{hint}")
     if detail["type"] in MISSING:
         return Mistake(location[:-1], f"{where}: missing.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 
 from coordinator.importing.mapping.spec import (
@@ -14,6 +13,7 @@ from coordinator.importing.mapping.spec import (
     TextFactor,
 )
 from coordinator.importing.mapping.units import BYTES, of_all_cores, zone_of
+from joulefleet.errors import did_you_mean
 from joulefleet.yamlfile.problems import Mistake
 
 OWN_LABELS = ("folder", "run")
@@ -79,8 +79,8 @@ def _machines(mapping: CommonMapping) -> Iterator[Mistake]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"no machine is named {name!r}" + (f"; did you mean {close[0]}?" if close else " under `machines`.")
+    hint = did_you_mean(name, known)
+    return f"no machine is named {name!r}" + (f"; {hint}" if hint else " under `machines`.")
 
 
 def _folders(mapping: CommonMapping) -> Iterator[Mistake]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import hashlib
 import io
 import re
@@ -13,6 +12,7 @@ from math import isfinite
 from pathlib import Path
 
 from coordinator.importing.problems import Complaints, quoted
+from joulefleet.errors import did_you_mean
 
 MOST_BYTES = 64 << 20
 """Of one file: a trace of one line a second fills it in a week or two."""
@@ -46,8 +46,7 @@ class CsvTable:
 
     def lacks(self, column: str) -> str:
         """What to say where there is no `column`."""
-        close = difflib.get_close_matches(column, self.header, n=1)
-        hint = f"did you mean {quoted(close[0])}?" if close else f"it has {', '.join(map(quoted, self.header[:20]))}."
+        hint = did_you_mean(column, map(quoted, self.header)) or f"it has {', '.join(map(quoted, self.header[:20]))}."
         return f"no column {quoted(column)}; {hint}"
 
 
