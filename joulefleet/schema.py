@@ -1,8 +1,8 @@
-"""The one definition of an attempt's row: every column with its unit and its meaning.
+"""The definition of an attempt's row: every column with its unit and meaning, and how a row is built.
 
-A row holds everything about an attempt, its readings included, so that there is one thing to write
-atomically. Columns carry their units in their names. A null in a measured column always has a
-reason beside it (`reason`, `energy_reason`, `quality_reason`, or the `reason` in `energies`).
+A row holds everything about an attempt, with its readings, so that one file can be written atomically.
+Columns carry their units in their names. A null in a measured column always has a reason in another
+column (`reason`, `energy_reason`, `quality_reason`, or the `reason` in `energies`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from math import isnan
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from joulefleet.measurement import Energy, Phase, PowerLimit, Readings
 from joulefleet.versions import SCHEMA_VERSION
 
-__all__ = ["ADDED_LATER", "ATTEMPT_SCHEMA", "COLUMNS", "Column", "attempt_table"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["ADDED_LATER", "ATTEMPT_SCHEMA", "COLUMNS", "Column", "attempt_table", "columns_of", "complete_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,14 +261,59 @@ ATTEMPT_SCHEMA = pa.schema(
 )
 
 
-def attempt_table(row: Mapping[str, Any]) -> pa.Table:
-    """One attempt's row as a table. Raises ValueError when a column is missing or unknown.
+_NAMES = tuple(column.name for column in COLUMNS)
 
-    Numbers of readings and latencies may be `array`s: they are taken as they are, without a copy.
+
+def columns_of(record: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of `record` whose names are those of columns."""
+    names = {field.name for field in fields(record)}
+    return {name: getattr(record, name) for name in _NAMES if name in names}
+
+
+def complete_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with every column of the schema: `values`, and null in all others.
+
+    `values` may hold mappings, tuples, and tuples of `Phase`, `Energy`, `PowerLimit` and `Readings`: they
+    become the lists and structs of the schema. Raises ValueError for a column that the schema does not have.
     """
-    names = {c.name for c in COLUMNS}
-    if row.keys() != names:
-        raise ValueError(f"columns differ from the schema: {sorted(row.keys() ^ names)}")
+    unknown = values.keys() - set(_NAMES)
+    if unknown:
+        raise ValueError(f"no columns of the schema: {sorted(unknown)}")
+    plain = {name: _plain(value) for name, value in values.items()}
+    return dict.fromkeys(_NAMES) | {"schema_version": SCHEMA_VERSION} | plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return [_struct(element) for element in value] if isinstance(value, tuple) else value
+
+
+def _struct(element: Any) -> Any:
+    match element:
+        case Phase():
+            values = asdict(element) | {"phase": element.name, "seconds": element.seconds}
+            return {field.name: values[field.name] for field in PHASE_TYPE}
+        case Readings(channel=channel, t_ns=t_ns, value=value):
+            name = {"channel": channel.name, "unit": channel.unit, "kind": channel.kind, "source": channel.source}
+            return name | {"t_ns": t_ns, "value": _with_nulls(value)}
+        case Energy() | PowerLimit():
+            return asdict(element)
+    return element
+
+
+def _with_nulls(values: Sequence[float]) -> Sequence[float | None]:
+    """Return `values` with None for NaN; the same object where there is no NaN."""
+    return [None if isnan(value) else value for value in values] if any(map(isnan, values)) else values
+
+
+def attempt_table(row: Mapping[str, Any]) -> pa.Table:
+    """Return one attempt's row as a table. Raises ValueError when a column is missing or unknown.
+
+    Numbers of readings and latencies may be `array`s: they are used without a copy.
+    """
+    if row.keys() != set(_NAMES):
+        raise ValueError(f"columns differ from the schema: {sorted(row.keys() ^ set(_NAMES))}")
     long: dict[str, Callable[[Any], pa.Array]] = {"readings": _readings, "latencies_ns": _latencies}
     plain = pa.schema([field for field in ATTEMPT_SCHEMA if field.name not in long])
     table = pa.Table.from_pylist([{name: row[name] for name in plain.names}], schema=plain)

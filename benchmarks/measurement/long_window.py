@@ -3,7 +3,7 @@
 By itself means without Ray: on a node the agent works in a process of Ray's, and the import of Ray adds
 some 45 MB that are not in the figure of the memory.
 
-A fresh process imports the agent and polls the real sensors through the real recorder, energy, machine
+A fresh process imports the agent and polls the real sensors through the real sampler, energy, machine
 and process ten times a second and the gauges once; only the clock and the counters are simulated. Then
 it makes the measurement, the row and the Parquet file as the agent does. The counters of the packages wrap
 within a minute; the energies may be wrong by 2 ms of the true peak power and a count.
@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 from agent.config import AgentSetup
 from agent.host.machine import boot_id, read_environment, read_machine
-from agent.results.thinning import MOST_VALUES
+from agent.results.series import LONGEST_SERIES
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.system.cpu_memory import open_host, open_memory
@@ -36,7 +36,7 @@ from agent.simulation.trace import ReplayedTrace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
 from agent.trial.attempt import Observations
-from agent.trial.sampler import Recorder
+from agent.trial.sampler import Sampler
 from agent.trial.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.trial.summary import measurement
 from benchmarks.harness.reporting import Figure, finish
@@ -90,23 +90,23 @@ class Clock:
 
 def open_all(setup: AgentSetup, clock: Clock) -> SensorSet:
     """The sensors of an attempt, on a clock of ours."""
-    recorder = Recorder(clock)
+    sampler = Sampler(clock)
     sensors = SensorSet(
-        recorder=recorder,
+        sampler=sampler,
         energy=open_powercap(setup.sysfs_root, setup.proc_root),
         thermal=open_thermal(setup.sysfs_root),
         gpu=open_nvml(setup.sysfs_root),
     )
-    recorder.add(sensors.energy, period_s=PERIOD_S)
-    recorder.add(open_host(setup.proc_root), period_s=PERIOD_S)
-    recorder.add(sensors.thermal, period_s=SLOW_PERIOD_S)
+    sampler.add(sensors.energy, period_s=PERIOD_S)
+    sampler.add(open_host(setup.proc_root), period_s=PERIOD_S)
+    sampler.add(sensors.thermal, period_s=SLOW_PERIOD_S)
     for gauge in (
         open_memory(setup.proc_root),
         open_frequency(setup.sysfs_root),
         open_throttling(setup.sysfs_root),
         open_pressure(setup.proc_root),
     ):
-        recorder.add(gauge, period_s=SLOW_PERIOD_S)
+        sampler.add(gauge, period_s=SLOW_PERIOD_S)
     sensors.watch(os.getpid(), setup, period_s=PERIOD_S)
     return sensors
 
@@ -114,26 +114,26 @@ def open_all(setup: AgentSetup, clock: Clock) -> SensorSet:
 def measured(trial: Trial, setup: AgentSetup, clock: Clock, done: Path) -> Measurement:
     """Every phase of an attempt, of which the window takes eight hours. As in the agent, its readings end with it."""
     sensors = open_all(setup, clock)
-    seen = Observations()
-    edge_ns = sensors.recorder.mark()
+    observed = Observations()
+    edge_ns = sensors.sampler.mark()
     for name in get_args(PhaseName):
         ends_ns = clock.now_ns + (WINDOW_S if name == "window" else 5) * SECOND
         while clock.now_ns < ends_ns:
             # Polls come a little late, as they do.
             clock.now_ns = min(ends_ns, clock.now_ns + int(PERIOD_S * 1e9) + 137_000)
-            sensors.recorder.poll()
-        now = sensors.recorder.mark()
-        seen.clocks.append((now, 0))
-        seen.phases.append(Phase(name=name, start_ns=edge_ns, end_ns=now, cpu_s=1.0))
+            sensors.sampler.poll()
+        now = sensors.sampler.mark()
+        observed.clocks.append((now, 0))
+        observed.phases.append(Phase(name=name, start_ns=edge_ns, end_ns=now, cpu_s=1.0))
         edge_ns = now
     tell_peak("recorded")
-    seen.facts = json.loads(done.read_bytes())
+    observed.facts = json.loads(done.read_bytes())
     try:
         return measurement(
-            trial, seen, sensors, weights_digest="0" * 64, logical_cpus=1, started_at_ns=0, wall_s=float(WINDOW_S)
+            trial, observed, sensors, weights_digest="0" * 64, logical_cpus=1, started_at_ns=0, wall_s=float(WINDOW_S)
         )
     finally:
-        sensors.recorder.close()
+        sensors.sampler.close()
 
 
 def work_as_the_agent_does(trial_file: Path, folder: Path) -> None:
@@ -219,7 +219,9 @@ def main() -> int:
                 unit="MB of the agent by itself, without Ray",
                 bound=BOUND_MB,
             ),
-            Figure(benchmark="long_window_values", value=result["longest"], unit="values a channel", bound=MOST_VALUES),
+            Figure(
+                benchmark="long_window_values", value=result["longest"], unit="values a channel", bound=LONGEST_SERIES
+            ),
             Figure(
                 benchmark="long_window_energy",
                 value=result["worst"],

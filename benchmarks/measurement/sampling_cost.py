@@ -89,15 +89,15 @@ def sample_as_the_agent_does(pid: int, sysfs: Path, descriptor: int) -> None:
     setup = AgentSetup(sysfs_root=sysfs)
     sensors = open_sensors("powercap", setup, period_s=FAST_S)
     sensors.watch(pid, setup, period_s=FAST_S)
-    sensors.recorder.mark()
+    sensors.sampler.mark()
     lines = LineSocket(socket.socket(fileno=descriptor))
     conversation = Conversation(lines, os.memfd_create("output"))
     deadline = math.inf
 
     def due_s() -> float:
-        return min(deadline - time.monotonic(), sensors.recorder.poll())
+        return min(deadline - time.monotonic(), sensors.sampler.poll())
 
-    lines.send({"note": ", ".join(readings.channel.name for readings in sensors.recorder.readings())})
+    lines.send({"note": ", ".join(readings.channel.name for readings in sensors.sampler.readings())})
     while True:
         try:
             conversation.next_mark(due_s=due_s)
