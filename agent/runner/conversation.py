@@ -66,8 +66,9 @@ class Conversation:
             self._lines.fill()
 
     def go(self, answer: str = "on") -> None:
-        """Let the work continue. Raises Disconnected."""
-        self._lines.send({"go": answer})
+        """Let the work continue. Where it has ended instead, `next_mark` says how."""
+        with contextlib.suppress(Disconnected):
+            self._lines.send({"go": answer})
 
     def output_bytes(self) -> int:
         """Return the number of bytes that the process has written so far."""
