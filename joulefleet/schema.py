@@ -74,7 +74,9 @@ READINGS_TYPE = pa.struct(
 COLUMNS: tuple[Column, ...] = (
     Column("schema_version", _INT, "", "Version of this schema."),
     Column("study", _TEXT, "", "Name of the study."),
-    Column("imported_from", _TEXT, "", "Tool whose output the trial was imported from; null where Joulefleet measured it."),
+    Column(
+        "imported_from", _TEXT, "", "Tool whose output the trial was imported from; null where Joulefleet measured it."
+    ),
     Column("trial_id", _TEXT, "", "Identity of the trial: study, cell, repetition, place and protocol."),
     Column("attempt_id", _TEXT, "", "Identity of the attempt, and the name of its file."),
     Column("kind", _TEXT, "", "trial, or pilot (a short trial that fixes the number of passes)."),

@@ -73,5 +73,6 @@ class Journal:
     def _last_lines(self) -> list[bytes]:
         try:
             return self.path.read_bytes().splitlines()[-_LAST_STARTS:]
-        except FileNotFoundError:
+        except OSError:
+            # Nothing was started yet; or the journal cannot be used at all, and the next `started` raises.
             return []
