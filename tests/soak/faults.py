@@ -37,7 +37,7 @@ def kill_work(fleet: Fleet) -> str | None:
 
 
 def kill_runner(fleet: Fleet) -> str | None:
-    """SIGKILL of the runner's host."""
+    """Kill the fork server."""
     node = _node(fleet)
     pid = None if node is None else node.runner()
     if node is None or pid is None:

@@ -216,7 +216,7 @@ class Node(Machine):
         return self._find(lambda pid: command_of(pid).startswith(AGENT))
 
     def runner(self) -> int | None:
-        """The process of its runner's host."""
+        """Return the process of its fork server."""
         agent = self.agent()
         hosts = [] if agent is None else [pid for pid in below(agent) if FORK_SERVER in command_of(pid)]
         # Its children have the same command line.
