@@ -30,5 +30,5 @@ def test_a_change_that_meets_nothing_is_an_error(path: str) -> None:
 
 def test_nothing_to_remove_is_an_error() -> None:
     """It names the path."""
-    with pytest.raises(KeyError, match="tasks.ten"):
+    with pytest.raises(KeyError, match=r"tasks\.ten"):
         changed(TINY_STUDY, {}, without=("tasks.ten",))
