@@ -49,7 +49,7 @@ PEER = "heapq loop without any state"
 PLANNING_TIMES = 1.0
 """Planning for all machines, in multiples of the whole peer loop."""
 DECISION_TIMES = 10.0
-"""One decision, in multiples of a turn of the peer loop."""
+"""One decision, in multiples of a turn of the peer loop: 10 µs where a turn takes 1 µs."""
 MEMORY_MB = 400.0
 BUSY_PERCENT = 99.0
 NEAR_LINEAR = 1.5

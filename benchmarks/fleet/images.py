@@ -210,7 +210,7 @@ def ready_s(host: Engine, images: dict[str, str]) -> tuple[list[float], list[flo
     starts, imports = [], []
     for _ in range(REPEATS):
         start = time.perf_counter()
-        host.docker("run", "--rm", "--entrypoint=python3", images["agent"], "-c", "import ray")
+        host.docker("run", "--rm", "--entrypoint=python", images["agent"], "-c", "import ray")
         imports.append(time.perf_counter() - start)
         with pair(host, images) as fleet:
             start = time.perf_counter()

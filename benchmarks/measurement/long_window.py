@@ -116,8 +116,11 @@ def open_all(setup: AgentSetup, clock: Clock) -> SensorSet:
     return sensors
 
 
-def measured(trial: Trial, setup: AgentSetup, clock: Clock, window_s: int) -> Measurement:
-    """Run through every phase of an attempt; the readings end with it, as in the agent."""
+def measured(trial: Trial, setup: AgentSetup, clock: Clock, done: Path, window_s: int) -> Measurement:
+    """Run through every phase of an attempt; the readings end with it, as in the agent.
+
+    done: the answers of the work about itself, as the JSON that the runner sends.
+    """
     sensors = open_all(setup, clock)
     seen = Observations()
     edge_ns = sensors.recorder.mark()
@@ -132,9 +135,7 @@ def measured(trial: Trial, setup: AgentSetup, clock: Clock, window_s: int) -> Me
         seen.phases.append(Phase(name=name, start_ns=edge_ns, end_ns=now, cpu_s=1.0))
         edge_ns = now
     print_peak("recorded")
-    latencies = [int(LATENCY_S * 1e9)] * int(window_s / LATENCY_S)
-    # Parsed from JSON, as the agent gets them from the runner.
-    seen.facts = json.loads(json.dumps(FACTS | {"work_ns": window_s * SECOND, "latencies_ns": latencies}))
+    seen.facts = json.loads(done.read_bytes())
     try:
         return measurement(
             trial, seen, sensors, weights_digest="0" * 64, logical_cpus=1, started_at_ns=0, wall_s=float(window_s)
@@ -154,7 +155,7 @@ def print_window(trial_file: str, folder: str, seconds: str) -> None:
     setup = AgentSetup(sysfs_root=root / "sys", state=root / "state")
     print_peak("imported")
     trial = read_trial(Path(trial_file))
-    row = row_as_the_agent_makes_it(trial, setup, clock, window_s)
+    row = row_as_the_agent_makes_it(trial, setup, clock, root / "done.json", window_s)
     print_peak("made into a row")
     result = judged(row, trace)
     table = arrow_table(row)
@@ -163,9 +164,11 @@ def print_window(trial_file: str, folder: str, seconds: str) -> None:
     print(json.dumps(result | {"peak_rss_mb": peak_rss_mb()}))
 
 
-def row_as_the_agent_makes_it(trial: Trial, setup: AgentSetup, clock: Clock, window_s: int) -> dict[str, Any]:
+def row_as_the_agent_makes_it(
+    trial: Trial, setup: AgentSetup, clock: Clock, done: Path, window_s: int
+) -> dict[str, Any]:
     """Measure and return the row, as `agent.service` does: Arrow is imported with the row, the measurement freed."""
-    outcome = measured(trial, setup, clock, window_s)
+    outcome = measured(trial, setup, clock, done, window_s)
     print_peak("measured")
     from agent.results.row import attempt_row
 
@@ -218,6 +221,9 @@ def benchmark(run: BenchmarkRun) -> list[Figure]:
             print(f"a window of {window_s} s", file=sys.stderr)
             folder = Path(name) / str(window_s)
             folder.mkdir()
+            latencies = [int(LATENCY_S * 1e9)] * int(window_s / LATENCY_S)
+            done = FACTS | {"work_ns": window_s * SECOND, "latencies_ns": latencies}
+            (folder / "done.json").write_text(json.dumps(done), encoding="ascii")
             finished = run_measured([sys.executable, "-c", MEASURE, str(trial), str(folder), str(window_s)])
             results[window_s] = json.loads(finished.output)
     short, long = results[short_s], results[long_s]

@@ -119,7 +119,7 @@ def benchmark(run: BenchmarkRun) -> list[Figure]:
             peer_ready.append(python(PEER_READY, many.root, loose))
         target = folder / "peer.parquet"
         print(f"compact, 1 of {part} files by the peer before and after", file=sys.stderr)
-        # The peer needs the loose files, which compaction removes: it reads copies afterwards.
+        # Compaction removes the loose files: afterwards the peer reads other links to some of them.
         later = StoreLayout(folder / "later")
         later.attempts.mkdir(parents=True)
         for path in sorted(many.attempts.iterdir())[part // 2 :: part]:
