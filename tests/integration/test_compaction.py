@@ -36,7 +36,7 @@ def killed_at(step):
     if step.what == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-compact(StoreLayout(Path(sys.argv[1])), tell=killed_at)
+compact(StoreLayout(Path(sys.argv[1])), on_step=killed_at)
 """
 
 app = typer.Typer()
@@ -120,7 +120,7 @@ def test_batches_that_lose_their_files_say_so(tmp_path: Path) -> None:
         try:
             rest = sum(batch.num_rows for batch in batches)
         except StoreError as error:
-            assert "compacted while it was read. Ask again." in str(error)  # noqa: PT017 - either is right, as it reads ahead
+            assert "compacted while it was read. Run the same query again." in str(error)  # noqa: PT017 - either is right, as it reads ahead
         else:
             assert rest > 60**3 - 20_000
 

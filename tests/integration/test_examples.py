@@ -11,7 +11,7 @@ import pytest
 
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from joulefleet.query.examples import example, examples
+from joulefleet.query.shipped_sql import example, examples
 from tests.support.attempt_rows import STARTED, attempt_row, failed_row, write_store
 from tests.support.one_pair import one_pair
 
@@ -67,7 +67,7 @@ def trial(model: str, block: int, **overrides: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Two models, two blocks, and an attempt that failed and was mended by another."""
+    """Two models, two blocks, and an attempt that failed and was followed by one that succeeded."""
     rows = [trial(model, block) for model in ("big", "small") for block in (1, 2)]
     rows.append(failed_row(study="one", trial_id="big-1", attempt_id="big-1-r1-a0", attempt=0, model="big"))
     with Store.open(write_store(tmp_path_factory.mktemp("full") / "s", rows, one_pair(repetitions=2))) as opened:
@@ -143,13 +143,13 @@ def test_idle_power_and_phases_by_hand(store: Store) -> None:
     (idle,) = answered(store, "idle-power")
     assert (idle["idle_w"], idle["trials"]) == (8.0, 4)
     phases = {row["model"]: row for row in answered(store, "energy-by-phase") if row["provenance"] == "measured"}
-    assert (phases["big"]["load_j"], phases["big"]["window_j"], phases["big"]["items_a_load_is_worth"]) == (4, 64, 4)
+    assert (phases["big"]["load_j"], phases["big"]["window_j"], phases["big"]["load_in_items"]) == (4, 64, 4)
 
 
-def test_failures_and_marks_by_hand(store: Store) -> None:
-    """One time-out, mended; one student's trial of two was throttled."""
+def test_failures_and_flags_by_hand(store: Store) -> None:
+    """One time-out, and a later attempt that succeeded; one student's trial of two was throttled."""
     (failure,) = answered(store, "failures")
-    assert (failure["reason"], failure["attempts"], failure["mended"]) == ("timeout", 1, 1)
+    assert (failure["reason"], failure["attempts"], failure["later_ok"]) == ("timeout", 1, 1)
     (flag,) = answered(store, "flags")
     assert (flag["model"], flag["flag"], flag["trials"], flag["share"]) == ("small", "throttled", 1, 0.5)
 
@@ -158,7 +158,12 @@ def test_machines_apart_by_hand(tmp_path: Path) -> None:
     """The second takes thrice the time and twice the energy."""
     slow = trial("big", 1, trial_id="x", machine_id="m2", machine="slow", window_s=6.0, energy_package_j=128.0)
     ((row,),) = answered_of(tmp_path, [trial("big", 1), slow], "machines-apart")
-    assert (row["fastest"], row["slowest"], row["times_slower"], row["times_hungrier"]) == ("bench", "slow", 3.0, 2.0)
+    assert (row["fastest"], row["slowest"], row["times_slower"], row["times_more_energy"]) == (
+        "bench",
+        "slow",
+        3.0,
+        2.0,
+    )
 
 
 def test_drift_by_hand(tmp_path: Path) -> None:

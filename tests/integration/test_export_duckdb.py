@@ -52,7 +52,7 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(store: Path, file: Path, *, force: bool = False) -> Exported:
     """The export of `store` to `file`."""
     with Store.open(store) as opened:
-        return export_duckdb(opened, file, force=force, tell=lambda step: None)
+        return export_duckdb(opened, file, force=force, on_step=lambda step: None)
 
 
 def test_any_client_opens_the_file_alone(twelve: Path, tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_any_client_opens_the_file_alone(twelve: Path, tmp_path: Path) -> None:
     assert sorted(said["front"]) == [["distilbert"]]
     assert said["co2"] == [[400.0]]
     assert said["comment"] == [["s: Duration of the measured window."]]
-    assert said["table"] == [["Each machine, as its newest attempt found it."]]
-    assert said["macro"][0][0].startswith("The models that no other beats")
+    assert said["table"] == [["Each machine, described by its newest attempt."]]
+    assert said["macro"][0][0].startswith("The models that no other model beats")
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -104,12 +104,12 @@ def test_a_file_that_is_there_stays_without_force(twelve: Path, tmp_path: Path) 
     """With it, it is replaced."""
     file = tmp_path / "x.duckdb"
     file.write_text("mine")
-    with pytest.raises(QueryError, match="is there already"):
+    with pytest.raises(QueryError, match="exists already"):
         exported(twelve, file)
     assert file.read_text() == "mine"
     exported(twelve, file, force=True)
     assert file.read_bytes()[8:12] == b"DUCK"
-    with pytest.raises(QueryError, match="is no file"):
+    with pytest.raises(QueryError, match="not a regular file"):
         exported(twelve, tmp_path, force=True)
 
 
@@ -137,7 +137,7 @@ def test_ctrl_c_leaves_nothing(twelve: Path, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with Store.open(twelve) as store, pytest.raises(KeyboardInterrupt):
-            export_duckdb(store, file, force=True, tell=pressed)
+            export_duckdb(store, file, force=True, on_step=pressed)
     finally:
         signal.signal(signal.SIGINT, before)
     assert file.read_text() == "before"
@@ -152,8 +152,8 @@ def test_a_copy_is_of_one_moment(tmp_path: Path) -> None:
         write_attempt(path, attempt_row(trial_id="b"))
 
     with Store.open(path) as store:
-        done = export_duckdb(store, tmp_path / "x.duckdb", tell=arrives)
-        again = export_duckdb(store, tmp_path / "y.duckdb", tell=lambda step: None)
+        done = export_duckdb(store, tmp_path / "x.duckdb", on_step=arrives)
+        again = export_duckdb(store, tmp_path / "y.duckdb", on_step=lambda step: None)
     assert (done.rows["trials"], done.rows["attempts"], done.rows["latencies"]) == (1, 1, 2)
     assert (again.rows["trials"], again.rows["attempts"], again.rows["latencies"]) == (2, 2, 4)
 
@@ -168,7 +168,7 @@ def test_attempts_that_are_compacted_meanwhile_begin_it_again(tmp_path: Path) ->
             gone.unlink()
 
     with Store.open(path) as store:
-        done = export_duckdb(store, tmp_path / "x.duckdb", tell=compacted)
+        done = export_duckdb(store, tmp_path / "x.duckdb", on_step=compacted)
     assert done.rows["trials"] == 1
 
 

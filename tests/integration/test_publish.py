@@ -22,7 +22,7 @@ from coordinator.store.publish import publish as publish_store
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.store.compaction import MANY_SMALL, compact
-from joulefleet.store.layout import StoreLayout
+from joulefleet.store.layout import StoreLayout, format_bytes
 from tests.support.attempt_rows import attempt_row, study_from, twelve_cell_rows, write_attempt, write_store
 from tests.support.crashes import attempts_of, files_of
 
@@ -140,7 +140,7 @@ def test_a_publication_that_was_cut_off_is_no_store_and_goes_on(store: Path, buc
             raise CutOffError
 
     with pytest.raises(CutOffError):
-        publish_store(StoreLayout(store), bucket, tell=cut)
+        publish_store(StoreLayout(store), bucket, on_step=cut)
     (sent,) = files_at(bucket)
     assert sent.startswith("compacted/")
     with pytest.raises(StoreError, match="there is no published store"):
@@ -222,7 +222,7 @@ def test_other_files_and_other_stores_are_left_alone(store: Path, tmp_path: Path
     """What lies there already is somebody's."""
     publish_store(StoreLayout(store), bucket)
     other = write_store(tmp_path / "other", [attempt_row()])
-    (other / "format.json").write_text('{"layout": 1, "store_id": "other"}')
+    (other / "format.json").write_bytes(format_bytes("other"))
     with pytest.raises(StoreError, match="holds another store"):
         publish_store(StoreLayout(other), bucket)
     folder = tmp_path / "documents"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from joulefleet.query.views import VIEWS
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
 from joulefleet.versions import SCHEMA_VERSION
 from tests.support.attempt_rows import (
+    STARTED,
     attempt_row,
     failed_row,
     study_from,
@@ -188,7 +190,7 @@ def test_pairs_are_distinct_over_the_versions_of_a_study(tmp_path: Path) -> None
     """A study asked twice has its pairs once, and two rows in studies."""
     study = study_from()
     store = write_store(tmp_path / "store", [], study)
-    write_study(store, study, digest="fedcba98765432100000")
+    write_study(store, study, asked_at=STARTED + timedelta(days=1))
     assert rows_of(store, "select pair, kind, expected_ratio from pairs order by pair") == [
         {"pair": "bert", "kind": "distillation", "expected_ratio": None},
         {"pair": "gpt2", "kind": "distillation", "expected_ratio": None},
@@ -245,8 +247,8 @@ def test_attempt_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no study of a store, or damaged"),
-        ("[]", "no study of a store, or damaged"),
+        ("{", "no record of a study, or damaged"),
+        ("[]", "no record of a study, or damaged"),
         ('{"store_layout": 1}', "no 'study'"),
         ('{"store_layout": 2}', "newer Joulefleet"),
     ],

@@ -6,6 +6,8 @@ import errno
 import fcntl
 import json
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,13 @@ from coordinator.store.attempts import fact_of
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.store.compaction import compact
-from tests.support.attempt_rows import attempt_row
+from joulefleet.store.records import StudyRecord, read_studies
+from tests.support.attempt_rows import attempt_row, record_of, study_from
+
+
+def record(repetitions: int) -> StudyRecord:
+    """The record of the study `twelve` with so many `repetitions`."""
+    return record_of(replace(study_from(), repetitions=repetitions))
 
 
 def test_a_store_is_made_once_and_keeps_its_id(tmp_path: Path) -> None:
@@ -48,18 +56,11 @@ def test_a_committed_attempt_never_changes(tmp_path: Path) -> None:
 
 def test_a_study_is_recorded_once_a_version(tmp_path: Path) -> None:
     """Resuming adds no file; growing the study adds one."""
-    record = {"study": {"name": "one", "repetitions": 3}}
     with open_store(tmp_path / "store", study="one") as store:
-        store.record_study(record)
-        store.record_study(record)
-        assert len(list(store.layout.studies.iterdir())) == 1
-        store.record_study({"study": {"name": "one", "repetitions": 5}})
-        assert len(list(store.layout.studies.iterdir())) == 2
-        store.record_study(record)
-        latest = max(json.loads(path.read_text())["asked_at"] for path in store.layout.studies.iterdir())
-        assert len(list(store.layout.studies.iterdir())) == 3
-        last = next(p for p in store.layout.studies.iterdir() if json.loads(p.read_text())["asked_at"] == latest)
-        assert json.loads(last.read_text())["study"]["repetitions"] == 3
+        for repetitions, files in ((3, 1), (3, 1), (5, 2), (3, 3)):
+            store.record_study(record(repetitions))
+            assert len(list(store.layout.studies.iterdir())) == files
+        assert read_studies(store.layout)[-1].digest == record(3).digest
 
 
 def test_a_folder_with_other_things_in_it_is_not_taken_for_a_store(tmp_path: Path) -> None:
@@ -110,21 +111,20 @@ def test_a_full_disk_is_said_and_nothing_half_written_is_left(tmp_path: Path) ->
 def test_the_newest_record_is_the_last_even_where_the_clock_was_set_back(tmp_path: Path) -> None:
     """Else the study of hours ago would be the one that the store has now."""
     with open_store(tmp_path / "store", study="one") as store:
-        store.record_study({"study": {"name": "one", "repetitions": 3}})
-        (first,) = store.layout.studies.iterdir()
-        ahead = json.loads(first.read_text()) | {"asked_at": "2100-01-01T00:00:00+00:00"}
-        first.write_text(json.dumps(ahead))
+        store.record_study(replace(record(3), asked_at=datetime(2100, 1, 1, tzinfo=UTC)))
     with open_store(tmp_path / "store", study="one") as store:
-        store.record_study({"study": {"name": "one", "repetitions": 5}})
+        store.record_study(record(5))
     with open_store(tmp_path / "store", study="one") as store:
-        assert store.last_record("one")["study"]["repetitions"] == 5
+        last = store.last_record("twelve")
+        assert last is not None
+        assert last.digest == record(5).digest
 
 
 def test_a_damaged_record_is_named_with_a_cure(tmp_path: Path) -> None:
     """It is not a bug, and ends no run with a traceback."""
     with open_store(tmp_path / "store", study="one") as store:
         (store.layout.studies / "one-broken.json").write_text("{")
-        with pytest.raises(StoreError, match=r"one-broken\.json.* Remove it, or restore it"):
+        with pytest.raises(StoreError, match=r"one-broken\.json: no record of a study, .* Restore it from a copy"):
             store.last_record("one")
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from joulefleet.errors import QueryError
 from joulefleet.query.catalog import Entry, catalogue, entry
-from joulefleet.query.column_docs import meaning_of, own_columns
+from joulefleet.query.column_docs import _BY_VIEW, meaning_of
 from joulefleet.query.reference import views_text
-from joulefleet.query.sql_files import sql_names, sql_text
+from joulefleet.query.shipped_sql import sql_names, sql_text
 from joulefleet.query.views import VIEWS
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
 
@@ -29,7 +29,7 @@ def test_every_column_is_described_and_nothing_else_is(one: Entry) -> None:
     """What is said of a column that is gone would mislead as much as silence."""
     columns = {column.name for column in one.columns}
     assert all(column.meaning for column in one.columns)
-    assert own_columns(one.name) <= columns
+    assert _BY_VIEW.get(one.name, {}).keys() <= columns
 
 
 def test_columns_of_an_attempt_mean_what_the_schema_says() -> None:
@@ -39,7 +39,7 @@ def test_columns_of_an_attempt_mean_what_the_schema_says() -> None:
     said_again = {
         (view, column)
         for view in ENTRIES
-        for column in own_columns(view) & set(ATTEMPT_SCHEMA.names)
+        for column in _BY_VIEW.get(view, {}).keys() & set(ATTEMPT_SCHEMA.names)
         if meaning_of(view, column) == meaning_of("attempts", column)
     }
     assert said_again == set()

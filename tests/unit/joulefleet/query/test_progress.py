@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from joulefleet.errors import QueryError, StoreError
 from joulefleet.plan.expand import cells
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
+from joulefleet.store.records import ImportRecord, StudyRecord
 from tests.support.attempt_rows import (
     STARTED,
     TWELVE_CELLS,
@@ -82,7 +82,7 @@ def test_newest_version_of_a_study_says_what_is_planned(tmp_path: Path) -> None:
     study = study_from()
     path = write_store(tmp_path / "s", [], study)
     more = study_from(TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5"))
-    write_study(path, more, digest="f" * 20, asked_at=STARTED.replace(hour=13))
+    write_study(path, more, asked_at=STARTED.replace(hour=13))
     with Store.open(path) as store:
         (state,) = progress(store)
     assert state.planned == 60
@@ -112,17 +112,15 @@ def test_imported_study_counts_the_runs_that_were_done(tmp_path: Path) -> None:
     same = {"study": "theirs", "imported_from": "tool", "block": None, "place": "m1", "machine_id": "m1"}
     for number in range(3):
         write_attempt(path, attempt_row(trial_id=f"t{number}", started_at=None, **same))
-    record = {
-        "study": {"name": "theirs", "models": {"bert": {}}, "tasks": {"sst2": {}}},
-        "asked_at": STARTED.isoformat(),
-        "store_layout": 1,
-        "digest": "0" * 20,
-        "machines": [{"machine_id": "m1", "name": "one"}],
-        "places": [{"place": "m1", "name": "one"}, {"place": "m2", "name": "two"}],
-        "comparands": [],
-        "imported": {"from": "tool", "planned": 6, "planned_at": {"m1": 4, "m2": 2}, "mapping": {}},
-    }
-    (path / "studies" / "theirs.json").write_text(json.dumps(record))
+    record = StudyRecord(
+        definition={"name": "theirs", "models": {"bert": {}}, "tasks": {"sst2": {}}},
+        machines=(("m1", "one"),),
+        places=(("m1", "one"), ("m2", "two")),
+        comparands=(),
+        asked_at=STARTED,
+        imported=ImportRecord(tool="tool", planned={"m1": 4, "m2": 2}, content="digest", mapping={}),
+    )
+    (path / "studies" / "theirs.json").write_bytes(record.to_json())
     with Store.open(path) as store:
         (state,) = progress(store)
     assert [(place.name, place.planned, place.ok, place.missing) for place in state.machines] == [

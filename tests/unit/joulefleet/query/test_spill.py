@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from joulefleet.query import Store
-from joulefleet.query.spill import ScratchFolder, sweep
+from joulefleet.query.spill import SpillFolder, sweep
 from tests.support.attempt_rows import attempt_row, write_store
 
 KEEPS_OPEN = """
@@ -24,10 +24,10 @@ sys.stdin.read()
 
 def left_behind(parent: Path) -> Path:
     """A folder with something in it, of a process that is gone."""
-    scratch = ScratchFolder.make(parent)
-    (scratch.path / "spilled").write_bytes(b"much")
-    os.close(scratch._descriptor)
-    return scratch.path
+    folder = SpillFolder.make(parent)
+    (folder.path / "spilled").write_bytes(b"much")
+    os.close(folder._descriptor)
+    return folder.path
 
 
 def test_what_a_gone_process_left_is_swept(tmp_path: Path) -> None:
@@ -42,10 +42,10 @@ def test_what_a_gone_process_left_is_swept(tmp_path: Path) -> None:
 
 def test_what_is_in_use_stays(tmp_path: Path) -> None:
     """In this process or in another."""
-    scratch = ScratchFolder.make(tmp_path)
+    folder = SpillFolder.make(tmp_path)
     sweep(tmp_path)
-    assert scratch.path.is_dir()
-    scratch.remove()
+    assert folder.path.is_dir()
+    folder.remove()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,10 +78,10 @@ def test_opening_and_sweeping_at_once_do_each_other_no_harm(tmp_path: Path) -> N
         thread.start()
     try:
         for _ in range(200):
-            scratch = ScratchFolder.make(tmp_path)
-            (scratch.path / "spilled").write_bytes(b"")
-            assert (scratch.path / "lock").exists()
-            scratch.remove()
+            folder = SpillFolder.make(tmp_path)
+            (folder.path / "spilled").write_bytes(b"")
+            assert (folder.path / "lock").exists()
+            folder.remove()
     finally:
         over.set()
         for thread in threads:

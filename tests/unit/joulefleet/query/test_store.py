@@ -13,7 +13,8 @@ import pytest
 
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
-from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
+from joulefleet.schema import attempt_table
+from joulefleet.versions import LAYOUT_VERSION, SCHEMA_VERSION
 from tests.support.attempt_rows import attempt_row, write_store
 
 ENDLESS = "select count(*) from range(10000000000) a, range(10000000000) b"
@@ -79,7 +80,7 @@ def test_no_store_is_refused(tmp_path: Path) -> None:
 def test_store_of_a_newer_layout_is_refused(tmp_path: Path) -> None:
     """With the cure."""
     path = write_store(tmp_path / "s", [])
-    (path / "format.json").write_text(json.dumps({"layout": 2, "store_id": "x"}), encoding="utf-8")
+    (path / "format.json").write_text(json.dumps({"layout": LAYOUT_VERSION + 1, "store_id": "x"}), encoding="utf-8")
     with pytest.raises(StoreError, match="newer Joulefleet"):
         Store.open(path)
 
@@ -93,13 +94,26 @@ def test_reading_leaves_nothing_behind(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_rows_of_the_first_version_are_read_beside_newer_ones(tmp_path: Path) -> None:
-    """What they lack is null, and their joules are called as they called them."""
-    path = write_store(tmp_path / "s", [attempt_row(trial_id="new", energy_provenance="simulated", energy_j=2.0)])
-    old = attempt_row(trial_id="old", schema_version=1, energy_j=1.0)
-    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_LATER]
-    pq.write_table(attempt_table(old).select(lacking), path / "attempts" / f"{old['attempt_id']}.parquet")
-    (path / "format.json").write_text(json.dumps({"layout": 1, "store_id": "fake"}), encoding="utf-8")
-    with Store.open(path) as store:
-        rows = store.arrow("select trial_id, energy_provenance, sysfs_root from trials order by 1").to_pylist()
-    assert [tuple(row.values()) for row in rows] == [("new", "simulated", None), ("old", "measured", None)]
+@pytest.mark.parametrize(("version", "message"), [(3, "an older Joulefleet .*version 3"), (99, "a newer Joulefleet")])
+@pytest.mark.parametrize("name", ["000", "zzz"])
+def test_rows_of_another_version_are_an_error_that_names_the_file(
+    tmp_path: Path, version: int, message: str, name: str
+) -> None:
+    """Whether the file is read first or last, and whether its columns differ or only what they mean."""
+    path = write_store(tmp_path / "s", [attempt_row(trial_id="m")])
+    file = path / "attempts" / f"{name}.parquet"
+    row = attempt_table(attempt_row(attempt_id=name, schema_version=version))
+    for table in (row, row.drop_columns(["flags"])):
+        pq.write_table(table, file)
+        for query in ("select count(*) from trials", "select window_s from trials"):
+            with pytest.raises(StoreError, match=f"{file}: written by {message}"), Store.open(path) as store:
+                store.arrow(query)
+
+
+def test_a_store_of_another_version_is_refused_at_once(tmp_path: Path) -> None:
+    """Its format.json says the version, so that no file has to be read."""
+    path = write_store(tmp_path / "s", [attempt_row()])
+    for version, message in ((SCHEMA_VERSION - 1, "run the study again"), (SCHEMA_VERSION + 1, "Install a newer")):
+        (path / "format.json").write_text(json.dumps({"layout": LAYOUT_VERSION, "schema": version, "store_id": "x"}))
+        with pytest.raises(StoreError, match=message):
+            Store.open(path)

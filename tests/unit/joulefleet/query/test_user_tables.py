@@ -13,7 +13,7 @@ import pytest
 import joulefleet
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from joulefleet.query.user_tables import own_files
+from joulefleet.query.user_tables import parse_user_tables
 from tests.support.attempt_rows import attempt_row, write_store
 
 ODD = 'it\'s "odd" [*]?{a,b}\nyear=2024'
@@ -69,7 +69,7 @@ def test_a_file_may_be_named_relative_to_here(store: Path, tmp_path: Path, monke
     """As the shell completes it."""
     (tmp_path / "mine.csv").write_text("x\n1\n")
     monkeypatch.chdir(tmp_path)
-    assert own_files(["mine=mine.csv"]) == {"mine": Path("mine.csv")}
+    assert parse_user_tables(["mine=mine.csv"]) == {"mine": Path("mine.csv")}
     with Store.open(store, tables={"mine": "mine.csv"}) as opened:
         assert opened.arrow("from mine").num_rows == 1
 
@@ -97,7 +97,7 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         f"kind={tmp_path}/x.xls",
     ]
     with pytest.raises(QueryError, match="13 mistakes:") as caught:
-        own_files(texts)
+        parse_user_tables(texts)
     said = "\n".join(caught.value.problems)
     for what in (
         "'nothing' is not NAME=FILE",
@@ -106,13 +106,13 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         "'a\"b' is no plain name",
         "'Trials' is the name of a view",
         "'pareto_front' is the name of a view or macro",
-        "'select' is a word of SQL",
-        "'left' is a word of SQL",
+        "'select' is a keyword of SQL",
+        "'left' is a keyword of SQL",
         "'SAME' is named twice",
         "none.csv': No such file",
-        f"'{tmp_path}': is no file",
-        "pipe.csv': is no file",
-        "x.xls': of an unknown kind; .csv,",
+        f"'{tmp_path}': not a regular file",
+        "pipe.csv': not a regular file",
+        "x.xls': unknown ending; .csv,",
     ):
         assert what in said
     assert "CSV, Parquet or JSON" in caught.value.cure

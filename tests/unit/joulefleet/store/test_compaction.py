@@ -12,7 +12,7 @@ import pytest
 
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
-from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
+from joulefleet.schema import attempt_table
 from joulefleet.store.compaction import MANY_SMALL, Compacted, compact
 from joulefleet.store.layout import StoreLayout
 from tests.support.attempt_rows import attempt_row, failed_row, write_attempt, write_compacted, write_store
@@ -74,7 +74,7 @@ def test_every_crash_leaves_each_attempt_once(tmp_path: Path, store: Path) -> No
         crashed = tmp_path / f"crash{number}"
         shutil.copytree(store, crashed)
         try:
-            compact(StoreLayout(crashed), tell=CrashAt(number))
+            compact(StoreLayout(crashed), on_step=CrashAt(number))
             finished = True
         except CrashError:
             assert attempts_of(crashed) == before
@@ -97,14 +97,14 @@ def test_small_files_are_merged_and_a_crash_in_it_leaves_each_attempt_once(tmp_p
     assert len(before) == MANY_SMALL
     whole = CrashAt(None)
     shutil.copytree(store, tmp_path / "whole")
-    assert compact(StoreLayout(tmp_path / "whole"), tell=whole).merged == MANY_SMALL
+    assert compact(StoreLayout(tmp_path / "whole"), on_step=whole).merged == MANY_SMALL
     assert attempts_of(tmp_path / "whole") == before
     first_removed = len(whole.steps) - whole.steps[::-1].index("recorded")
     for number in (*range(first_removed + 3), len(whole.steps) - 1):
         crashed = tmp_path / f"crash{number}"
         shutil.copytree(store, crashed)
         with pytest.raises(CrashError):
-            compact(StoreLayout(crashed), tell=CrashAt(number))
+            compact(StoreLayout(crashed), on_step=CrashAt(number))
         assert attempts_of(crashed) == before
         compact(StoreLayout(crashed))
         assert attempts_of(crashed) == before
@@ -221,7 +221,7 @@ def test_torn_compacted_file_is_named(store: Path, at: str) -> None:
 def test_torn_compacted_file_without_manifest_is_named(store: Path) -> None:
     """A disk that lost what was not yet on it; the loose files are still there."""
     with pytest.raises(CrashError):
-        compact(StoreLayout(store), tell=CrashAt(2))
+        compact(StoreLayout(store), on_step=CrashAt(2))
     (file,) = (store / "compacted").iterdir()
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(StoreError, match=f"{file.name}: torn"):
@@ -287,14 +287,20 @@ def test_full_disk_loses_nothing_and_says_so(store: Path) -> None:
     assert len(attempts_of(store)) == 5
 
 
-def test_rows_of_the_first_version_are_compacted_without_loss(tmp_path: Path) -> None:
-    """What they lack stays null, and their version stays theirs."""
-    store = write_store(tmp_path / "s", [attempt_row(trial_id="new", energy_provenance="simulated", energy_j=2.0)])
-    old = attempt_row(trial_id="old", schema_version=1, energy_j=1.0)
-    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_LATER]
-    pq.write_table(attempt_table(old).select(lacking), store / "attempts" / f"{old['attempt_id']}.parquet")
-    (store / "format.json").write_text(json.dumps({"layout": 1, "store_id": "fake"}), encoding="utf-8")
-    before = attempts_of(store)
-    compact(StoreLayout(store))
-    assert attempts_of(store) == before
-    assert [row["energy_provenance"] for row in before] == ["simulated", "measured"]
+@pytest.mark.parametrize("lacking", [[], ["flags"]])
+def test_rows_of_another_version_are_not_compacted(store: Path, lacking: list[str]) -> None:
+    """The error names the file, and every file stays."""
+    table = attempt_table(attempt_row(trial_id="old", schema_version=3)).drop_columns(lacking)
+    pq.write_table(table, store / "attempts" / "old-r1-a1.parquet")
+    before = files_of(store)
+    with pytest.raises(StoreError, match=r"old-r1-a1\.parquet: written by an older Joulefleet"):
+        compact(StoreLayout(store))
+    assert files_of(store) == before
+
+
+def test_a_compacted_file_of_another_version_is_not_adopted(store: Path) -> None:
+    """A file from elsewhere is checked before it gets a manifest."""
+    write_compacted(store, [attempt_row(trial_id="old", schema_version=3)])
+    with pytest.raises(StoreError, match=r"part\.parquet: written by an older Joulefleet"):
+        compact(StoreLayout(store))
+    assert names(store / "manifest") == []

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from joulefleet.errors import StoreError
-from joulefleet.store.layout import StoreLayout, default_store, read_format
-from joulefleet.versions import LAYOUT_VERSION
+from joulefleet.store.layout import StoreLayout, default_store, format_bytes, is_empty, read_format
+from joulefleet.versions import LAYOUT_VERSION, SCHEMA_VERSION
 
 
 def store(root: Path, text: str) -> StoreLayout:
@@ -15,14 +15,14 @@ def store(root: Path, text: str) -> StoreLayout:
 
 
 def test_a_store_says_its_id(tmp_path: Path) -> None:
-    """What is read is the id that every trial of the store carries."""
-    assert read_format(store(tmp_path, f'{{"layout": {LAYOUT_VERSION}, "store_id": "abc"}}')) == "abc"
+    """What `format_bytes` wrote, `read_format` reads."""
+    assert read_format(store(tmp_path, format_bytes("abc").decode())) == "abc"
 
 
 def test_everything_of_a_store_lies_in_its_folder(tmp_path: Path) -> None:
     """A store can be moved and copied as one folder."""
     layout = StoreLayout(tmp_path)
-    paths = [layout.format_file, layout.attempts, layout.studies, layout.verdicts, layout.lock_file]
+    paths = [layout.format_file, layout.attempts, layout.studies, layout.lock_file]
     assert {path.parent for path in paths} == {tmp_path}
     assert len(set(paths)) == len(paths)
 
@@ -58,6 +58,32 @@ def test_a_newer_layout_is_refused_whatever_else_it_says(tmp_path: Path, rest: s
     """An old Joulefleet does not guess at what a newer one wrote."""
     with pytest.raises(StoreError, match=f"version {LAYOUT_VERSION + 1}.*Install a newer"):
         read_format(store(tmp_path, f'{{"layout": {LAYOUT_VERSION + 1}, {rest}}}'))
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("", r"an older Joulefleet \(no schema version, .* run the study again"),
+        ('"schema": "4", ', "no schema version"),
+        (f'"schema": {SCHEMA_VERSION - 1}, ', f"an older Joulefleet .*version {SCHEMA_VERSION - 1}, .* run the study"),
+        (f'"schema": {SCHEMA_VERSION + 1}, ', r"a newer Joulefleet .*\. Install a newer Joulefleet\."),
+    ],
+)
+def test_rows_of_another_version_are_refused(tmp_path: Path, schema: str, message: str) -> None:
+    """Columns have changed between the versions, so none of the rows is read."""
+    with pytest.raises(
+        StoreError, match=f"{tmp_path}: written by {message}" if schema != '"schema": "4", ' else message
+    ):
+        read_format(store(tmp_path, f'{{"layout": {LAYOUT_VERSION}, {schema}"store_id": "abc"}}'))
+
+
+def test_a_new_volume_is_empty(tmp_path: Path) -> None:
+    """An ext4 file system that was just made has a lost+found in it."""
+    (tmp_path / "lost+found").mkdir()
+    assert is_empty(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert not is_empty(tmp_path)
+    assert not is_empty(tmp_path / "notes.txt")
 
 
 @pytest.mark.parametrize(
