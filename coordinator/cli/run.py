@@ -222,7 +222,7 @@ def _run(
         with progress.shown():
             return campaign.run()
     except SupersededError as error:
-        raise writer.above(error.highest) or error from error
+        raise writer.superseded_error(error.highest) or error from error
     finally:
         cluster.close()
         live.close()

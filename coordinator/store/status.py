@@ -119,7 +119,7 @@ def state_lines(state: StoreState) -> Iterator[str]:
     """Yield the lines that `joulefleet status` prints."""
     yield printable(f"{state.store}: {_coordinator_text(state.coordinator)}")
     if not state.studies:
-        yield "No study was asked of this store yet: `joulefleet run STUDY` does."
+        yield "This store has no study yet. Run one with `joulefleet run STUDY`."
         return
     yield ""
     rows = [row for study in state.studies for row in _rows(study)]

@@ -62,7 +62,7 @@ class StoreWriter:
         except FileNotFoundError:
             return self._find_compacted(attempt_id)
         except OSError as error:
-            raise _refused(self.layout.root, error) from error
+            raise _write_error(self.layout.root, error) from error
 
     def _find_compacted(self, attempt_id: str) -> bytes | None:
         """Look for an attempt that a coordinator, since superseded, has committed and compacted."""
@@ -93,7 +93,7 @@ class StoreWriter:
             else:
                 write_durably(path, parquet)
         except OSError as error:
-            raise _refused(self.layout.root, error) from error
+            raise _write_error(self.layout.root, error) from error
 
     def record_study(self, record: StudyRecord) -> None:
         """Store `record`, unless the newest record of the same study has the same digest."""
@@ -107,7 +107,7 @@ class StoreWriter:
         try:
             write_durably(path, record.to_json())
         except OSError as error:
-            raise _refused(self.layout.root, error) from error
+            raise _write_error(self.layout.root, error) from error
         self._newest()[record.name] = record
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
@@ -120,7 +120,7 @@ class StoreWriter:
             if not file.exists() or file.read_bytes() != content:
                 write_durably(file, content)
         except OSError as error:
-            raise _refused(self.layout.root, error) from error
+            raise _write_error(self.layout.root, error) from error
 
     def last_record(self, study: str) -> StudyRecord | None:
         """Return the newest record of the study called `study`; None where there is none."""
@@ -132,7 +132,7 @@ class StoreWriter:
             self._records = newest(read_studies(self.layout))
         return self._records
 
-    def above(self, highest: int) -> SupersededError | None:
+    def superseded_error(self, highest: int) -> SupersededError | None:
         """Return the error for agents that obey the epoch `highest`, which is above every epoch of this store.
 
         The next run takes a higher epoch than `highest`. Returns None where the store has an epoch above
@@ -143,10 +143,10 @@ class StoreWriter:
                 return None
             write_durably(self.layout.epochs / str(highest), b'{"heard of": "from an agent"}')
         except OSError as error:
-            raise _refused(self.layout.root, error) from error
+            raise _write_error(self.layout.root, error) from error
         return SupersededError(
-            f"{self.layout.root}: the agents have obeyed a coordinator of this store with epoch {highest}, and it "
-            f"knows of none above {self.epoch}: it was restored from a backup, or is a copy.",
+            f"{self.layout.root}: the agents have obeyed a coordinator of this store with epoch {highest}, and this "
+            f"store has none above {self.epoch}: it was restored from a backup, or is a copy.",
             cure="If no other run of this store or its copies is alive, run again: it will command the agents then.",
             highest=highest,
         )
@@ -163,7 +163,7 @@ def open_store(root: Path, *, study: str) -> Iterator[StoreWriter]:
     try:
         descriptor = os.open(layout.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise _refused(root, error) from error
+        raise _write_error(root, error) from error
     try:
         if not _lock(descriptor, root):
             raise StoreError(
@@ -178,7 +178,7 @@ def open_store(root: Path, *, study: str) -> Iterator[StoreWriter]:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         except OSError as error:
-            raise _refused(root, error) from error
+            raise _write_error(root, error) from error
         # Read again under the lock: two first runs may have created the store at the same moment.
         yield StoreWriter(layout, read_format(layout), epoch)
         os.ftruncate(descriptor, 0)
@@ -244,13 +244,13 @@ def _create_or_check(layout: StoreLayout) -> None:
             root.mkdir(parents=True, exist_ok=True)
             write_durably(layout.format_file, format_bytes(uuid.uuid4().hex))
         except OSError as error:
-            raise _refused(root, error) from error
+            raise _write_error(root, error) from error
     try:
         for folder in (layout.attempts, layout.studies):
             folder.mkdir(exist_ok=True)
         _try_to_write(layout.attempts)
     except OSError as error:
-        raise _refused(root, error) from error
+        raise _write_error(root, error) from error
 
 
 def _try_to_write(folder: Path) -> None:
@@ -273,7 +273,7 @@ def _holder(descriptor: int) -> str:
         return "another run"
 
 
-def _refused(root: Path, error: OSError) -> StoreError:
+def _write_error(root: Path, error: OSError) -> StoreError:
     if error.errno in _FULL:
         return StoreError(
             f"{root}: the disk is full.", cure="Make room and run again; finished trials wait in the agent's outbox."

@@ -1,4 +1,4 @@
-"""How far a study is."""
+"""Progress of a study."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.attempt_rows import (
 
 
 def test_unstarted_study_misses_everything(tmp_path: Path) -> None:
-    """12 cells, 3 blocks, 2 machines."""
+    """12 cells in 3 blocks on 2 machines are 72 trials."""
     study = study_from()
     machines = (("m1", "left"), ("m2", "right"))
     with Store.open(write_store(tmp_path / "s", [], study, machines=machines)) as store:
@@ -37,7 +37,7 @@ def test_unstarted_study_misses_everything(tmp_path: Path) -> None:
 
 
 def test_failed_trials_are_done_and_counted_by_reason(tmp_path: Path) -> None:
-    """A study with a failure can be finished."""
+    """A study with a failed trial can be finished."""
     study = study_from()
     rows = twelve_cell_rows(study)
     same = ("study", "trial_id", "attempt_id", "model", "task", "block", "started_at")
@@ -50,7 +50,7 @@ def test_failed_trials_are_done_and_counted_by_reason(tmp_path: Path) -> None:
 
 
 def test_trials_that_are_not_planned_do_not_count(tmp_path: Path) -> None:
-    """Pilots, blocks beyond the repetitions, unknown cells and other machines."""
+    """These are pilots, blocks beyond the repetitions, unknown cells and other machines."""
     study = study_from()
     cell = cells(study)[0]
     rows = [
@@ -65,7 +65,7 @@ def test_trials_that_are_not_planned_do_not_count(tmp_path: Path) -> None:
 
 
 def test_trial_of_two_protocols_counts_once(tmp_path: Path) -> None:
-    """The newer one."""
+    """The newer trial counts."""
     study = study_from()
     cell = cells(study)[0]
     rows = [
@@ -78,7 +78,7 @@ def test_trial_of_two_protocols_counts_once(tmp_path: Path) -> None:
 
 
 def test_newest_version_of_a_study_says_what_is_planned(tmp_path: Path) -> None:
-    """More repetitions, more trials."""
+    """More repetitions are more trials."""
     study = study_from()
     path = write_store(tmp_path / "s", [], study)
     more = study_from(TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5"))
@@ -89,7 +89,7 @@ def test_newest_version_of_a_study_says_what_is_planned(tmp_path: Path) -> None:
 
 
 def test_unknown_study_is_refused(tmp_path: Path) -> None:
-    """With the names that are there."""
+    """The error lists the studies of the store."""
     with (
         Store.open(write_store(tmp_path / "s", [], study_from())) as store,
         pytest.raises(QueryError, match="It has twelve"),
@@ -98,7 +98,7 @@ def test_unknown_study_is_refused(tmp_path: Path) -> None:
 
 
 def test_study_that_this_version_does_not_understand_is_named(tmp_path: Path) -> None:
-    """A key of another version is an error, not a guess."""
+    """An unknown key is an error; its meaning is not guessed."""
     path = write_store(tmp_path / "s", [], study_from())
     (file,) = (path / "studies").iterdir()
     file.write_text(file.read_text().replace('"thresholds"', '"limits"'))
@@ -107,7 +107,7 @@ def test_study_that_this_version_does_not_understand_is_named(tmp_path: Path) ->
 
 
 def test_imported_study_counts_the_runs_that_were_done(tmp_path: Path) -> None:
-    """There is no plan of ours to hold them against: its record says how many there were to be on each machine."""
+    """An imported study has no plan; its record says how many runs were planned on each machine."""
     path = write_store(tmp_path / "s", [])
     same = {"study": "theirs", "imported_from": "tool", "block": None, "place": "m1", "machine_id": "m1"}
     for number in range(3):

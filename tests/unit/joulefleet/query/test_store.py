@@ -22,14 +22,14 @@ ENDLESS = "select count(*) from range(10000000000) a, range(10000000000) b"
 
 @pytest.fixture
 def keyboard() -> Iterator[None]:
-    """Ctrl-C as in a terminal, also where the tests themselves run in the background."""
+    """Handle Ctrl-C as in a terminal, also where the tests run in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_interrupts_an_endless_query(tmp_path: Path, keyboard: None) -> None:
-    """And the store answers the next one."""
+    """The store answers the next query."""
     with Store.open(write_store(tmp_path / "s", [attempt_row()])) as store:
 
         def pressed_while_it_computes() -> object:
@@ -42,7 +42,7 @@ def test_ctrl_c_interrupts_an_endless_query(tmp_path: Path, keyboard: None) -> N
 
 
 def test_answer_comes_in_batches(tmp_path: Path) -> None:
-    """A large answer is never held whole."""
+    """A large result is never held in memory as a whole."""
     with Store.open(write_store(tmp_path / "s", [])) as store:
         schema, batches = store.batches("select range as i from range(100000)")
         sizes = [batch.num_rows for batch in batches]
@@ -52,14 +52,14 @@ def test_answer_comes_in_batches(tmp_path: Path) -> None:
 
 
 def test_closing_twice_is_harmless(tmp_path: Path) -> None:
-    """As a context manager does after a close of the user's own."""
+    """A user may close a store inside its `with` block."""
     store = Store.open(write_store(tmp_path / "s", []))
     store.close()
     store.close()
 
 
 def test_store_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a change of folder while it is open changes nothing."""
+    """A later change of the working folder changes nothing."""
     write_store(tmp_path / "s", [attempt_row()])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JOULEFLEET_STORE", "s")
@@ -70,7 +70,7 @@ def test_store_may_be_named_by_the_environment(tmp_path: Path, monkeypatch: pyte
 
 
 def test_no_store_is_refused(tmp_path: Path) -> None:
-    """Nothing, and a folder that is none."""
+    """Neither a path that does not exist nor another folder is a store."""
     with pytest.raises(StoreError, match="there is no store"):
         Store.open(tmp_path / "nothing")
     with pytest.raises(StoreError, match="no store"):
@@ -78,7 +78,7 @@ def test_no_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_store_of_a_newer_layout_is_refused(tmp_path: Path) -> None:
-    """With the cure."""
+    """The cure is to install a newer Joulefleet."""
     path = write_store(tmp_path / "s", [])
     (path / "format.json").write_text(json.dumps({"layout": LAYOUT_VERSION + 1, "store_id": "x"}), encoding="utf-8")
     with pytest.raises(StoreError, match="newer Joulefleet"):
@@ -86,7 +86,7 @@ def test_store_of_a_newer_layout_is_refused(tmp_path: Path) -> None:
 
 
 def test_reading_leaves_nothing_behind(tmp_path: Path) -> None:
-    """No file in the store, and none in the folder it was opened from."""
+    """Neither the store nor the folder around it has a new file."""
     path = write_store(tmp_path / "s", [attempt_row()])
     before = sorted(tmp_path.rglob("*"))
     with Store.open(path) as store:
@@ -99,7 +99,7 @@ def test_reading_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_rows_of_another_version_are_an_error_that_names_the_file(
     tmp_path: Path, version: int, message: str, name: str
 ) -> None:
-    """Whether the file is read first or last, and whether its columns differ or only what they mean."""
+    """The file may be read first or last, and may have the same columns."""
     path = write_store(tmp_path / "s", [attempt_row(trial_id="m")])
     file = path / "attempts" / f"{name}.parquet"
     row = attempt_table(attempt_row(attempt_id=name, schema_version=version))
@@ -111,7 +111,7 @@ def test_rows_of_another_version_are_an_error_that_names_the_file(
 
 
 def test_a_store_of_another_version_is_refused_at_once(tmp_path: Path) -> None:
-    """Its format.json says the version, so that no file has to be read."""
+    """The version is in format.json, so no other file has to be read."""
     path = write_store(tmp_path / "s", [attempt_row()])
     for version, message in ((SCHEMA_VERSION - 1, "run the study again"), (SCHEMA_VERSION + 1, "Install a newer")):
         (path / "format.json").write_text(json.dumps({"layout": LAYOUT_VERSION, "schema": version, "store_id": "x"}))
