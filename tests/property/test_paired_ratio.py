@@ -78,7 +78,7 @@ def test_agrees_with_scipy_on_logarithms(pairs: list[tuple[float, float]]) -> No
 def test_every_block_counts_or_has_a_reason(pairs: list[tuple[float | None, float | None]]) -> None:
     """Nothing raises, nothing is lost, and what is missing says why."""
     estimate = paired_ratio([p[0] for p in pairs], [p[1] for p in pairs])
-    assert estimate.n_blocks + estimate.n_excluded == len(pairs)
+    assert estimate.n_blocks + sum(estimate.exclusions.values()) == len(pairs)
     assert (estimate.ratio is None) == (estimate.n_blocks == 0)
     assert (estimate.low is None) == (estimate.interval_reason is not None)
     assert (estimate.p_value is None) == (estimate.p_reason is not None)

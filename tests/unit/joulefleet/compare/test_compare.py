@@ -18,14 +18,14 @@ from tests.support.one_pair import PROOFS, compared, one_pair, timed
 
 def line_of(comparison: Comparison, metric: str, pair: str = "p") -> MetricComparison:
     """The only line of `pair` by `metric`."""
-    lines = (*comparison.proofs, *comparison.lines)
+    lines = (*comparison.proofs, *comparison.per_machine)
     (line,) = [line for line in lines if (line.metric, line.pair) == (metric, pair)]
     return line
 
 
 def texts(comparison: Comparison, level: str) -> str:
-    """The remarks of `level` as one text."""
-    return "\n".join(remark.text for remark in comparison.remarks if remark.level == level)
+    """The caveats of `level` as one text."""
+    return "\n".join(caveat.text for caveat in comparison.caveats if caveat.level == level)
 
 
 def test_ratio_and_medians_of_a_pair(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_ratio_and_medians_of_a_pair(tmp_path: Path) -> None:
 def test_every_metric_has_a_line(tmp_path: Path) -> None:
     """In a fixed order, energy first."""
     comparison = compared(tmp_path, one_pair())
-    assert [line.metric for line in comparison.lines] == ["energy", "time", "cpu_time", "cpu_use", "memory"]
+    assert [line.metric for line in comparison.per_machine] == ["energy", "time", "cpu_time", "cpu_use", "memory"]
 
 
 def test_measured_energy_names_its_scope(tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_failed_proof_is_the_first_thing_said(tmp_path: Path) -> None:
 
     comparison = compared(tmp_path, one_pair(more=PROOFS), change)
     assert line_of(comparison, "time", "big+twice").proof_holds is False
-    assert comparison.remarks[0].level == "alarm"
-    assert "PROOF FAILED" in comparison.remarks[0].text
-    assert "the truth is 2.00" in comparison.remarks[0].text
+    assert comparison.caveats[0].level == "alarm"
+    assert "PROOF FAILED" in comparison.caveats[0].text
+    assert "the truth is 2.00" in comparison.caveats[0].text
 
 
 def test_implausible_time_ratio_warns(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_regimes_and_origins_of_weights_are_never_pooled(tmp_path: Path, column:
         return row | ({column: other} if row["block"] <= 2 else {})
 
     comparison = compared(tmp_path, one_pair(), change)
-    lines = [line for line in comparison.lines if line.metric == "time"]
+    lines = [line for line in comparison.per_machine if line.metric == "time"]
     assert sorted(line.ratio.n_blocks for line in lines) == [2, 3]
 
 
@@ -223,7 +223,7 @@ def test_protocols_are_never_pooled(tmp_path: Path) -> None:
         return row | {"protocol": f"{row['model']} {'new' if late else 'old'}", "started_at": when}
 
     comparison = compared(tmp_path, one_pair(), change)
-    lines = [line for line in comparison.lines if line.metric == "time"]
+    lines = [line for line in comparison.per_machine if line.metric == "time"]
     protocols = {(line.reference.protocol, line.other.protocol, line.ratio.n_blocks) for line in lines}
     assert protocols == {("big old", "small old", 3), ("big new", "small new", 2)}
     assert "several protocols" in texts(comparison, "warning")
@@ -235,7 +235,7 @@ def test_unequal_passes_are_no_pair(tmp_path: Path) -> None:
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"passes": 2} if row["model"] == "small" else {})
 
-    lines = [line for line in compared(tmp_path, one_pair(), change).lines if line.metric == "time"]
+    lines = [line for line in compared(tmp_path, one_pair(), change).per_machine if line.metric == "time"]
     assert [line.ratio.n_blocks for line in lines] == [0, 0]
     assert {line.reference.ok + line.other.ok for line in lines} == {5}
 
@@ -292,14 +292,14 @@ def test_several_machines_give_several_lines(tmp_path: Path) -> None:
     rows = [timed(row) for row in twelve_cell_rows(study, machines=machines)]
     with Store.open(write_measured(tmp_path / "store", rows, study, machines=machines)) as store:
         comparison = compare(store, metrics=["time"])
-    assert [(line.machine, line.ratio.n_blocks) for line in comparison.lines] == [("left", 5), ("right", 5)]
+    assert [(line.machine, line.ratio.n_blocks) for line in comparison.per_machine] == [("left", 5), ("right", 5)]
     assert "2 machines" in texts(comparison, "note")
 
 
 def test_levels_of_factors_give_several_lines(tmp_path: Path) -> None:
     """One a batch size."""
     comparison = compared(tmp_path, one_pair(more="factors: {batch_size: [1, 8]}"))
-    lines = [line for line in comparison.lines if line.metric == "time"]
+    lines = [line for line in comparison.per_machine if line.metric == "time"]
     assert [line.setting.batch_size for line in lines] == [1, 8]
 
 
@@ -326,7 +326,7 @@ def test_store_without_studies_compares_nothing(tmp_path: Path) -> None:
     """No line and no error."""
     with Store.open(write_store(tmp_path / "store", [])) as store:
         comparison = compare(store)
-    assert (comparison.lines, comparison.proofs, comparison.remarks) == ((), (), ())
+    assert (comparison.per_machine, comparison.proofs, comparison.caveats) == ((), (), ())
 
 
 def test_names_that_are_not_there_are_refused(tmp_path: Path) -> None:

@@ -47,15 +47,15 @@ def only(lines: tuple[MetricComparison, ...], model: str | None) -> MetricCompar
 
 
 def texts(comparison: Comparison, level: str) -> str:
-    """The remarks of `level` as one text."""
-    return "\n".join(remark.text for remark in comparison.remarks if remark.level == level)
+    """The caveats of `level` as one text."""
+    return "\n".join(caveat.text for caveat in comparison.caveats if caveat.level == level)
 
 
 def test_environments_are_compared_within_blocks(tmp_path: Path) -> None:
     """Each model against itself, exactly as the blocks say, and nothing of it is primary."""
     comparison = by(tmp_path, "environment")
     for model, factor in IN_CONTAINER.items():
-        line = only(comparison.lines, model)
+        line = only(comparison.per_machine, model)
         assert line.ratio.ratio == pytest.approx(factor, rel=1e-3)
         assert (line.reference.level, line.other.level, line.ratio.n_blocks) == ("bare", "container", 5)
     assert {finding.role for finding in comparison.findings} == {"exploratory"}
@@ -77,14 +77,14 @@ def test_environments_with_other_libraries_are_not_compared(tmp_path: Path) -> N
         return row | ({"libraries": {"torch": "2.12.0"}} if row["environment"] == "container" else {})
 
     comparison = by(tmp_path, "environment", change)
-    assert only(comparison.lines, "big").ratio.n_blocks == 0
+    assert only(comparison.per_machine, "big").ratio.n_blocks == 0
     assert "different libraries" in texts(comparison, "warning")
 
 
 def test_the_reference_may_be_chosen(tmp_path: Path) -> None:
     """Then the ratio is turned round."""
     comparison = by(tmp_path, "environment", reference="container")
-    assert only(comparison.lines, "small").ratio.ratio == pytest.approx(1 / 1.10, rel=1e-3)
+    assert only(comparison.per_machine, "small").ratio.ratio == pytest.approx(1 / 1.10, rel=1e-3)
     assert "small in bare needs 0.909" in " ".join(finding.sentence for finding in comparison.findings)
 
 
@@ -97,7 +97,7 @@ def test_levels_of_a_factor_need_not_do_the_same_passes(tmp_path: Path) -> None:
         return row | {"passes": 4, "items": 256, "window_s": row["window_s"] * (2 + 0.001 * row["block"])}
 
     comparison = by(tmp_path, "batch_size", change, more="factors: {batch_size: [1, 8]}")
-    assert only(comparison.lines, "big").ratio.ratio == pytest.approx(0.5, rel=1e-2)
+    assert only(comparison.per_machine, "big").ratio.ratio == pytest.approx(0.5, rel=1e-2)
     assert "with batch size 8 needs 0.50" in comparison.findings[0].sentence
 
 
@@ -110,18 +110,18 @@ def test_machines_share_no_block_and_are_compared_unpaired(tmp_path: Path) -> No
     with Store.open(write_measured(tmp_path / "store", rows, study, machines=machines)) as store:
         comparison = compare(store, by="machine", metrics=["time"])
         again = compare(store, by="machine", metrics=["time"], reference="right", pair="p")
-    line = only(comparison.lines, "small")
+    line = only(comparison.per_machine, "small")
     assert line.ratio.ratio == pytest.approx(3, rel=1e-9)
     assert "Welch" in line.ratio.method
     assert (line.reference.level, line.other.level, line.machine) == ("left", "right", None)
     assert "unpaired" in texts(comparison, "note")
     assert comparison.findings[0].sentence.startswith("On sst2, big on right needs 3.000")
-    assert math.isclose(only(again.lines, "small").ratio.ratio or 0, 1 / 3)
+    assert math.isclose(only(again.per_machine, "small").ratio.ratio or 0, 1 / 3)
 
 
 def test_what_cannot_be_compared_by_is_refused(tmp_path: Path) -> None:
     """With the names that there are; a single level has nothing beside it."""
-    assert by(tmp_path / "one", "environment", lambda row: row | {"environment": "bare"}, pair="p").lines == ()
+    assert by(tmp_path / "one", "environment", lambda row: row | {"environment": "bare"}, pair="p").per_machine == ()
     with pytest.raises(QueryError, match="Name one of model, environment"):
         by(tmp_path / "two", "colour")
     with pytest.raises(QueryError, match=r"No trial has the environment 'pod'.*Name one of bare, container"):

@@ -99,7 +99,7 @@ def test_the_scope_is_the_one_that_all_machines_have(tmp_path: Path) -> None:
     assert found.basis is not None
     assert found.basis.scope == "package"
     assert len(found.machines) == 4
-    bases = {line.machine: line.basis for line in comparison.lines if line.metric == "energy"}
+    bases = {line.machine: line.basis for line in comparison.per_machine if line.metric == "energy"}
     assert {name: basis and basis.scope for name, basis in bases.items()}["node0"] == "package+dram"
 
 
@@ -156,7 +156,7 @@ def test_machines_of_two_cpu_models_have_a_mean_and_no_p_value(tmp_path: Path) -
     assert found.pooled is not None
     assert found.pooled.low is not None
     assert (found.p_value, found.pooled.shared_models) == (None, True)
-    assert any("no independent replicates" in remark.text for remark in comparison.remarks)
+    assert any("no independent replicates" in caveat.text for caveat in comparison.caveats)
 
 
 def test_a_machine_that_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
@@ -166,5 +166,5 @@ def test_a_machine_that_is_left_out_is_named_with_its_reason(tmp_path: Path) -> 
         lost = {"energy_j": None, "energy_scope": None, "energy_provenance": None, "energy_reason": "masked"}
         return noisy(row) | (lost if _number(row) == 2 else {})
 
-    warnings = " ".join(remark.text for remark in over(tmp_path, 4, change).remarks)
+    warnings = " ".join(caveat.text for caveat in over(tmp_path, 4, change).caveats)
     assert "Not in the mean: node2 (no energy of this kind: masked): energy an item on sst2." in warnings

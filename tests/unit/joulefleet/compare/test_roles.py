@@ -89,7 +89,7 @@ def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -
     assert {finding.role for finding in comparison.findings} == {"exploratory"}
     (family,) = comparison.families
     assert family.changed_after == 30
-    assert "changed after 30 trials had begun" in comparison.remarks[0].text
+    assert "changed after 30 trials had begun" in comparison.caveats[0].text
     more = study_from(FIVE.replace("repetitions: 5", "repetitions: 6"))
     again = write_measured(tmp_path / "again", twelve_cell_rows(first), first)
     write_study(again, more, digest="later", asked_at=late)
@@ -118,7 +118,7 @@ def test_alpha_sets_the_width_and_is_said(tmp_path: Path) -> None:
     with Store.open(write_measured(tmp_path / "b", rows, study)) as store:
         asked = compare(store, alpha=0.01)
     assert of_metric(asked, "time")[0].machines[0].ratio.confidence == pytest.approx(0.99)
-    assert any("states an alpha of 0.05; shown is 0.01" in remark.text for remark in asked.remarks)
+    assert any("states an alpha of 0.05; shown is 0.01" in caveat.text for caveat in asked.caveats)
 
 
 def test_stated_exclusions_leave_blocks_out_of_both_arms_and_are_shown_with_them(tmp_path: Path) -> None:
@@ -129,12 +129,12 @@ def test_stated_exclusions_leave_blocks_out_of_both_arms_and_are_shown_with_them
         return row | ({"flags": ["throttled"], "window_s": 9.0} if spoilt else {})
 
     comparison = compared(tmp_path, one_pair(7, "primary: {exclude_flags: [throttled]}"), change)
-    (line,) = [line for line in comparison.lines if line.metric == "time"]
+    (line,) = [line for line in comparison.per_machine if line.metric == "time"]
     assert line.ratio.n_blocks == 6
     assert line.ratio.ratio == pytest.approx(0.5, rel=0.02)
     assert line.checks.with_excluded is not None
     assert line.checks.with_excluded.n_blocks == 7
-    assert "1 block left out for their flags" in " ".join(remark.text for remark in comparison.remarks)
+    assert "1 block left out for their flags" in " ".join(caveat.text for caveat in comparison.caveats)
 
 
 def test_a_block_far_off_is_named_and_kept(tmp_path: Path) -> None:
@@ -144,12 +144,12 @@ def test_a_block_far_off_is_named_and_kept(tmp_path: Path) -> None:
         return row | ({"window_s": row["window_s"] * 1.3} if (row["model"], row["block"]) == ("small", 4) else {})
 
     comparison = compared(tmp_path, one_pair(8), change)
-    (line,) = [line for line in comparison.lines if line.metric == "time"]
+    (line,) = [line for line in comparison.per_machine if line.metric == "time"]
     assert 4 in line.checks.outliers
     assert line.ratio.n_blocks == 8
     assert line.checks.without_outliers is not None
     assert line.checks.without_outliers.n_blocks == 8 - len(line.checks.outliers)
-    assert "block 4" in " ".join(remark.text for remark in comparison.remarks if remark.level == "warning")
+    assert "block 4" in " ".join(caveat.text for caveat in comparison.caveats if caveat.level == "warning")
 
 
 def test_a_study_with_pilot_blocks_rests_on_their_variance(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_study_with_pilot_blocks_rests_on_their_variance(tmp_path: Path) -> No
 
     stated = "primary: {metric: time, precision_percent: 3, pilot_blocks: 10}"
     two, plain = (compared(tmp_path / name, one_pair(30, more), change) for name, more in (("2", stated), ("1", "")))
-    (line,), (fixed,) = ([line for line in of.lines if line.metric == "time"] for of in (two, plain))
+    (line,), (fixed,) = ([line for line in of.per_machine if line.metric == "time"] for of in (two, plain))
     assert "Stein" in line.ratio.method
     assert line.ratio.degrees == 9
     assert fixed.ratio.degrees == 29
@@ -232,7 +232,7 @@ def test_what_is_excluded_is_put_back_in_its_place(tmp_path: Path) -> None:
     stated = "precision_percent: 3, pilot_blocks: 10"
     flagged = compared(tmp_path / "m", one_pair(20, f"primary: {{exclude_flags: [throttled], {stated}}}"), change)
     whole = compared(tmp_path / "w", one_pair(20, f"primary: {{{stated}}}"), change)
-    (line,), (same,) = ([line for line in of.lines if line.metric == "time"] for of in (flagged, whole))
+    (line,), (same,) = ([line for line in of.per_machine if line.metric == "time"] for of in (flagged, whole))
     assert line.checks.with_excluded is not None
     assert line.checks.with_excluded.error == same.ratio.error
 
@@ -243,6 +243,6 @@ def test_a_value_that_is_no_number_ends_nothing(tmp_path: Path) -> None:
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"window_s": float("nan")} if (row["model"], row["block"]) == ("small", 2) else {})
 
-    (line,) = [line for line in compared(tmp_path, one_pair(), change).lines if line.metric == "time"]
+    (line,) = [line for line in compared(tmp_path, one_pair(), change).per_machine if line.metric == "time"]
     assert line.ratio.exclusions == {"value not finite": 1}
     assert line.checks.cliffs_delta is not None

@@ -15,9 +15,8 @@ from statsmodels.stats.weightstats import DescrStatsW
 from joulefleet.stats.effect_size import cliffs_delta, hedges_g
 from joulefleet.stats.equivalence import equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm
-from joulefleet.stats.outliers import outliers
+from joulefleet.stats.nonparametric import EXACT_UP_TO, outliers, sign_flip_p
 from joulefleet.stats.sample_size import size, stein_blocks, stein_interval
-from joulefleet.stats.sign_flip import EXACT_UP_TO, sign_flip_p
 
 LOGS = [-0.61, -0.55, -0.72, -0.49, -0.66, -0.58, -0.63, -0.41]
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
