@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from joulefleet.compare.sample_size import sizing, stated
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from tests.support.attempt_rows import twelve_cell_rows, write_measured
+from tests.support.attempt_rows import STARTED, twelve_cell_rows, write_measured
 from tests.support.one_pair import one_pair, timed
 
 
@@ -56,6 +57,23 @@ def test_one_machine_answers_for_itself_alone(tmp_path: Path) -> None:
     assert [size.machines for size in found.sizes] == [1]
     assert found.reason is not None
     assert "--between" in found.reason
+
+
+def test_of_several_protocols_the_newest_counts(tmp_path: Path) -> None:
+    """Whatever its digest: the study was changed, and its old blocks no longer show how blocks vary."""
+    study = one_pair(8)
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        new = row["block"] > 5
+        when = STARTED + timedelta(days=10 * new, minutes=row["position"])
+        return row | {"protocol": f"{'a new' if new else 'an old'} {row['model']}", "started_at": when}
+
+    rows = [change(timed(row)) for row in twelve_cell_rows(study)]
+    # The view sorts by block, so the old protocol has to come last there.
+    rows = [row | {"block": 9 - row["block"]} for row in rows]
+    with Store.open(write_measured(tmp_path / "store", rows, study)) as store:
+        (found,) = sizing(store, factor=1.05, metric="time")
+    assert (found.machines, found.blocks) == (1, 3)
 
 
 def test_what_is_stated_needs_no_store() -> None:
