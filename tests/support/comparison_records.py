@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from joulefleet.compare.caveats.evidence import Evidence
 from joulefleet.compare.contrasts import Contrast
 from joulefleet.compare.metrics import METRICS, Basis, Metric, TrialValues
 from joulefleet.compare.results import (
@@ -198,3 +199,13 @@ def noisy(model: str, block: int, ratio: float = 0.5) -> float:
     """Seconds of a trial of 64 items that vary by block, with the ratio `ratio` of small and big but for 1 %."""
     day = 2.0 + 0.1 * math.sin(block)
     return day if model == "big" else day * ratio * (1 + 0.01 * math.cos(3 * block))
+
+
+def evidence(**values: Any) -> Evidence:
+    """Evidence that holds only `values`."""
+    known: dict[str, Any] = {
+        **dict.fromkeys(("proofs", "others", "findings", "facts", "families", "progress"), ()),
+        "trials": {},
+        "pooled_labels": {},
+    }
+    return Evidence(**(known | values))

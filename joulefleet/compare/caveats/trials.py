@@ -32,8 +32,9 @@ def separation_caveats(facts: Sequence[MatchFacts]) -> Iterator[Caveat]:
     matches = Counter((fact.pair, fact.setting) for fact in facts)
     several = sum(count > 1 for count in matches.values())
     if several:
+        were = "was" if several == 1 else "were"
         yield warning(
-            f"{counted(several, 'comparison')} were measured under several protocols (the study changed "
+            f"{counted(several, 'comparison')} {were} measured under several protocols (the study changed "
             "between runs): each protocol has a line of its own."
         )
 
