@@ -41,20 +41,20 @@ CONTRAST = Contrast(
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of that name."""
+    """Return the metric of that name."""
     (metric,) = [metric for metric in METRICS if metric.name == name]
     return metric
 
 
 def record_of(path: Path, study: Study, machines: tuple[tuple[str, str], ...] = (("m1", "left"),)) -> StudyRecord:
-    """The record of `study` as a store at `path` has it."""
+    """Return the record of `study` that a store at `path` has."""
     with Store.open(write_store(path / "store", [], study, machines=machines)) as store:
         (record,) = store.studies
     return record
 
 
 def trial(model: str = "big", block: int | None = 1, **values: Any) -> TrialValues:
-    """An ok trial of `model` on machine m1 that took 2 s for 64 items; the two of a block start minutes apart."""
+    """Return an ok trial of `model` on machine m1 that took 2 s for 64 items; `values` replace fields."""
     known: dict[str, Any] = dict.fromkeys(TrialValues._fields) | {
         "machine_id": "m1",
         "machine": "left",
@@ -86,7 +86,7 @@ def trial(model: str = "big", block: int | None = 1, **values: Any) -> TrialValu
 
 
 def estimate(ratio: float | None, low: float | None = None, high: float | None = None, **values: Any) -> Estimate:
-    """An estimate of five blocks at 95 %."""
+    """Return an estimate of five blocks at 95 %; `values` replace fields."""
     known: dict[str, Any] = {
         "interval_reason": None if low is not None else "1 block: an interval needs 2",
         "error": None if low is None else 0.01,
@@ -103,7 +103,7 @@ def estimate(ratio: float | None, low: float | None = None, high: float | None =
 
 
 def comparison_of_metric(ratio: Estimate, **values: Any) -> MetricComparison:
-    """The time of small against that of big on machine m1."""
+    """Return the comparison of the times of small and big on machine m1; `values` replace fields."""
     arm = ArmSummary(level="big", protocol="b", ok=5, failed=0, flags={}, median=0.03, mean=0.03)
     known: dict[str, Any] = {
         "by": "model",
@@ -126,12 +126,12 @@ def comparison_of_metric(ratio: Estimate, **values: Any) -> MetricComparison:
 
 
 def machine_result(ratio: Estimate, number: int = 1) -> MachineResult:
-    """The result of machine `number`."""
+    """Return the result of machine `number`."""
     return MachineResult(machine_id=f"m{number}", machine=f"node{number}", cpu_model=f"CPU {number}", ratio=ratio)
 
 
 def finding_of(*ratios: Estimate, **values: Any) -> PooledFinding:
-    """The time of small against that of big over the machines of `ratios`."""
+    """Return the finding about the times of small and big over machines of `ratios`; `values` replace fields."""
     known: dict[str, Any] = {
         "by": "model",
         "pair": "p",
@@ -160,7 +160,7 @@ def finding_of(*ratios: Estimate, **values: Any) -> PooledFinding:
 
 
 def facts(**values: Any) -> MatchFacts:
-    """The facts of a match of five blocks with which nothing is wrong."""
+    """Return the facts of a match of five blocks with which nothing is wrong; `values` replace fields."""
     known: dict[str, Any] = {
         "by": "model",
         "pair": "p",
@@ -186,7 +186,7 @@ def facts(**values: Any) -> MatchFacts:
 
 
 def comparison(**values: Any) -> Comparison:
-    """A comparison that holds only `values`."""
+    """Return a comparison that holds only `values`."""
     known: dict[str, Any] = {
         **dict.fromkeys(("proofs", "per_machine", "interactions", "findings", "facts", "families", "caveats"), ()),
         "machines_hidden": 0,
@@ -196,13 +196,13 @@ def comparison(**values: Any) -> Comparison:
 
 
 def noisy(model: str, block: int, ratio: float = 0.5) -> float:
-    """Seconds of a trial of 64 items that vary by block, with the ratio `ratio` of small and big but for 1 %."""
+    """Return the seconds of a trial, which vary by block; those of small are `ratio` times those of big, within 1 %."""
     day = 2.0 + 0.1 * math.sin(block)
     return day if model == "big" else day * ratio * (1 + 0.01 * math.cos(3 * block))
 
 
 def evidence(**values: Any) -> Evidence:
-    """Evidence that holds only `values`."""
+    """Return evidence that holds only `values`."""
     known: dict[str, Any] = {
         **dict.fromkeys(("proofs", "others", "findings", "facts", "families", "progress"), ()),
         "trials": {},

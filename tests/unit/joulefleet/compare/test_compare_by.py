@@ -18,11 +18,11 @@ from tests.support.one_pair import one_pair, timed, unchanged
 
 Rows = Callable[[dict[str, Any]], dict[str, Any]]
 IN_CONTAINER = {"big": 1.02, "small": 1.10}
-"""What a container costs each model, as a factor."""
+"""Factor by which a container makes each model slower."""
 
 
 def by(path: Path, factor: str, change: Rows = unchanged, *, more: str = "", **asked: Any) -> Comparison:
-    """The comparison of a study of one pair by `factor`; by environment, each trial ran in a container too."""
+    """Return the comparison of a study of one pair by `factor`; by environment, each trial ran in a container too."""
     study = one_pair(more=more)
     rows = [timed(row) for row in twelve_cell_rows(study)]
     if factor == "environment":
@@ -41,18 +41,18 @@ def _in_container(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def only(lines: tuple[MetricComparison, ...], model: str | None) -> MetricComparison:
-    """The line of `model`."""
+    """Return the only comparison of `model`."""
     (line,) = [line for line in lines if line.setting.model == model]
     return line
 
 
 def texts(comparison: Comparison, level: str) -> str:
-    """The caveats of `level` as one text."""
+    """Return the caveats of `level` as one text."""
     return "\n".join(caveat.text for caveat in comparison.caveats if caveat.level == level)
 
 
 def test_environments_are_compared_within_blocks(tmp_path: Path) -> None:
-    """Each model against itself, exactly as the blocks say, and nothing of it is primary."""
+    """Each model is compared with itself, and all of it is exploratory."""
     comparison = by(tmp_path, "environment")
     for model, factor in IN_CONTAINER.items():
         line = only(comparison.per_machine, model)
@@ -71,7 +71,7 @@ def test_the_interaction_of_model_and_environment_is_the_ratio_of_their_ratios(t
 
 
 def test_environments_with_other_libraries_are_not_compared(tmp_path: Path) -> None:
-    """It would be the libraries that are compared."""
+    """The ratio would be that of the libraries."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"libraries": {"torch": "2.12.0"}} if row["environment"] == "container" else {})
@@ -82,14 +82,14 @@ def test_environments_with_other_libraries_are_not_compared(tmp_path: Path) -> N
 
 
 def test_the_reference_may_be_chosen(tmp_path: Path) -> None:
-    """Then the ratio is turned round."""
+    """With the other level as reference the ratio is inverted."""
     comparison = by(tmp_path, "environment", reference="container")
     assert only(comparison.per_machine, "small").ratio.ratio == pytest.approx(1 / 1.10, rel=1e-3)
     assert "small in bare needs 0.909" in " ".join(finding.sentence for finding in comparison.findings)
 
 
 def test_levels_of_a_factor_need_not_do_the_same_passes(tmp_path: Path) -> None:
-    """An item is what is compared."""
+    """Costs are compared by item."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         if row["batch_size"] == 1:
@@ -102,7 +102,7 @@ def test_levels_of_a_factor_need_not_do_the_same_passes(tmp_path: Path) -> None:
 
 
 def test_machines_share_no_block_and_are_compared_unpaired(tmp_path: Path) -> None:
-    """By Welch, each model for itself, with the machines' names."""
+    """Each model is compared with itself by Welch's test, and arms have the machines' names."""
     study = one_pair()
     machines = (("m1", "left"), ("m2", "right"))
     rows = [timed(row) for row in twelve_cell_rows(study, machines=machines)]
@@ -120,7 +120,7 @@ def test_machines_share_no_block_and_are_compared_unpaired(tmp_path: Path) -> No
 
 
 def test_what_cannot_be_compared_by_is_refused(tmp_path: Path) -> None:
-    """With the names that there are; a single level has nothing beside it."""
+    """The cure has the names that exist; a study with a single level has nothing to compare."""
     assert by(tmp_path / "one", "environment", lambda row: row | {"environment": "bare"}, pair="p").per_machine == ()
     with pytest.raises(QueryError, match="Name one of model, environment"):
         by(tmp_path / "two", "colour")

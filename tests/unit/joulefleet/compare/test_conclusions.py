@@ -16,7 +16,7 @@ HALF, MORE, BOTH = estimate(0.5, 0.49, 0.51), estimate(1.2, 1.1, 1.3), estimate(
 
 
 def over(*ratios: Estimate, every: bool | None = None, models: bool = False) -> PooledFinding:
-    """A finding over machines of these ratios; with `models`, each CPU model has two of them."""
+    """Return a finding over machines of these ratios; with `models`, each CPU model has two of them."""
     pooled = pool(
         [
             MachineEffect(
@@ -29,7 +29,7 @@ def over(*ratios: Estimate, every: bool | None = None, models: bool = False) -> 
 
 
 def test_one_machine_has_a_sentence_of_its_own() -> None:
-    """With the p-value where the finding was stated before its data, and the size of its family."""
+    """It has a p-value, with the size of the family, only where the finding was stated before the data."""
     finding = replace(finding_of(HALF), p_value=0.012, p_adjusted=0.012, family_size=1)
     start = "On sst2, small needs 0.500 [0.490, 0.510] of big's time an item, on node1 alone"
     assert sentence_of(finding) == f"{start}."
@@ -38,7 +38,7 @@ def test_one_machine_has_a_sentence_of_its_own() -> None:
 
 
 def test_two_machines_have_their_own_results() -> None:
-    """Without a mean."""
+    """There is no mean over two."""
     sentence = sentence_of(over(HALF, MORE))
     assert sentence == (
         "On sst2, small needs 0.500 [0.490, 0.510] on node1 and 1.200 [1.100, 1.300] on node2 of big's time an item."
@@ -46,7 +46,7 @@ def test_two_machines_have_their_own_results() -> None:
 
 
 def test_a_mean_says_over_how_many_and_whether_all_agree() -> None:
-    """Those that do not are named, three at most."""
+    """At most three machines that do not agree are named."""
     agreed = sentence_of(over(HALF, HALF, HALF, every=True))
     assert agreed.endswith("of big's time an item, in the mean of 3 machines, and less on every one of them.")
     assert sentence_of(over(MORE, MORE, MORE, every=True)).endswith(", and more on every one of them.")
@@ -58,7 +58,7 @@ def test_a_mean_says_over_how_many_and_whether_all_agree() -> None:
 
 
 def test_no_interval_has_its_reason() -> None:
-    """That of all machines, where it is one."""
+    """It is that of all machines, where all have the same."""
     finding = replace(finding_of(), left_out={"node1": "1 block: an interval needs 2"})
     assert sentence_of(finding).endswith("big's time an item that has no interval: 1 block: an interval needs 2.")
     two = replace(finding, left_out={"node1": "a", "node2": "b"})
@@ -66,7 +66,7 @@ def test_no_interval_has_its_reason() -> None:
 
 
 def test_margins_follow_the_ratio() -> None:
-    """Whether they hold after correction, not by themselves."""
+    """The words follow the corrected p-value, not the test by itself."""
     test = WithinMargin(margin=1.05, p_value=0.04, holds=True, low=None, high=1.04)
     within = (
         Within(kind="non-inferior", test=test, p_adjusted=0.01, holds=True),
@@ -77,7 +77,7 @@ def test_margins_follow_the_ratio() -> None:
 
 
 def test_energy_is_qualified() -> None:
-    """By what it is the energy of."""
+    """The scope of the energy is part of the sentence."""
     finding = replace(finding_of(HALF), metric="energy", title="energy an item", basis=PACKAGE)
     assert "of big's package energy an item" in sentence_of(finding)
 
@@ -98,7 +98,7 @@ def test_other_factors_have_their_own_words(by: str, reference: str, other: str,
 
 
 def test_levels_are_named_only_where_the_study_varies_them() -> None:
-    """All fields of the setting but the task, which always is."""
+    """The task is always named."""
     one, eight = (
         finding_of(HALF, setting=Setting(study="one", task="sst2", batch_size=size, dtype="float32", regime="burst"))
         for size in (1, 8)

@@ -1,4 +1,4 @@
-"""What is compared with what."""
+"""The contrasts of a study: which levels are compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.one_pair import PROOFS, one_pair
 
 
 def test_models_are_compared_by_pair_and_proof(tmp_path: Path) -> None:
-    """Proofs know their ratio."""
+    """Only proofs have an expected ratio."""
     contrasts = model_contrasts(record_of(tmp_path, one_pair(more=PROOFS)))
     assert [(one.name, one.kind, one.expected_ratio) for one in contrasts] == [
         ("p", "distillation", None),
@@ -35,7 +35,7 @@ def test_models_are_compared_by_pair_and_proof(tmp_path: Path) -> None:
 
 
 def test_every_level_is_compared_with_the_first_of_the_study(tmp_path: Path) -> None:
-    """In the study's order, not that of the trials; a level that no trial has is none."""
+    """The order is that of the study, not that of the trials, and levels without a trial are left out."""
     record = record_of(tmp_path, one_pair(more="factors: {batch_size: [8, 1, 64, 4]}"))
     trials = [trial(batch_size=size) for size in (1, 64, 8)]
     contrasts = level_contrasts(record, trials, "batch_size")
@@ -43,7 +43,7 @@ def test_every_level_is_compared_with_the_first_of_the_study(tmp_path: Path) -> 
 
 
 def test_the_reference_may_be_a_machine_by_name_or_id(tmp_path: Path) -> None:
-    """A name of two machines is refused."""
+    """A name that two machines share is refused."""
     record = record_of(tmp_path, one_pair(), machines=(("m1", "left"), ("m2", "right")))
     trials = [trial(), trial(machine_id="m2", machine="right")]
     for reference in ("right", "m2"):
@@ -57,14 +57,14 @@ def test_the_reference_may_be_a_machine_by_name_or_id(tmp_path: Path) -> None:
 
 
 def test_one_level_is_compared_with_nothing(tmp_path: Path) -> None:
-    """Unless a reference is named: then it has to exist."""
+    """There is no contrast, and no error."""
     record = record_of(tmp_path, one_pair())
     assert level_contrasts(record, [trial()], "dtype") == []
     assert level_contrasts(record, [], "task") == []
 
 
 def test_names_are_checked_with_a_cure() -> None:
-    """The nearest name, or all that there are."""
+    """The cure is the nearest name, or all names that exist."""
     require_known("pair", None, [])
     require_known("pair", ["bert"], ["bert"])
     with pytest.raises(QueryError, match=r"There is no pair called 'brt'\. Did you mean bert\?"):
@@ -79,7 +79,7 @@ def test_names_are_checked_with_a_cure() -> None:
 
 
 def test_every_factor_is_a_field_of_trials_and_settings() -> None:
-    """So is every field of a setting but the study: the key by which trials are matched."""
+    """Trials are matched by the fields of a setting, so every factor has to be among them."""
     names = {field.name for field in fields(Setting)} - {"study"}
     assert set(COLUMN) == set(get_args(By))
     assert set(COLUMN.values()) <= names <= set(TrialValues._fields)

@@ -31,7 +31,7 @@ Change = Callable[[TrialValues], TrialValues]
 
 @pytest.fixture
 def match_of(tmp_path: Path) -> Callable[..., Match]:
-    """A function that makes the match of so many blocks, each trial changed."""
+    """Return a function that makes a match of so many blocks, with each trial changed."""
     record = record_of(tmp_path, one_pair())
 
     def make(
@@ -50,7 +50,7 @@ def match_of(tmp_path: Path) -> Callable[..., Match]:
 
 
 def test_the_estimate_is_the_mean_of_the_blocks_log_ratios(match_of: Callable[..., Match]) -> None:
-    """Of trials without blocks, the difference of the arms' means."""
+    """Without blocks it is the difference of the arms' means, with a wider interval."""
     logs = [math.log(noisy("small", block) / noisy("big", block)) for block in range(1, 9)]
     match = match_of(8)
     assert block_log_ratios(match, TIME, None) == pytest.approx(logs)
@@ -63,7 +63,7 @@ def test_the_estimate_is_the_mean_of_the_blocks_log_ratios(match_of: Callable[..
 
 
 def test_flagged_trials_can_be_left_out(match_of: Callable[..., Match]) -> None:
-    """With their block, where there are blocks."""
+    """Where there are blocks, the whole block is left out."""
 
     def flag(one: TrialValues) -> TrialValues:
         return one._replace(flags=["steal"] if (one.model, one.block) == ("small", 2) else [])
@@ -74,14 +74,14 @@ def test_flagged_trials_can_be_left_out(match_of: Callable[..., Match]) -> None:
 
 
 def test_pilot_blocks_alone_give_the_variance(match_of: Callable[..., Match]) -> None:
-    """The degrees of freedom are theirs."""
+    """The degrees of freedom are those of the pilot blocks too."""
     found = estimate(match_of(14), TIME, None, replace(TERMS, pilot_blocks=10))
     assert (found.degrees, found.n_blocks) == (9, 14)
     assert estimate(match_of(14), TIME, None, TERMS).degrees == 13
 
 
 def test_an_outlier_is_found_among_blocks_of_which_some_have_no_ratio(match_of: Callable[..., Match]) -> None:
-    """It is named by its block, not by its place among those that count."""
+    """The outlier is named by its block, not by its position among the blocks that count."""
 
     def change(one: TrialValues) -> TrialValues:
         if one.model == "small" and one.block in {2, 3}:
@@ -96,7 +96,7 @@ def test_an_outlier_is_found_among_blocks_of_which_some_have_no_ratio(match_of: 
 
 
 def test_without_blocks_cliffs_delta_is_the_only_check(match_of: Callable[..., Match]) -> None:
-    """The others are about blocks; an unfinished study has no exact test either."""
+    """All other checks need blocks, and the exact test also a finished study."""
     paired, unpaired = (checks_of(match_of(8, imported=imported), TIME, None, TERMS) for imported in (False, True))
     assert paired.cliffs_delta == unpaired.cliffs_delta
     assert paired.sign_flip_p == 2 / 2**8
@@ -105,7 +105,7 @@ def test_without_blocks_cliffs_delta_is_the_only_check(match_of: Callable[..., M
 
 
 def test_excluded_blocks_are_put_back_for_the_check(match_of: Callable[..., Match]) -> None:
-    """In the order of the blocks."""
+    """The check has all blocks in their order."""
 
     def flag(one: TrialValues) -> TrialValues:
         return one._replace(flags=["steal"] if one.block == 2 else [])
@@ -115,7 +115,7 @@ def test_excluded_blocks_are_put_back_for_the_check(match_of: Callable[..., Matc
 
 
 def test_the_basis_is_one_that_both_arms_have(match_of: Callable[..., Match]) -> None:
-    """Counted before modelled, however few blocks have it; with no pair, what most trials have."""
+    """Counted joules are preferred, however few blocks have them; without any pair, all trials decide."""
 
     def some_measured(one: TrialValues) -> TrialValues:
         measured = {PACKAGE: 2.0} if (one.block or 0) <= 2 or one.model == "big" else {}
@@ -132,7 +132,7 @@ def test_the_basis_is_one_that_both_arms_have(match_of: Callable[..., Match]) ->
 
 
 def test_log_ratios_are_grouped_by_cpu_model_and_machine(match_of: Callable[..., Match]) -> None:
-    """An unknown model is one of its own, and a machine without a ratio has no entry."""
+    """A machine of unknown model stands for a model of its own, and one without a ratio is left out."""
     known, unknown = match_of(3), match_of(2, lambda one: one._replace(cpu_model=None))
     empty = match_of(2, lambda one: one._replace(window_s=None))
     grouped = log_ratios_by_machine({"a": known, "b": known, "c": unknown, "d": empty}, TIME, None)

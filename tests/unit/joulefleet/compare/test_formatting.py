@@ -37,7 +37,7 @@ from tests.support.comparison_records import MODELLED, PACKAGE, estimate
     ],
 )
 def test_a_ratio_has_three_decimals_around_one(ratio: float, text: str) -> None:
-    """Further off it has three significant digits."""
+    """Below 0.1 and from 10 on it has three significant digits."""
     assert ratio_text(ratio) == text
 
 
@@ -54,12 +54,12 @@ def test_a_ratio_has_three_decimals_around_one(ratio: float, text: str) -> None:
     ],
 )
 def test_a_value_has_three_significant_digits(value: float, text: str) -> None:
-    """Small and very large ones have an exponent."""
+    """Only very small and very large values have an exponent."""
     assert value_text(value) == text
 
 
 def test_an_estimate_is_shown_with_its_interval_where_it_has_one() -> None:
-    """And a dash, or another word, stands for no ratio."""
+    """A dash stands for no ratio."""
     assert estimate_text(estimate(0.41668, 0.20045, 0.86619)) == "0.417 [0.200, 0.866]"
     assert estimate_text(estimate(0.41668)) == "0.417"
     assert estimate_text(estimate(None)) == "–"
@@ -67,25 +67,25 @@ def test_an_estimate_is_shown_with_its_interval_where_it_has_one() -> None:
 
 
 def test_per_cent_has_no_exponent() -> None:
-    """Whatever the number of digits."""
+    """More than 100 % is rounded to a whole number."""
     assert percent_text(0.05, digits=3) == "5 %"
     assert percent_text(1.234) == "123 %"
     assert percent_text(0.0123) == "1.2 %"
 
 
 def test_a_deviation_is_that_of_the_ratio_and_not_of_its_logarithm() -> None:
-    """The variance of the logarithm is given."""
+    """The variance that is given is that of the logarithm."""
     assert deviation_text(math.log(1.1) ** 2) == "10 %"
 
 
 def test_a_tiny_p_value_is_only_bounded() -> None:
-    """No data support its digits."""
+    """The digits of a p-value far in the tail mean nothing."""
     assert p_text(0.0123) == "p = 0.012"
     assert p_text(9.9e-5) == "p < 0.0001"
 
 
 def test_quantities_share_the_prefix_of_the_largest() -> None:
-    """So that the values of one row can be compared at a glance."""
+    """The two values of a row are easier to compare in one unit."""
     assert quantity_texts([0.014157, 0.0069464], "J") == ["14.2 mJ", "6.95 mJ"]
     assert quantity_texts([1.25, 0.61], "s") == ["1.25 s", "0.610 s"]
     assert quantity_texts([40.7e6, None], "B") == ["40.7 MB", None]
@@ -95,7 +95,7 @@ def test_quantities_share_the_prefix_of_the_largest() -> None:
 
 
 def test_energy_is_qualified_by_scope_and_provenance() -> None:
-    """Measured energy by its scope alone."""
+    """Measured energy is qualified by its scope only."""
     assert basis_text(PACKAGE) == "package"
     assert basis_text(MODELLED) == "modelled"
     assert basis_text(Basis(provenance="simulated", scope="package+dram", source=None)) == "package+dram simulated"

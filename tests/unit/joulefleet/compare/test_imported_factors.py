@@ -1,4 +1,4 @@
-"""Which labels of imported trials are factors."""
+"""The labels of imported trials that are factors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.support.one_pair import one_pair
 
 @pytest.fixture
 def record(tmp_path: Path) -> StudyRecord:
-    """A study of the pair of big and small."""
+    """Return a study of the pair of big and small."""
     return record_of(tmp_path, one_pair())
 
 
 def runs(model: str, labels: list[dict[str, str]], items: int | None = 64) -> list[TrialValues]:
-    """One imported trial with each of `labels`."""
+    """Return one imported trial for each of `labels`."""
     return [
         trial(
             model,
@@ -34,7 +34,7 @@ def runs(model: str, labels: list[dict[str, str]], items: int | None = 64) -> li
 
 
 def test_a_label_with_several_trials_at_each_level_of_both_models_is_a_factor(record: StudyRecord) -> None:
-    """Its levels are part of the setting; where the trials came from is not."""
+    """Labels that only say where trials came from are no factors."""
     labels = [{"size": size, "quantised": "no", "folder": str(n)} for size in ("2", "1") for n in range(2)]
     trials = [*runs("big", labels), *runs("small", labels)]
     settled = settle_factors(trials, record)
@@ -43,7 +43,7 @@ def test_a_label_with_several_trials_at_each_level_of_both_models_is_a_factor(re
 
 
 def test_a_label_that_numbers_the_runs_is_pooled_over(record: StudyRecord) -> None:
-    """So is one whose levels the two models do not share."""
+    """A label whose levels the two models do not share is pooled over too."""
     big = runs("big", [{"repetition": str(n), "cooled": "yes"} for n in range(3)])
     small = runs("small", [{"repetition": str(n), "cooled": "no" if n else "yes"} for n in range(3)])
     settled = settle_factors([*big, *small], record)
@@ -52,7 +52,7 @@ def test_a_label_that_numbers_the_runs_is_pooled_over(record: StudyRecord) -> No
 
 
 def test_joules_an_item_are_never_compared_with_joules_a_run(record: StudyRecord) -> None:
-    """One ok trial without its items makes all of them runs; a failed one has none anyway."""
+    """One ok trial without a number of items makes all trials runs; failed trials do not matter."""
     known, unknown = runs("big", [{}]), runs("small", [{}], items=None)
     assert [one.items for one in settle_factors([*known, *unknown], record)] == [None, None]
     failed = [one._replace(status="failed") for one in unknown]

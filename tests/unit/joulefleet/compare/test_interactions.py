@@ -1,4 +1,4 @@
-"""A pair's ratio at one level over that at another."""
+"""The ratio of a pair at one level over its ratio at another."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ BATCHES = replace(
 
 @pytest.fixture
 def record(tmp_path: Path) -> StudyRecord:
-    """A study of one pair with proofs."""
+    """Return a study of one pair with proofs."""
     return record_of(tmp_path, one_pair(more=PROOFS))
 
 
 def trials(blocks: int = 5) -> list[TrialValues]:
-    """Half of the teacher's time at batch 1, three quarters at batch 8."""
+    """Return trials in which the student takes half the teacher's time at batch 1, and three quarters at batch 8."""
     return [
         trial(model, block, batch_size=size, window_s=noisy(model, block, ratio))
         for block in range(1, blocks + 1)
@@ -38,13 +38,13 @@ def trials(blocks: int = 5) -> list[TrialValues]:
 
 
 def interactions(record: StudyRecord, rows: list[TrialValues]) -> list[MetricComparison]:
-    """The interactions by time."""
+    """Return the interactions by time."""
     matched = list(matches(record, BATCHES, by_level(rows, "batch_size")))
     return list(find_interactions(record, matched, [metric_of("time")], Terms(finished=True, confidence=0.95)))
 
 
 def test_it_is_the_ratio_of_the_ratios_within_blocks(record: StudyRecord) -> None:
-    """The arms are the ratios themselves; blocks and noise cancel."""
+    """The arms are the two ratios, in which the differences between blocks cancel."""
     (found,) = interactions(record, trials())
     assert (found.kind, found.pair, found.unit) == ("interaction", "p", "")
     assert found.ratio.ratio == pytest.approx(1.5)
@@ -53,7 +53,7 @@ def test_it_is_the_ratio_of_the_ratios_within_blocks(record: StudyRecord) -> Non
 
 
 def test_a_block_counts_where_all_four_trials_are_there(record: StudyRecord) -> None:
-    """One that carries a flag counts, and is left out of the second estimate."""
+    """A block with a flag is left out of the second estimate only."""
     rows = trials()
     rows[0] = rows[0]._replace(status="failed")
     rows[5] = rows[5]._replace(flags=["steal"])
@@ -62,6 +62,6 @@ def test_a_block_counts_where_all_four_trials_are_there(record: StudyRecord) -> 
 
 
 def test_a_pair_of_which_one_model_is_missing_has_none(record: StudyRecord) -> None:
-    """Nor has a proof: its ratio is known."""
+    """Proofs have no interaction either, as their ratio is known."""
     assert interactions(record, [row for row in trials() if row.model == "big"]) == []
     assert len(interactions(record, trials())) == 1

@@ -1,4 +1,4 @@
-"""Which trials are matched: one protocol of each arm in one setting."""
+"""The trials that are matched: one protocol of each arm in one setting."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ IN_CONTAINER = replace(
 
 @pytest.fixture
 def record(tmp_path: Path) -> StudyRecord:
-    """A study of one pair on two machines, of which `right` is named first."""
+    """Return a study of one pair on two machines, of which `right` is named first."""
     return record_of(tmp_path, one_pair(), machines=(("m2", "right"), ("m1", "left")))
 
 
 def block(number: int, **of_small: object) -> list[TrialValues]:
-    """Both trials of a block; `of_small` are values of the student's."""
+    """Return both trials of a block; `of_small` are values of the student's trial."""
     return [trial("big", number), trial("small", number, **of_small)]
 
 
@@ -45,12 +45,12 @@ def matched(
     by: By = "model",
     flags: tuple[str, ...] = (),
 ) -> list[Match]:
-    """The matches of `trials`."""
+    """Return the matches of `trials`."""
     return list(matches(record, contrast, by_level(trials, by), exclude_flags=flags))
 
 
 def test_the_two_trials_of_a_block_are_a_pair(record: StudyRecord) -> None:
-    """Failed ones and those of another round leave their block without one."""
+    """A failed trial, or one of another round, leaves its block without a pair."""
     trials = [*block(1), *block(2, status="failed"), *block(3, round=2), *block(4)]
     (match,) = matched(record, trials)
     assert [(first.block, second.block) for first, second in match.blocks.pairs] == [(1, 1), (4, 4)]
@@ -63,14 +63,14 @@ def test_the_two_trials_of_a_block_are_a_pair(record: StudyRecord) -> None:
     [{"task": "stsb"}, {"batch_size": 8}, {"regime": "burst"}, {"weights_source": "seeded"}, {"machine_id": "m2"}],
 )
 def test_trials_of_two_settings_never_meet(record: StudyRecord, values: dict[str, object]) -> None:
-    """Each has a match of its own, with one arm empty."""
+    """Each trial has a match of its own, whose other arm is empty."""
     found = matched(record, [trial("big", 1), trial("small", 1, **values)])
     assert [(len(match.reference), len(match.other)) for match in found if match.reference] in ([(1, 0)], [])
     assert all(match.blocks.pairs == () for match in found)
 
 
 def test_unequal_work_and_flags_set_a_block_apart(record: StudyRecord) -> None:
-    """What took effect counts, and only the flags that the study named."""
+    """The threads that took effect count, and only the flags that the study named."""
     trials = [*block(1, threads=1), *block(2, flags=["steal"]), *block(3, flags=["throttled"]), *block(4)]
     (match,) = matched(record, trials, flags=("steal",))
     assert match.blocks.unequal == 1
@@ -79,14 +79,14 @@ def test_unequal_work_and_flags_set_a_block_apart(record: StudyRecord) -> None:
 
 
 def test_environments_with_other_libraries_are_no_pair(record: StudyRecord) -> None:
-    """It would be the libraries that are compared."""
+    """The ratio would be that of the libraries."""
     trials = [trial("big", 1), trial("big", 1, environment="container", libraries_digest="others")]
     (match,) = matched(record, trials, IN_CONTAINER, "environment")
     assert (match.blocks.pairs, match.blocks.other_libraries) == ((), 1)
 
 
 def test_protocols_that_did_equal_work_nearest_in_time_are_matched(record: StudyRecord) -> None:
-    """A protocol that did other work stands alone; none is dropped."""
+    """A protocol that did other work is matched with nothing, and not dropped."""
     late = STARTED + timedelta(days=9)
     trials = [
         trial("big", 1, protocol="b1"),
@@ -101,13 +101,13 @@ def test_protocols_that_did_equal_work_nearest_in_time_are_matched(record: Study
 
 
 def test_settings_come_in_the_order_of_the_study(record: StudyRecord) -> None:
-    """Its machines, not their ids in the order of the alphabet."""
+    """Machines come in the order of the study, not of their ids."""
     trials = [*block(1), *(one._replace(machine_id="m2", machine="right") for one in block(1))]
     assert [match.setting.machine_id for match in matched(record, trials)] == ["m2", "m1"]
 
 
 def test_machines_and_imported_trials_have_no_blocks(record: StudyRecord) -> None:
-    """All ok trials of both arms count, in no pairs."""
+    """All ok trials of both arms count, without pairs."""
     for of_study, contrast, by in (
         (replace(record, imported_from="a tool"), CONTRAST, "model"),
         (record, replace(CONTRAST, by="machine", reference="m1", other="m2"), "machine"),
@@ -120,7 +120,7 @@ def test_machines_and_imported_trials_have_no_blocks(record: StudyRecord) -> Non
 
 
 def test_of_several_protocols_the_newest_is_taken(record: StudyRecord) -> None:
-    """For each machine by itself; matches with one arm only are left out."""
+    """Matches with one arm only are left out."""
     late = STARTED + timedelta(days=9)
     trials = [
         *(one._replace(protocol=f"new {one.model}", started_at=late) for one in block(2)),

@@ -22,12 +22,12 @@ TERMS = Terms(finished=True, confidence=0.95)
 
 @pytest.fixture
 def record(tmp_path: Path) -> StudyRecord:
-    """A study of one pair."""
+    """Return a study of one pair."""
     return record_of(tmp_path, one_pair())
 
 
 def blocks(count: int) -> list[TrialValues]:
-    """Both trials of each block; big runs first."""
+    """Return both trials of each block, in which big runs first."""
     return [
         trial(model, block, window_s=noisy(model, block), joules={PACKAGE: 10.0}, work_peak_bytes=1000)
         for block in range(1, count + 1)
@@ -36,13 +36,13 @@ def blocks(count: int) -> list[TrialValues]:
 
 
 def match_of(record: StudyRecord, trials: list[TrialValues], contrast: Contrast = CONTRAST) -> Match:
-    """The only match of `trials`."""
+    """Return the only match of `trials`."""
     (match,) = matches(record, contrast, by_level(trials, "model"))
     return match
 
 
 def test_arms_are_summarised_over_ok_trials(record: StudyRecord) -> None:
-    """Failed ones are counted, values that are no numbers are not."""
+    """Failed trials are counted, and values that are not finite are left out."""
     trials = blocks(5)
     trials[0] = trials[0]._replace(status="failed", flags=["steal"])
     trials[2] = trials[2]._replace(window_s=float("inf"), flags=["steal"])
@@ -54,7 +54,7 @@ def test_arms_are_summarised_over_ok_trials(record: StudyRecord) -> None:
 
 
 def test_only_energy_has_a_basis(record: StudyRecord) -> None:
-    """And only costs by item have the expected ratio of a proof."""
+    """Only costs by item have the expected ratio of a proof."""
     twice = replace(CONTRAST, kind="twice", expected_ratio=2.0)
     match = match_of(record, blocks(5), twice)
     energy, memory = (compare_metric(match, metric_of(name), TERMS) for name in ("energy", "memory"))
@@ -64,7 +64,7 @@ def test_only_energy_has_a_basis(record: StudyRecord) -> None:
 
 
 def test_an_arm_that_ran_first_in_every_block_is_named(record: StudyRecord) -> None:
-    """In eight blocks or more, of which one the other way round is enough to clear it."""
+    """That takes eight blocks, all in the same order."""
     assert facts_of(match_of(record, blocks(BLOCKS_FOR_ORDER - 1))).always_first is None
     trials = blocks(BLOCKS_FOR_ORDER)
     assert facts_of(match_of(record, trials)).always_first == "big"
@@ -77,7 +77,7 @@ def test_an_arm_that_ran_first_in_every_block_is_named(record: StudyRecord) -> N
 
 
 def test_arms_that_took_turns_are_interleaved(record: StudyRecord) -> None:
-    """All of one after all of the other are not, nor are trials of unknown times."""
+    """Arms that ran one after the other are not, nor are trials whose times are unknown."""
     trials = blocks(4)
     assert facts_of(match_of(record, trials)).interleaved
     apart = [
@@ -89,7 +89,7 @@ def test_arms_that_took_turns_are_interleaved(record: StudyRecord) -> None:
 
 
 def test_boots_flags_and_lost_blocks_are_counted(record: StudyRecord) -> None:
-    """By arm where they are of one."""
+    """Flags and ok trials are counted by arm."""
     trials = blocks(4)
     trials[1] = trials[1]._replace(boot_id="another", flags=["steal", "short_window"])
     trials[3] = trials[3]._replace(flags=["steal"])

@@ -1,4 +1,4 @@
-"""How large a study has to be, from stores whose variation is known."""
+"""Sample sizes from stores whose variation is known."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.one_pair import one_pair, timed
 
 
 def store_of(path: Path, machines: int, *, between: float, within: float) -> Path:
-    """One pair in 6 blocks on machines of two CPU models, whose log ratios vary by these standard deviations."""
+    """Return a store of one pair in 6 blocks; its log ratios have these standard deviations."""
     study = one_pair(6)
     names = [(f"id-{number}", f"node{number}") for number in range(machines)]
     rng = random.Random(1)
@@ -36,7 +36,7 @@ def store_of(path: Path, machines: int, *, between: float, within: float) -> Pat
 
 
 def test_machines_that_differ_need_machines_and_not_blocks(tmp_path: Path) -> None:
-    """From the variation of blocks and machines that the store shows."""
+    """The variances are estimated from the store."""
     with Store.open(store_of(tmp_path, 6, between=0.10, within=0.02)) as store:
         (found,) = sizing(store, factor=1.05, metric="time")
     assert (found.machines, found.blocks, found.reason) == (6, 36, None)
@@ -49,7 +49,7 @@ def test_machines_that_differ_need_machines_and_not_blocks(tmp_path: Path) -> No
 
 
 def test_one_machine_answers_for_itself_alone(tmp_path: Path) -> None:
-    """How machines differ has to be stated."""
+    """The variance between machines is unknown then."""
     with Store.open(store_of(tmp_path, 1, between=0.0, within=0.02)) as store:
         (found,) = sizing(store, factor=1.05, metric="time")
         with pytest.raises(QueryError, match="metric"):
@@ -60,7 +60,7 @@ def test_one_machine_answers_for_itself_alone(tmp_path: Path) -> None:
 
 
 def test_of_several_protocols_the_newest_counts(tmp_path: Path) -> None:
-    """Whatever its digest: the study was changed, and its old blocks no longer show how blocks vary."""
+    """After a change of the study its old blocks do not show how the new ones vary."""
     study = one_pair(8)
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +77,6 @@ def test_of_several_protocols_the_newest_counts(tmp_path: Path) -> None:
 
 
 def test_what_is_stated_needs_no_store() -> None:
-    """Within alone: one machine; with between, several."""
+    """Several machines need the variance between machines too."""
     assert [size.machines for size in stated(0.0016, None, factor=1.05)] == [1]
     assert [size.machines for size in stated(0.0016, 0.0001, factor=1.05)] == [1, 3, 5, 10, 30]

@@ -1,4 +1,4 @@
-"""How many blocks the pilot blocks ask for."""
+"""The number of blocks that follows from the pilot blocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATED = "primary: {metric: time, precision_percent: 3, pilot_blocks: 10}"
 def needs(
     path: Path, machines: int, *, between: float = 0.0, models: int = 99, pilot: int = 10, stated: str = STATED
 ) -> tuple[list[Need], dict[int, list[float]]]:
-    """What a study of `pilot` blocks needs, and the log ratios of its machines."""
+    """Return what a study of `pilot` blocks needs, and the log ratios of each machine."""
     study = one_pair(pilot, stated)
     names = [(f"id-{number}", f"node{number}") for number in range(machines)]
     rng = random.Random(2)
@@ -45,7 +45,7 @@ def needs(
 
 
 def test_one_or_two_machines_need_what_steins_rule_gives_each(tmp_path: Path) -> None:
-    """From the variance of their own pilot blocks."""
+    """Each machine has the variance of its own pilot blocks."""
     found, logs = needs(tmp_path, 2)
     expected = [stein_blocks(float(np.var(logs[number], ddof=1)), 10, factor=1.03) for number in (0, 1)]
     assert [(need.what, need.blocks) for need in found] == [
@@ -55,7 +55,7 @@ def test_one_or_two_machines_need_what_steins_rule_gives_each(tmp_path: Path) ->
 
 
 def test_three_machines_need_what_their_mean_does(tmp_path: Path) -> None:
-    """By how they differ as well as their blocks."""
+    """The number depends on the variance between machines too."""
     (need,), logs = needs(tmp_path, 4, between=0.001)
     spread = components({"": {str(number): of for number, of in logs.items()}})
     assert spread.block is not None
@@ -64,7 +64,7 @@ def test_three_machines_need_what_their_mean_does(tmp_path: Path) -> None:
 
 
 def test_machines_of_few_cpu_models_count_by_model(tmp_path: Path) -> None:
-    """As `pool` counts them: three models of two machines each."""
+    """Three models of two machines each count as three."""
     (need,), _ = needs(tmp_path, 6, between=0.3, models=3)
     assert need.blocks is None
     assert (need.reason or "").startswith("3 CPU models differ by ")
@@ -72,7 +72,7 @@ def test_machines_of_few_cpu_models_count_by_model(tmp_path: Path) -> None:
 
 
 def test_too_few_pilot_blocks_are_named(tmp_path: Path) -> None:
-    """Where some of them have no value."""
+    """Blocks without a value do not count as pilot blocks."""
 
     def lost(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"window_s": None} if row["block"] <= 3 else {})
@@ -85,7 +85,7 @@ def test_too_few_pilot_blocks_are_named(tmp_path: Path) -> None:
 
 
 def test_a_study_has_to_state_a_precision(tmp_path: Path) -> None:
-    """And to be in the store."""
+    """It also has to be in the store."""
     study = one_pair()
     with Store.open(write_measured(tmp_path / "store", [], study)) as store:
         with pytest.raises(ValueError, match="states no precision"):

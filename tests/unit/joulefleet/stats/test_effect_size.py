@@ -23,7 +23,7 @@ def test_hedges_g_as_its_definition() -> None:
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.lists(st.integers(0, 6), min_size=1, max_size=8))
 def test_cliffs_delta_has_a_width_and_is_symmetric(teacher: list[int], student: list[int]) -> None:
-    """It is Mann and Whitney's U in other words, and swapping the arms turns its sign."""
+    """Its value follows from Mann and Whitney's U, and swapping the arms changes its sign."""
     found, other = cliffs_delta(teacher, student), cliffs_delta(student, teacher)
     u = stats.mannwhitneyu(student, teacher).statistic
     assert found.value == pytest.approx(2 * u / (len(teacher) * len(student)) - 1)
@@ -33,7 +33,7 @@ def test_cliffs_delta_has_a_width_and_is_symmetric(teacher: list[int], student: 
 
 
 def test_arms_that_do_not_overlap_are_not_certain() -> None:
-    """Five below five: at one end, with room at the other; less of it with more of them."""
+    """Five values below five others give -1 with an interval, and more values a narrower one."""
     few, many = cliffs_delta([2.0] * 5, [1.0] * 5), cliffs_delta([2.0] * 50, [1.0] * 50)
     assert (few.low, few.value) == (-1, -1)
     assert few.high > many.high > -1

@@ -13,7 +13,7 @@ from joulefleet.stats.equivalence import equivalent, non_inferior
 
 
 def test_equivalence_is_that_of_statsmodels() -> None:
-    """And holds exactly where the interval of 90 % lies within the margins."""
+    """It holds exactly where the interval of 90 % lies within the margins."""
     logs = [0.01, -0.02, 0.03, 0.0, 0.02, -0.01]
     described = DescrStatsW(np.array(logs))
     for margin in (0.01, 0.02, 0.03, 0.05, 0.1):

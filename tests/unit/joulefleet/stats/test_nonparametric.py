@@ -12,7 +12,7 @@ LOGS = [-0.61, -0.55, -0.72, -0.49, -0.66, -0.58, -0.63, -0.41]
 
 
 def test_the_sign_flip_test_is_scipys_exact_permutation_test() -> None:
-    """Also where some log ratios are of the other sign, and against another null."""
+    """It is also where some log ratios have the other sign, and against another null hypothesis."""
     for logs in (LOGS, [0.3, -0.1, 0.2, 0.05, -0.02], [0.1, 0.1, -0.1, 0.1]):
         reference = stats.permutation_test(
             (np.array(logs),), np.mean, permutation_type="samples", n_resamples=2**12, vectorized=True
@@ -25,7 +25,7 @@ def test_the_sign_flip_test_is_scipys_exact_permutation_test() -> None:
 
 
 def test_outliers_are_named_by_their_position() -> None:
-    """By the median absolute deviation: one far block does not hide itself, as it would in a standard deviation."""
+    """The median absolute deviation is not raised by one far block, as a standard deviation would be."""
     assert outliers([0.5, 0.51, 0.49, 0.5, 0.52, 3.0]) == [5]
     assert outliers([0.5, 0.5, 0.5, 0.9]) == []
     assert outliers([]) == []

@@ -12,7 +12,7 @@ from joulefleet.stats.sample_size import size, stein_blocks, stein_interval
 
 
 def test_steins_two_stages_cover_whatever_the_variance() -> None:
-    """20,000 studies each: 95 % within three standard errors or above, and no interval wider than asked."""
+    """Of 20,000 studies 95 % cover the truth, within three standard errors, and no interval is wider than requested."""
     rng = np.random.default_rng(1945)
     for sigma in (0.02, 0.1, 0.3):
         studies, pilots = 20_000, 10
@@ -32,7 +32,7 @@ def test_steins_two_stages_cover_whatever_the_variance() -> None:
 
 
 def test_a_size_is_the_smallest_that_is_enough() -> None:
-    """One machine by its blocks; several by how they differ, where no number of blocks may be enough."""
+    """One machine depends on its blocks; several also on how they differ, so that no number may be enough."""
     one = size(0.0, 0.01, 1, factor=1.05)
     assert one.blocks is not None
     assert one.factor is not None

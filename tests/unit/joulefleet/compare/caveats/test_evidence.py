@@ -1,4 +1,4 @@
-"""What caveats are drawn from, and how they list it."""
+"""The evidence of caveats, and the lists in their texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.support.comparison_records import comparison_of_metric, estimate, evi
 
 
 def test_the_first_are_named_and_the_rest_counted() -> None:
-    """Each once, however often it occurs."""
+    """Repeated texts are named once."""
     texts = [f"m{number}" for number in range(NAMED + 2)]
     assert named(texts[:2] * 3) == "m0, m1"
     assert named(texts, "; ") == "m0; m1; m2; m3; m4; m5; and 2 more"
@@ -15,13 +15,13 @@ def test_the_first_are_named_and_the_rest_counted() -> None:
 
 
 def test_numbers_have_their_noun() -> None:
-    """One of it, or several."""
+    """The noun is singular for one only."""
     assert [counted(number, "block") for number in (0, 1, 2)] == ["0 blocks", "1 block", "2 blocks"]
     assert tally({"steal": 2, "short_window": 1}) == "steal ×2, short_window ×1"
 
 
 def test_findings_stand_for_comparisons_that_are_not_shown() -> None:
-    """With many machines there are none of single machines, and their estimates are in the findings."""
+    """With many machines the comparisons of single machines are not shown."""
     shown, pooled, proof = estimate(0.5), estimate(0.6), estimate(2.0)
     finding, of_proof = finding_of(pooled), comparison_of_metric(proof, kind="twice")
     both = evidence(others=[comparison_of_metric(shown)], findings=[finding], proofs=[of_proof])

@@ -1,4 +1,4 @@
-"""The caveats about where numbers come from."""
+"""The caveats about the provenance of numbers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.comparison_records import (
 
 
 def texts(caveats: Iterable[Caveat]) -> list[tuple[str, str]]:
-    """Level and text of each."""
+    """Return level and text of each caveat."""
     return [(caveat.level, caveat.text) for caveat in caveats]
 
 
 def energy(basis: Basis | None, **values: object) -> list[tuple[str, str]]:
-    """The caveats of a comparison of energy on `basis`, with one trial of these values."""
+    """Return the caveats of a comparison of energy on `basis`, with one trial of these values."""
     one = comparison_of_metric(estimate(0.5), metric="energy", basis=basis)
     return texts(energy_caveats(evidence(others=[one], trials={"one": [trial(**values)]})))
 
 
 def test_measured_energy_is_not_energy_at_the_wall() -> None:
-    """Whether a comparison has it or a finding."""
+    """The note is the same for comparisons and findings."""
     expected = [("note", "Energy is what the CPU's own counters say (package), not energy at the wall.")]
     assert energy(PACKAGE) == expected
     finding = finding_of(estimate(0.5), metric="energy", basis=PACKAGE)
@@ -39,7 +39,7 @@ def test_measured_energy_is_not_energy_at_the_wall() -> None:
 
 
 def test_simulated_energy_says_where_its_counters_were() -> None:
-    """As a warning."""
+    """It is a warning, not a note."""
     simulated = Basis(provenance="simulated", scope="package", source="powercap")
     ((level, text),) = energy(simulated, energy_provenance="simulated", sysfs_root="/simulated")
     assert level == "warning"
@@ -47,7 +47,7 @@ def test_simulated_energy_says_where_its_counters_were() -> None:
 
 
 def test_modelled_energy_has_its_formula_and_why_it_was_not_measured() -> None:
-    """The most frequent reason of ok trials."""
+    """Reasons of failed trials do not count."""
     assert energy(MODELLED, energy_reason="masked") == [
         ("note", "Modelled energy is computed, not measured: idle + busy. Not measured, because: masked.")
     ]
@@ -55,13 +55,13 @@ def test_modelled_energy_has_its_formula_and_why_it_was_not_measured() -> None:
 
 
 def test_reported_energy_names_its_tool() -> None:
-    """It is neither measured nor modelled, as far as anybody knows."""
+    """It is not known whether the tool measured or modelled it."""
     ((_, text),) = energy(Basis(provenance="reported", scope=None, source="PowerJoular"))
     assert text.endswith("not known to be measured or modelled: PowerJoular.")
 
 
 def test_unknown_energy_is_not_guessed() -> None:
-    """Its reasons are counted, of ok trials alone."""
+    """The reasons of ok trials are counted."""
     assert energy(None, energy_reason="masked") == [
         ("warning", "Energy is unknown, and not guessed: masked ×1."),
     ]
@@ -71,14 +71,14 @@ def test_unknown_energy_is_not_guessed() -> None:
 
 
 def test_a_study_in_the_burst_regime_is_a_demonstration() -> None:
-    """Said once a study."""
+    """There is one note for each study."""
     burst = facts(setting=Setting(study="one", regime="burst"))
     ((level, text),) = texts(regime_caveats([burst, burst, facts()]))
     assert (level, text.split(":")[0]) == ("note", "one ran in the burst regime")
 
 
 def test_seeded_weights_have_no_quality() -> None:
-    """With the reason that most trials have."""
+    """The note has the most frequent reason."""
     seeded = facts(setting=Setting(study="one", weights_source="seeded"))
     why = trial(weights_source="seeded", quality_reason="the weights are seeded.")
     given, not_given = (

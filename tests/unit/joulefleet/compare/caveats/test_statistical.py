@@ -20,19 +20,19 @@ PROOF: dict[str, Any] = {"kind": "twice", "pair": "big+twice", "expected_ratio":
 
 
 def texts(given: Evidence, level: str) -> list[str]:
-    """The texts of the caveats of `level`."""
+    """Return the texts of the caveats of `level`."""
     return [caveat.text for caveat in caveats(given) if caveat.level == level]
 
 
 def family(**values: Any) -> Family:
-    """What study one stated."""
+    """Return what study `one` stated."""
     return Family(
         **({"study": "one", "stated": Primary(metric="time"), "digest": "0123456789", "alpha": 0.05} | values)
     )
 
 
 def test_a_failed_proof_comes_before_everything() -> None:
-    """One that has no interval is not proven yet; one that holds says nothing."""
+    """A proof without an interval has a note, and one that holds has no caveat."""
     failed = comparison_of_metric(estimate(1.0, 0.98, 1.02), **PROOF)
     assert (
         "1 proof in 20 fails by chance"
@@ -51,7 +51,7 @@ def test_a_failed_proof_comes_before_everything() -> None:
 
 
 def test_alarms_come_first_and_notes_last() -> None:
-    """Within a level, in the order in which they are looked for."""
+    """The order within a level is fixed."""
     given = evidence(
         proofs=[comparison_of_metric(estimate(1.0, 0.98, 1.02), **PROOF)],
         facts=[facts(boots_differ=1, paired=False)],
@@ -68,14 +68,14 @@ def test_alarms_come_first_and_notes_last() -> None:
     ],
 )
 def test_what_was_stated_late_is_a_warning(values: dict[str, Any], expected: str) -> None:
-    """All of it is exploratory then."""
+    """All findings are exploratory then."""
     (text,) = texts(evidence(families=[family(**values)]), "warning")
     assert text.startswith(expected)
     assert "all of it is exploratory" in text
 
 
 def test_the_family_is_described() -> None:
-    """What was stated as primary, or that nothing was; and another alpha than the stated one."""
+    """A note tells what was stated as primary, and another alpha than the stated one."""
     primary = finding_of(estimate(0.5, 0.4, 0.6), role="primary", family_size=3)
     stated = family(stated=Primary(metric="time", pairs=("p",)))
     (text,) = texts(evidence(families=[stated], findings=[primary]), "note")
@@ -92,7 +92,7 @@ def test_the_family_is_described() -> None:
 
 
 def test_a_time_ratio_that_cannot_be_is_suspected() -> None:
-    """Of distillation pairs by time alone."""
+    """Only the time of distillation pairs has a plausible range."""
     off = estimate(0.95, 0.9, 0.99)
     (text,) = texts(evidence(findings=[finding_of(off, estimate(0.5, 0.4, 0.6))]), "warning")
     assert "is 0.950 on node1 of big's, outside 0.35 to 0.85: suspect the set-up" in text
@@ -101,7 +101,7 @@ def test_a_time_ratio_that_cannot_be_is_suspected() -> None:
 
 
 def test_two_tests_that_disagree_are_reported() -> None:
-    """Not where the blocks are too few for the exact one to be below alpha at all."""
+    """Blocks that are too few for a small exact p-value are no disagreement."""
 
     def warnings(exact: float, p_value: float, blocks: int) -> list[str]:
         one = comparison_of_metric(
@@ -116,14 +116,14 @@ def test_two_tests_that_disagree_are_reported() -> None:
 
 
 def test_blocks_far_off_are_named_with_both_estimates() -> None:
-    """They are kept."""
+    """The blocks are kept in the estimate."""
     checks = Checks(outliers=(4, 7), without_outliers=estimate(0.5, 0.48, 0.52))
     (text,) = texts(evidence(others=[comparison_of_metric(estimate(0.55, 0.4, 0.7), checks=checks)]), "warning")
     assert text.endswith("block 4, 7, 0.550 [0.400, 0.700] with and 0.500 [0.480, 0.520] without.")
 
 
 def test_too_few_blocks_are_said_once() -> None:
-    """Trials, where there are no blocks."""
+    """Without blocks the note counts trials."""
     few = comparison_of_metric(estimate(0.5, 0.4, 0.6, n_blocks=3))
     assert texts(evidence(others=[few, few]), "note") == ["3 blocks: too few for a p-value, which needs 5."]
     assert "3 trials: too few for a p-value, which needs 5." in texts(
@@ -133,7 +133,7 @@ def test_too_few_blocks_are_said_once() -> None:
 
 
 def test_machines_left_out_and_shared_models_are_said() -> None:
-    """Of a mean over machines."""
+    """Both are about a mean over machines."""
     effects = [
         MachineEffect(machine=str(n), cpu_model=str(n % 2), log_ratio=-0.7 - n / 10, variance=1e-4) for n in range(4)
     ]
@@ -145,7 +145,7 @@ def test_machines_left_out_and_shared_models_are_said() -> None:
 
 
 def test_the_spread_of_a_primary_finding_is_described() -> None:
-    """Each level that the data tell apart."""
+    """Levels that the data do not tell apart are left out."""
     spread = Components(cpu_model=None, machine=0.01, block=0.0004)
     primary = finding_of(estimate(0.5, 0.4, 0.6), role="primary", components=spread)
     (text,) = texts(evidence(findings=[primary]), "note")
@@ -154,7 +154,7 @@ def test_the_spread_of_a_primary_finding_is_described() -> None:
 
 
 def test_an_unfinished_study_is_said() -> None:
-    """With how much is missing."""
+    """The note has the number of missing trials."""
     machine = MachineProgress(place="m1", name="left", planned=12, ok=9, failed=1)
     progress = StudyProgress(
         study="one", asked_at=datetime(2026, 3, 1, tzinfo=UTC), machines=(machine,), failures={}, newest_at=None
