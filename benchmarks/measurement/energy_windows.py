@@ -1,6 +1,6 @@
 """Windows over simulated counters, read as the agent reads real ones, with their true energies.
 
-The reader is the real one: `open_powercap` on files, `Recorder`, `phase_energies`. Time is simulated, so
+The reader is the real one: `open_powercap` on files, `Sampler`, `phase_energies`. Time is simulated, so
 that hours are cheap: before each reading the files get the values of that instant.
 """
 
@@ -15,7 +15,7 @@ from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import FINE_UNIT_NJ, INTEL_UNIT_NJ, SimulatedMachine
 from agent.simulation.trace import ReadError, ReplayedTrace, Reset, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
-from agent.trial.sampler import Recorder
+from agent.trial.sampler import Sampler
 from benchmarks.measurement.energy_truth import Counted, Read, Witness, believed_w, judged
 from benchmarks.peers.codecarbon import EVERY_S
 from joulefleet.counters import slept
@@ -134,9 +134,9 @@ def _read(
     clock = _Clock(trace, tree, random, holds_up=kind == "held_up")
     # The files get their first values before they are opened.
     clock()
-    sensor, recorder = Witness(open_powercap(folder), clock.look), Recorder(clock)
-    recorder.add(sensor, period_s=period_s)
-    start_ns = recorder.mark()
+    sensor, sampler = Witness(open_powercap(folder), clock.look), Sampler(clock)
+    sampler.add(sensor, period_s=period_s)
+    start_ns = sampler.mark()
     polls = 0
     while True:
         late = late_s if random.random() < 0.02 else random.expovariate(1000)
@@ -145,13 +145,13 @@ def _read(
         clock.now_ns = max(clock.now_ns, min(end_ns, following_ns))
         if following_ns >= end_ns:
             break
-        recorder.poll()
+        sampler.poll()
         polls += 1
-    end_ns = recorder.mark()
+    end_ns = sampler.mark()
     if sensor.channels and len(sensor.reads) < polls:
         raise SystemExit(f"{polls} polls made only {len(sensor.reads)} readings")
-    series = counter_series(recorder.readings_of(sensor))
-    recorder.close()
+    series = counter_series(sampler.readings_of(sensor))
+    sampler.close()
     tree.close()
     places = {domain.channel: place for place, domain in enumerate(trace.domains)}
     return judged(

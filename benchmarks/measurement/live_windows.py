@@ -16,7 +16,7 @@ from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.options import read_options
 from agent.simulation.truth import Truth, read_truth
-from agent.trial.sampler import Recorder
+from agent.trial.sampler import Sampler
 from benchmarks.measurement.energy_truth import Counted, Read, Witness, judged
 from benchmarks.peers.codecarbon import EVERY_S
 from joulefleet.measurement import Phase
@@ -58,10 +58,10 @@ def live_windows(folder: Path, random: Random, *, count: int, first: int, second
         try:
             if not any(line == "ready\n" for line in iter(simulation.stdout or ())):
                 raise SystemExit("the simulated machine did not start")
-            sensor, recorder = Witness(open_powercap(root), lambda: Read(time.monotonic_ns())), Recorder()
-            took_ns = _record(recorder, sensor, random, seconds)
-            series = counter_series(recorder.readings_of(sensor))
-            recorder.close()
+            sensor, sampler = Witness(open_powercap(root), lambda: Read(time.monotonic_ns())), Sampler()
+            took_ns = _record(sampler, sensor, random, seconds)
+            series = counter_series(sampler.readings_of(sensor))
+            sampler.close()
         finally:
             simulation.terminate()
     truth = read_truth(root / "truth")
@@ -83,19 +83,19 @@ def live_windows(folder: Path, random: Random, *, count: int, first: int, second
     )
 
 
-def _record(recorder: Recorder, sensor: Witness, random: Random, seconds: float) -> dict[int, int]:
+def _record(sampler: Sampler, sensor: Witness, random: Random, seconds: float) -> dict[int, int]:
     """Poll with marks at random times, half of the time beside a busy process; return how long each mark took, ns."""
-    recorder.add(sensor, period_s=PERIOD_S)
+    sampler.add(sensor, period_s=PERIOD_S)
     took_ns: dict[int, int] = {}
     mark_at = time.monotonic()
     ends = mark_at + seconds
     with subprocess.Popen([sys.executable, "-c", _BUSY.format(seconds=seconds / 2)]):
         while (now := time.monotonic()) < ends:
             if now >= mark_at:
-                mark = recorder.mark()
+                mark = sampler.mark()
                 took_ns[mark] = time.monotonic_ns() - mark
                 mark_at = now + random.uniform(0.02, 0.4)
-            time.sleep(max(0.0, min(recorder.poll(), mark_at - time.monotonic())))
+            time.sleep(max(0.0, min(sampler.poll(), mark_at - time.monotonic())))
     return took_ns
 
 

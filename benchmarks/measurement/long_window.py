@@ -1,6 +1,6 @@
 """A window of eight hours, as the agent measures it: its memory against a short window's, its row, and its energy.
 
-A fresh process imports the agent and polls the real sensors through the real recorder, energy, machine
+A fresh process imports the agent and polls the real sensors through the real sampler, energy, machine
 and process ten times a second and the gauges once; only the clock and the counters are simulated. Then
 it makes the measurement, the row and the Parquet file as the agent does. A second process does the same with
 a window of five minutes. Neither imports Ray, which adds some 45 MB to an agent on a node.
@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 
 from agent.config import AgentSetup
 from agent.host.machine import boot_id, read_environment, read_machine
-from agent.results.thinning import MOST_VALUES
+from agent.results.series import LONGEST_SERIES
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.system.cpu_memory import open_host, open_memory
@@ -35,7 +35,7 @@ from agent.simulation.trace import ReplayedTrace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
 from agent.trial.attempt import Observations
-from agent.trial.sampler import Recorder
+from agent.trial.sampler import Sampler
 from agent.trial.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.trial.summary import measurement
 from benchmarks.harness.figures import Figure, ratio
@@ -95,23 +95,23 @@ class Clock:
 
 def open_all(setup: AgentSetup, clock: Clock) -> SensorSet:
     """Open the sensors of an attempt, on a simulated clock."""
-    recorder = Recorder(clock)
+    sampler = Sampler(clock)
     sensors = SensorSet(
-        recorder=recorder,
+        sampler=sampler,
         energy=open_powercap(setup.sysfs_root, setup.proc_root),
         thermal=open_thermal(setup.sysfs_root),
         gpu=open_nvml(setup.sysfs_root),
     )
-    recorder.add(sensors.energy, period_s=PERIOD_S)
-    recorder.add(open_host(setup.proc_root), period_s=PERIOD_S)
-    recorder.add(sensors.thermal, period_s=SLOW_PERIOD_S)
+    sampler.add(sensors.energy, period_s=PERIOD_S)
+    sampler.add(open_host(setup.proc_root), period_s=PERIOD_S)
+    sampler.add(sensors.thermal, period_s=SLOW_PERIOD_S)
     for gauge in (
         open_memory(setup.proc_root),
         open_frequency(setup.sysfs_root),
         open_throttling(setup.sysfs_root),
         open_pressure(setup.proc_root),
     ):
-        recorder.add(gauge, period_s=SLOW_PERIOD_S)
+        sampler.add(gauge, period_s=SLOW_PERIOD_S)
     sensors.watch(os.getpid(), setup, period_s=PERIOD_S)
     return sensors
 
@@ -122,26 +122,26 @@ def measured(trial: Trial, setup: AgentSetup, clock: Clock, done: Path, window_s
     done: the answers of the work about itself, as the JSON that the runner sends.
     """
     sensors = open_all(setup, clock)
-    seen = Observations()
-    edge_ns = sensors.recorder.mark()
+    observed = Observations()
+    edge_ns = sensors.sampler.mark()
     for name in get_args(PhaseName):
         ends_ns = clock.now_ns + (window_s if name == "window" else 5) * SECOND
         while clock.now_ns < ends_ns:
             # Real polls come a little late.
             clock.now_ns = min(ends_ns, clock.now_ns + int(PERIOD_S * 1e9) + 137_000)
-            sensors.recorder.poll()
-        now = sensors.recorder.mark()
-        seen.clocks.append((now, 0))
-        seen.phases.append(Phase(name=name, start_ns=edge_ns, end_ns=now, cpu_s=1.0))
+            sensors.sampler.poll()
+        now = sensors.sampler.mark()
+        observed.clocks.append((now, 0))
+        observed.phases.append(Phase(name=name, start_ns=edge_ns, end_ns=now, cpu_s=1.0))
         edge_ns = now
     print_peak("recorded")
-    seen.facts = json.loads(done.read_bytes())
+    observed.facts = json.loads(done.read_bytes())
     try:
         return measurement(
-            trial, seen, sensors, weights_digest="0" * 64, logical_cpus=1, started_at_ns=0, wall_s=float(window_s)
+            trial, observed, sensors, weights_digest="0" * 64, logical_cpus=1, started_at_ns=0, wall_s=float(window_s)
         )
     finally:
-        sensors.recorder.close()
+        sensors.sampler.close()
 
 
 def print_window(trial_file: str, folder: str, seconds: str) -> None:
@@ -237,7 +237,7 @@ def benchmark(run: BenchmarkRun) -> list[Figure]:
             unit="MB",
             bound=MEMORY_TIMES,
         ),
-        Figure(benchmark="long_window_values", value=long["longest"], unit="values a channel", bound=MOST_VALUES),
+        Figure(benchmark="long_window_values", value=long["longest"], unit="values a channel", bound=LONGEST_SERIES),
         Figure(
             benchmark="long_window_energy",
             value=long["worst"],

@@ -92,15 +92,15 @@ def sample(request: str) -> None:
     setup = AgentSetup(sysfs_root=Path(options["sysfs"]))
     sensors = open_sensors("powercap", setup, period_s=FAST_S)
     sensors.watch(options["pid"], setup, period_s=FAST_S)
-    sensors.recorder.mark()
+    sensors.sampler.mark()
     lines = LineSocket(socket.socket(fileno=options["socket"]))
     conversation = Conversation(lines, os.memfd_create("output"))
     deadline = math.inf
 
     def due_s() -> float:
-        return min(deadline - time.monotonic(), sensors.recorder.poll())
+        return min(deadline - time.monotonic(), sensors.sampler.poll())
 
-    lines.send({"note": ", ".join(readings.channel.name for readings in sensors.recorder.readings())})
+    lines.send({"note": ", ".join(readings.channel.name for readings in sensors.sampler.readings())})
     while True:
         try:
             conversation.next_mark(due_s=due_s)

@@ -62,7 +62,7 @@ def test_a_study_survives_what_befalls_its_containers(host: Engine, tmp_path: Pa
                 fleet.until_more(name, 2)
             fleet.kill("north")
             _fill(west / "filler")
-            fleet.until_said("run", "^west: .*nothing can be kept there")
+            fleet.until_said("run", "^west: .*nothing can be stored there")
             (west / "filler").unlink()
             fleet.until_more("north", 2)
             fleet.cut("south")

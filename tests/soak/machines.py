@@ -22,7 +22,7 @@ from tests.support.ray_nodes import FakeMachine
 
 LOOK_S = 0.2
 AGENT = "ray::AgentActor"
-HOST = "agent.runner.forkserver"
+FORK_SERVER = "agent.runner.forkserver"
 
 
 @dataclass(kw_only=True)
@@ -218,7 +218,7 @@ class Node(Machine):
     def runner(self) -> int | None:
         """Return the process of its fork server."""
         agent = self.agent()
-        hosts = [] if agent is None else [pid for pid in below(agent) if HOST in command_of(pid)]
+        hosts = [] if agent is None else [pid for pid in below(agent) if FORK_SERVER in command_of(pid)]
         # Its children have the same command line.
         return min(hosts, default=None)
 

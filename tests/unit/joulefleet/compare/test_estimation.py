@@ -43,7 +43,11 @@ def match_of(tmp_path: Path) -> Callable[..., Match]:
             for block in range(1, blocks + 1)
             for model in ("big", "small")
         ]
-        of_study = replace(record, imported=ImportRecord(tool="a tool", planned={}, content="", mapping={})) if imported else record
+        of_study = (
+            replace(record, imported=ImportRecord(tool="a tool", planned={}, content="", mapping={}))
+            if imported
+            else record
+        )
         (match,) = matches(of_study, CONTRAST, by_level(trials, "model"), exclude_flags=flags)
         return match
 
