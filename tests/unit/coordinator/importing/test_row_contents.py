@@ -1,10 +1,9 @@
-"""Imported runs as rows of the schema."""
+"""The columns of an imported run's row."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from math import nan
 
 from coordinator.importing.mapping.spec import MachineRecord
@@ -18,7 +17,7 @@ from coordinator.importing.model import (
     ReportedEnergy,
     Values,
 )
-from coordinator.importing.rows import attempt_id, import_rows, in_run_order
+from coordinator.importing.rows import import_rows
 from joulefleet.measurement import Channel, Readings
 from joulefleet.schema import COLUMNS, attempt_table
 
@@ -32,12 +31,6 @@ RUN = ImportedRun(
     values=Values(window_s=2.0, cpu_seconds=3.0, items=10),
     energy=NOT_REPORTED,
 )
-
-
-def started(run: ImportedRun, minute: int | None) -> ImportedRun:
-    """Return `run` with a start at that minute of an hour."""
-    at = None if minute is None else datetime(2026, 3, 1, 12, minute, tzinfo=UTC)
-    return replace(run, values=replace(run.values, started_at=at))
 
 
 def package(runs: Sequence[ImportedRun]) -> Package:
@@ -62,32 +55,6 @@ def test_a_row_names_the_imported_machine() -> None:
     (row,) = import_rows("published", package([replace(RUN, os="another OS")]))
     assert (row["machine"], row["machine_id"], row["place"]) == ("server", MACHINE.machine_id, MACHINE.machine_id)
     assert (row["cpu_model"], row["environment"], row["os"]) == ("a CPU", "bare", "another OS")
-
-
-def test_repetitions_of_a_cell_are_numbered_in_the_order_of_their_starts() -> None:
-    """Labels do not make another cell: one of them may number the runs."""
-    labelled = replace(RUN, run="run_1", identity=replace(RUN.identity, labels={"run": "1"}))
-    other = replace(RUN, run="run_2", identity=replace(RUN.identity, threads=8))
-    rows = list(import_rows("published", package([started(RUN, 3), started(labelled, 1), started(other, 2)])))
-    assert [(dict(row["labels"])["run"], row["repetition"]) for row in rows] == [
-        ("run_1", 1),
-        ("run_2", 1),
-        ("run_0", 2),
-    ]
-
-
-def test_without_a_start_of_every_run_the_order_is_that_of_the_folders() -> None:
-    """Folders are in natural order: 2 comes before 10."""
-    runs = [started(replace(RUN, folder=folder), minute) for folder, minute in (("r10", 1), ("r2", None), ("r1", 3))]
-    assert [run.folder for run in in_run_order(runs)] == ["r1", "r2", "r10"]
-
-
-def test_equal_data_have_one_identity() -> None:
-    """So an import that is repeated adds no row; other data, or another study, do."""
-    again = replace(RUN, values=RUN.values)
-    assert attempt_id("published", "a-tool", again) == attempt_id("published", "a-tool", RUN)
-    assert attempt_id("published", "a-tool", replace(RUN, content="other")) != attempt_id("published", "a-tool", RUN)
-    assert attempt_id("another", "a-tool", RUN) != attempt_id("published", "a-tool", RUN)
 
 
 def test_a_gap_in_a_trace_is_null() -> None:
