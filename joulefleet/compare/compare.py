@@ -104,7 +104,9 @@ def compare(
         mixed=mixed,
     )
     if reference is not None and request.by == "model":
-        raise QueryError("Of models the study's pairs are compared: there is no reference.", cure="Name one by --pair.")
+        raise QueryError(
+            "Models are compared in the study's pairs, each with its own reference.", cure="Name a pair by --pair."
+        )
     records = chosen(newest(store.studies), study)
     pairs = [comparand.name for record in records for comparand in record.comparands]
     require_known("pair in these studies", [pair] if pair else None, pairs)

@@ -113,7 +113,7 @@ def parse_factor(by: str) -> By:
         if by == factor:
             known: By = factor
             return known
-    raise QueryError(f"Nothing is compared by {by!r}.", cure=f"Name one of {', '.join(get_args(By))}.")
+    raise QueryError(f"There is no factor {by!r} to compare by.", cure=f"Name one of {', '.join(get_args(By))}.")
 
 
 def require_known(what: str, requested: Collection[str] | None, known: Sequence[str]) -> None:

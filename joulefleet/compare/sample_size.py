@@ -112,5 +112,5 @@ def _reason(spread: Components, machines: int) -> str | None:
     if not spread.block:
         return "no machine has two blocks that differ"
     if machines < 2:
-        return "one machine says nothing of how machines differ: state it with --between"
+        return "one machine does not show how machines differ: state it by --between"
     return None

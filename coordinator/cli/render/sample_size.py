@@ -39,7 +39,7 @@ def stated_lines(sizes: Sequence[Size], *, indent: str = "") -> Iterator[str]:
     rows = [
         (
             str(size.machines),
-            "never: add machines" if size.blocks is None else str(size.blocks),
+            "no number: add machines" if size.blocks is None else str(size.blocks),
             "" if size.factor is None else f"±{percent_text(size.factor - 1)}",
         )
         for size in sizes

@@ -34,7 +34,7 @@ def energy_caveats(evidence: Evidence) -> Iterator[Caveat]:
             reasons = Counter(trial.energy_reason or "no reason is known" for trial in unknown)
             yield warning(f"Energy is unknown, and not guessed: {tally(reasons)}.")
     if reporters := sources("reported"):
-        yield note(f"Reported energy is another tool's word, not known to be measured or modelled: {reporters}.")
+        yield note(f"Reported energy is the number of another tool, not known to be measured or modelled: {reporters}.")
     if formulas := sources("modelled"):
         reasons = Counter(trial.energy_reason for trial in trials if trial.energy_reason and trial.status == "ok")
         why = f" Not measured, because: {reasons.most_common(1)[0][0]}." if reasons else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from joulefleet.compare.caveats.provenance import energy_caveats, regime_caveats, weights_caveats
 from joulefleet.compare.metrics import Basis
@@ -24,7 +25,7 @@ def texts(caveats: Iterable[Caveat]) -> list[tuple[str, str]]:
     return [(caveat.level, caveat.text) for caveat in caveats]
 
 
-def energy(basis: Basis | None, **values: object) -> list[tuple[str, str]]:
+def energy(basis: Basis | None, **values: Any) -> list[tuple[str, str]]:
     """Return the caveats of a comparison of energy on `basis`, with one trial of these values."""
     one = comparison_of_metric(estimate(0.5), metric="energy", basis=basis)
     return texts(energy_caveats(evidence(others=[one], trials={"one": [trial(**values)]})))
