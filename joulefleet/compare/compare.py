@@ -43,7 +43,7 @@ MACHINES_SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """What is to be compared, of each study: the arguments of `compare`."""
+    """Arguments of `compare`, checked; the same for each study."""
 
     by: By
     pair: str | None
@@ -56,7 +56,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StudyResult:
-    """The comparison of one study, from which that of all studies is put together."""
+    """Comparison of one study, a part of that of all studies."""
 
     family: Family
     pooled_labels: Sequence[str]

@@ -1,4 +1,4 @@
-"""What is compared with what: two levels of one factor, all else being equal."""
+"""Contrasts: two levels of one factor that are compared, all else being equal."""
 
 from __future__ import annotations
 

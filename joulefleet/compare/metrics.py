@@ -100,7 +100,7 @@ class Metric:
     per_item: bool = False
     """Whether the value is divided by the number of items, so that it does not grow with the work."""
     imported_only: bool = False
-    """Whether it is compared of imported trials only: Joulefleet's own have a better one."""
+    """Whether only imported trials are compared by it: Joulefleet's own have a better metric."""
 
     def value(self, trial: TrialValues, basis: Basis | None) -> float | None:
         """Return the value of `trial` in the metric's unit, energy on `basis`; None where it is not known."""
@@ -122,7 +122,7 @@ _EXPRESSIONS = {
     # Own trials may have labels too, but only those of imported trials are factors.
     "imported_labels": "CASE WHEN imported_from IS NOT NULL THEN map_entries(labels) END",
 }
-"""How the fields that are no plain columns of `trials` are selected."""
+"""SQL expressions of the fields that are no plain columns of `trials`."""
 
 _COLUMNS = tuple(name for name in TrialValues._fields if name not in {"imported_levels", "joules"})
 
@@ -143,7 +143,7 @@ def load_trials(store: Store, study: str) -> list[TrialValues]:
 
 
 def choose_basis(common: Counter[Basis]) -> Basis | None:
-    """Return the best basis of those in `common`, which says in how many blocks both arms have joules on each.
+    """Return the best basis in `common`, which holds for each the number of blocks in which both arms have joules.
 
     The order of PROVENANCES decides, then the number of blocks, then the fuller scope. None where `common` is empty.
     """

@@ -14,7 +14,7 @@ _HEADS = ("machines", "blocks on each", "expected")
 
 
 def sizing_lines(sizings: Sequence[Sizing], precision: float) -> Iterator[str]:
-    """Yield what each ratio needs; `precision` is the half-width that was asked for, per cent."""
+    """Yield what each ratio needs; `precision` is the requested half-width, per cent."""
     if not sizings:
         yield "No study of this store has a pair of which anything was measured: run some blocks first."
     for sizing in sizings:

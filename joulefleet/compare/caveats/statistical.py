@@ -1,4 +1,4 @@
-"""The caveats of a comparison: what is to be known before its numbers are used. They never change or hide a number."""
+"""All caveats of a comparison, among them those about proofs, families, tests and intervals."""
 
 from __future__ import annotations
 

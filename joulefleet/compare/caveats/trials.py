@@ -11,7 +11,7 @@ from joulefleet.compare.results import Caveat, MatchFacts
 
 
 def trial_caveats(evidence: Evidence) -> Iterator[Caveat]:
-    """Yield what is wrong with trials and blocks, or was done about it."""
+    """Yield a caveat for each problem of trials and blocks."""
     yield from _without_blocks(evidence.facts)
     for study, labels in evidence.pooled_labels.items():
         if labels:
@@ -25,7 +25,7 @@ def trial_caveats(evidence: Evidence) -> Iterator[Caveat]:
 
 
 def separation_caveats(facts: Sequence[MatchFacts]) -> Iterator[Caveat]:
-    """Yield which machines and protocols are kept apart."""
+    """Yield a caveat about machines, and one about protocols, that are not pooled."""
     machines = {fact.setting.machine_id for fact in facts}
     if len(machines) > 1:
         yield note(f"{len(machines)} machines: each counts once in a finding over all of them.")
