@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from joulefleet.compare.two_stage import blocks_needed
 from joulefleet.errors import StudyError
 from joulefleet.query import Store
 from joulefleet.stats.sample_size import PILOT_BLOCKS
+from joulefleet.store.records import StudyRecord
 from joulefleet.study.load import study_from_json
 from joulefleet.study.primary import Primary
 from joulefleet.study.spec import Study
@@ -41,18 +41,18 @@ class Stages:
         self._blocks = self._asked.repetitions
         self._decided = not self._two
 
-    def study(self, last: Mapping[str, Any]) -> Study:
-        """The study of this stage; `last` is its newest record, empty where there is none.
+    def study(self, last: StudyRecord | None) -> Study:
+        """The study of this stage; `last` is its newest record, None where there is none.
 
         Blocks that were added before an interruption stay asked for, and so does a precision that only the
         command line of an earlier run stated: without it the statement would be another.
         """
-        if last and "imported" not in last:
-            before = study_from_json(last["study"]).primary
+        if last is not None and last.imported is None:
+            before = study_from_json(last.definition).primary
             if not self._two and replace(before, precision_percent=None, pilot_blocks=None) == self._asked.primary:
                 self._take(before)
             if self._two and before == self._asked.primary:
-                self._blocks = max(self._blocks, int(last["study"]["repetitions"]))
+                self._blocks = max(self._blocks, int(last.definition["repetitions"]))
         return replace(self._asked, repetitions=self._blocks)
 
     def more(self, store: Path, *, say: Callable[[str], None]) -> bool:

@@ -33,7 +33,7 @@ from joulefleet.compare.pooled import pooled_findings
 from joulefleet.compare.results import Comparison, Family, MatchFacts, MetricComparison, PooledFinding
 from joulefleet.compare.roles import assign_roles, family_of
 from joulefleet.errors import QueryError
-from joulefleet.query.progress import StudyProgress, chosen, progress
+from joulefleet.query.progress import StudyProgress, progress, select_records
 from joulefleet.query.store import Store
 from joulefleet.store.records import StudyRecord, newest
 
@@ -107,7 +107,7 @@ def compare(
         raise QueryError(
             "Models are compared in the study's pairs, each with its own reference.", cure="Name a pair by --pair."
         )
-    records = chosen(newest(store.studies), study)
+    records = select_records(newest(store.studies), study)
     pairs = [comparand.name for record in records for comparand in record.comparands]
     require_known("pair in these studies", [pair] if pair else None, pairs)
     require_known("metric", metrics, [metric.name for metric in METRICS])

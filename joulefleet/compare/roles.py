@@ -13,7 +13,7 @@ from typing import Literal
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Family, MachineResult, PooledFinding, Within
 from joulefleet.plan.expand import cells
-from joulefleet.query.progress import understood
+from joulefleet.query.progress import study_in
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm
 from joulefleet.store.records import StudyRecord
@@ -35,7 +35,7 @@ def family_of(
     stated = stated_primary(record)
     if record.imported_from is not None:
         return Family(study=record.name, stated=stated, digest="", alpha=alpha or stated.alpha)
-    studies = [(understood(version), version.asked_at) for version in versions]
+    studies = [(study_in(version), version.asked_at) for version in versions]
     digests = [primary_digest(study_to_json(study)) for study, _ in studies]
     # Only a change counts: trials from before the first record have a wrong clock, and no other statement.
     changes = [index for index in range(1, len(digests)) if digests[index] != digests[index - 1]]
@@ -52,7 +52,7 @@ def family_of(
 
 def stated_primary(record: StudyRecord) -> Primary:
     """Return what `record` states as primary; the default for imported data, which state nothing."""
-    return Primary() if record.imported_from is not None else understood(record).primary
+    return Primary() if record.imported_from is not None else study_in(record).primary
 
 
 def _extended_after(studies: Sequence[tuple[Study, datetime]], trials: Sequence[TrialValues]) -> int | None:

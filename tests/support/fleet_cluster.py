@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
@@ -14,6 +13,7 @@ from coordinator.cluster.interface import Call, CallResult, Command, Joined, Lef
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store.writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
+from joulefleet.store.records import StudyRecord
 from tests.support.cluster import MACHINE
 from tests.support.fleet import Agent, Node, World
 from tests.support.made import fact_in
@@ -187,21 +187,21 @@ class DangerousStore:
         self._writer, self._danger, self._full = writer, danger, full
 
     def commit(self, attempt_id: str, parquet: bytes) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         self._danger()
         _refuse(full=self._full())
         self._writer.commit(attempt_id, parquet)
         self._disk.files.setdefault(attempt_id, parquet)
         self._danger()
 
-    def record_study(self, record: dict[str, Any]) -> None:
-        """See `Store`."""
+    def record_study(self, record: StudyRecord) -> None:
+        """See `CampaignStore`."""
         self._danger()
         _refuse(full=self._full())
         self._writer.record_study(record)
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         _refuse(full=self._full())
         self._writer.record_plan(study, place, protocols)
 
@@ -211,7 +211,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.records: dict[str, dict[str, Any]] = {}
+        self.records: dict[str, StudyRecord] = {}
 
 
 class MemoryStore:
@@ -223,34 +223,35 @@ class MemoryStore:
         self._disk, self._danger, self._full = disk, danger, full
 
     def attempts(self, study: str) -> list[AttemptFact]:
-        """See `Store`."""
+        """See `CampaignStore`."""
         return [fact_in(data) for _, data in sorted(self._disk.files.items())]
 
     def find(self, attempt_id: str) -> bytes | None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         return self._disk.files.get(attempt_id)
 
     def commit(self, attempt_id: str, parquet: bytes) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         self._danger()
         if attempt_id not in self._disk.files:
             _refuse(full=self._full())
             self._disk.files[attempt_id] = parquet
         self._danger()
 
-    def last_record(self, study: str) -> dict[str, Any]:
-        """See `Store`."""
-        return self._disk.records.get(study, {})
+    def last_record(self, study: str) -> StudyRecord | None:
+        """See `CampaignStore`."""
+        return self._disk.records.get(study)
 
-    def record_study(self, record: dict[str, Any]) -> None:
-        """See `Store`."""
+    def record_study(self, record: StudyRecord) -> None:
+        """See `CampaignStore`."""
         self._danger()
-        if self._disk.records.get(record["study"]["name"]) != record:
+        last = self.last_record(record.name)
+        if last is None or last.digest != record.digest:
             _refuse(full=self._full())
-            self._disk.records[record["study"]["name"]] = record
+            self._disk.records[record.name] = record
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         _refuse(full=self._full())
 
 

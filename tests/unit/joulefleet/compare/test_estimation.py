@@ -20,6 +20,7 @@ from joulefleet.compare.estimation import (
 )
 from joulefleet.compare.matching import Match, by_level, matches
 from joulefleet.compare.metrics import TrialValues
+from joulefleet.store.records import ImportRecord
 from tests.support.comparison_records import CONTRAST, MODELLED, PACKAGE, metric_of, noisy, record_of, trial
 from tests.support.one_pair import one_pair
 
@@ -42,7 +43,11 @@ def match_of(tmp_path: Path) -> Callable[..., Match]:
             for block in range(1, blocks + 1)
             for model in ("big", "small")
         ]
-        of_study = replace(record, imported_from="a tool") if imported else record
+        of_study = (
+            replace(record, imported=ImportRecord(tool="a tool", planned={}, content="", mapping={}))
+            if imported
+            else record
+        )
         (match,) = matches(of_study, CONTRAST, by_level(trials, "model"), exclude_flags=flags)
         return match
 

@@ -11,7 +11,7 @@ import pytest
 from joulefleet.compare.contrasts import By, Contrast
 from joulefleet.compare.matching import Match, by_level, matches, newest_by
 from joulefleet.compare.metrics import TrialValues
-from joulefleet.store.records import StudyRecord
+from joulefleet.store.records import ImportRecord, StudyRecord
 from tests.support.attempt_rows import STARTED
 from tests.support.comparison_records import CONTRAST, record_of, trial
 from tests.support.one_pair import one_pair
@@ -109,7 +109,7 @@ def test_settings_come_in_the_order_of_the_study(record: StudyRecord) -> None:
 def test_machines_and_imported_trials_have_no_blocks(record: StudyRecord) -> None:
     """All ok trials of both arms count, without pairs."""
     for of_study, contrast, by in (
-        (replace(record, imported_from="a tool"), CONTRAST, "model"),
+        (replace(record, imported=ImportRecord(tool="a tool", planned={}, content="", mapping={})), CONTRAST, "model"),
         (record, replace(CONTRAST, by="machine", reference="m1", other="m2"), "machine"),
     ):
         trials = [*block(1), *block(2)] if by == "model" else [trial("big", 1), trial("big", 1, machine_id="m2")]
