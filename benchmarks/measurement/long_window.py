@@ -39,7 +39,7 @@ from agent.trial.sampler import Sampler
 from agent.trial.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.trial.summary import measurement
 from benchmarks.harness.figures import Figure, ratio
-from benchmarks.harness.processes import run_measured
+from benchmarks.harness.processes import function_command, run_measured
 from benchmarks.harness.program import BenchmarkRun, run_program
 from joulefleet.measurement import Measurement, Phase
 from joulefleet.plan.trial import Trial, read_trial
@@ -52,6 +52,8 @@ MEMORY_TIMES = 1.1
 LATENCY_S = 0.05
 MACHINE = SimulatedMachine(bits=25, dram_bits=27)
 """A machine whose counters wrap at some 2,050 J: after 10 to 50 s of a package, 2 to 8 minutes of its memory."""
+
+PRINT_WINDOW = "benchmarks.measurement.long_window:print_window"
 
 SECOND = 1_000_000_000
 PhaseName = Literal["baseline", "startup", "items", "load", "warm_up", "window", "teardown", "cool_down"]
@@ -71,8 +73,6 @@ FACTS: dict[str, Any] = {
     "blas": "none",
 }
 """Answers of the work about itself, as the runner's protocol has them."""
-
-MEASURE = "import sys; from benchmarks.measurement.long_window import print_window; print_window(*sys.argv[1:])"
 
 
 @dataclass(slots=True)
@@ -224,7 +224,7 @@ def benchmark(run: BenchmarkRun) -> list[Figure]:
             latencies = [int(LATENCY_S * 1e9)] * int(window_s / LATENCY_S)
             done = FACTS | {"work_ns": window_s * SECOND, "latencies_ns": latencies}
             (folder / "done.json").write_text(json.dumps(done), encoding="ascii")
-            finished = run_measured([sys.executable, "-c", MEASURE, str(trial), str(folder), str(window_s)])
+            finished = run_measured(function_command(PRINT_WINDOW, trial, folder, window_s))
             results[window_s] = json.loads(finished.output)
     short, long = results[short_s], results[long_s]
     print(f"{long['wraps']:.0f} wraps, {long['channels']} channels", file=sys.stderr)

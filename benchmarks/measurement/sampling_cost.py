@@ -34,6 +34,7 @@ from agent.runner.conversation import Conversation
 from agent.runner.protocol import Disconnected, LineSocket
 from agent.trial.sensor_set import open_sensors
 from benchmarks.harness.figures import Figure
+from benchmarks.harness.processes import function_command
 from benchmarks.harness.program import ROOT, BenchmarkRun, run_program
 from benchmarks.peers.environments import ensure_environment
 from benchmarks.peers.sampling_driver import cost
@@ -46,8 +47,6 @@ FAST_S, SLOW_S = 0.1, 1.0
 
 DRIVER = ROOT / "benchmarks/peers/sampling_driver.py"
 MACHINE = ROOT / "tests/machines/two-packages-with-dram/sys"
-
-SAMPLE = "import sys; from benchmarks.measurement.sampling_cost import sample; sample(sys.argv[1])"
 
 WORK = """
 import torch
@@ -176,7 +175,7 @@ def samplers(run: BenchmarkRun) -> list[Sampler]:
     driver = str(DRIVER)
     rates = {"fast_s": FAST_S, "slow_s": SLOW_S}
     own = [
-        Sampler(name="joulefleet", command=(sys.executable, "-c", SAMPLE)),
+        Sampler(name="joulefleet", command=tuple(function_command("benchmarks.measurement.sampling_cost:sample"))),
         # -I: the modules beside the driver have the peers' names.
         Sampler(name="psutil 7.2.2", command=(sys.executable, "-I", driver), peer="psutil", options=rates),
     ]
