@@ -2,7 +2,7 @@
 
 Ours is the agent's own loop, between two marks: every sensor that an attempt opens, energy, process
 and machine at 10 Hz, gauges at 1 Hz. Each sampler is a process of its own, in turn, beside one and the
-same working process. Energy counters, temperatures and frequencies are read from a copy of a tree of
+same working process. Energy counters, temperatures and frequencies are read from a machine of
 tests/machines, so that machines without them have a figure too: a real energy counter costs a
 microsecond or two more a read. Processes, machine and pressure are read from this machine's /proc.
 
@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 from agent.config import AgentSetup
@@ -36,6 +35,7 @@ from agent.trial.sensor_set import open_sensors
 from benchmarks.harness.reporting import Figure, finish
 from benchmarks.peers.environments import ensure_environment
 from benchmarks.peers.sampling_driver import cost
+from tests.support.machines import unpack_machine
 
 BOUND_PERCENT = 0.25
 ROUNDS = 3
@@ -45,7 +45,7 @@ FAST_S, SLOW_S = 0.1, 1.0
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = ROOT / "benchmarks/peers/sampling_driver.py"
-MACHINE = ROOT / "tests/machines/two-packages-with-dram/sys"
+MACHINE = "two-packages-with-dram"
 
 WORK = """
 import torch
@@ -213,7 +213,7 @@ def main() -> int:
         sample_as_the_agent_does(asked["pid"], Path(asked["sysfs"]), asked["socket"])
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        sysfs = Path(copytree(MACHINE, Path(folder) / "sys", symlinks=True))
+        sysfs = unpack_machine(MACHINE, Path(folder) / "machine") / "sys"
         name, found = rounds(sysfs)
     for sampler, stretches in found.items():
         percents = [stretch.percent for stretch in stretches]

@@ -11,9 +11,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from tests.privileged.both_sources import Answer, Order
+from tests.support.machines import unpack_machine
 
 ROOT = Path(__file__).parents[2]
-MACHINES = ROOT / "tests/machines"
 CPUS = "devices/system/cpu"
 
 UNSHARE = shutil.which("unshare")
@@ -69,10 +69,10 @@ def observe(way_in: tuple[str, ...]) -> Observe:
 
 @pytest.fixture
 def make_tree(tmp_path: Path) -> MakeTree:
-    """Copies a machine of tests/machines, gives it CPUs with two threads a socket, and returns its /sys."""
+    """Unpack a machine of tests/machines, give it CPUs with two threads a socket, and return the folder of its /sys."""
 
     def make(machine: str, *, sockets: int = 1, offline: int | None = None) -> Path:
-        tree = Path(shutil.copytree(MACHINES / machine / "sys", tmp_path / machine, symlinks=True))
+        tree = unpack_machine(machine, tmp_path / machine) / "sys"
         cpus = tree / CPUS
         cpus.mkdir(parents=True, exist_ok=True)
         (cpus / "present").write_text(f"0-{2 * sockets - 1}\n")

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -8,8 +7,7 @@ from agent.doctor.diagnosis import Diagnosis, EnergyCounters, Source, as_json, d
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Channel
-
-MACHINES = Path(__file__).parents[3] / "machines"
+from tests.support.machines import unpacked
 
 MACHINE = Machine(
     machine_id="0123456789abcdef",
@@ -47,7 +45,7 @@ TEMPERATURE = Channel(name="temperature/coretemp/package-id-0", unit="degC", kin
 
 def counters(tree: str, *, own: bool = True) -> EnergyCounters:
     """The counters of a machine of tests/machines, taken for the running kernel's."""
-    powercap = open_powercap(MACHINES / tree / "sys")
+    powercap = open_powercap(unpacked(tree) / "sys")
     powercap.close()
     return EnergyCounters(
         domains=powercap.domains,

@@ -1,15 +1,14 @@
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agent.doctor.examine import examine
+from tests.support.machines import unpack_machine, unpacked
 
-MACHINES = Path(__file__).parents[3] / "machines"
-FULL = MACHINES / "two-packages-with-dram"
+FULL = unpacked("two-packages-with-dram")
 
 
 def test_what_is_seen_now_is_read_from_proc(tmp_path: Path) -> None:
@@ -55,7 +54,7 @@ def test_whatever_lies_in_the_place_of_a_number_is_examined(
     tmp_path: Path, machine: str, spoil: Callable[[Path], None]
 ) -> None:
     """Endless digits, and pipes that nobody writes to: nothing is raised and nothing waits."""
-    root = Path(shutil.copytree(MACHINES / machine, tmp_path / "machine", symlinks=True))
+    root = unpack_machine(machine, tmp_path / "machine")
     kept = {"cgroup", "cgroup.procs"} if spoil is not pipe else set()
     for file in sorted(root.rglob("*")):
         if file.is_file() and not file.is_symlink() and file.name not in kept:
@@ -69,7 +68,7 @@ def test_whatever_lies_in_the_place_of_a_number_is_examined(
 def test_what_else_can_be_read_is_listed_by_source(tmp_path: Path) -> None:
     """Temperature, clock and throttling of one machine; pressure and control group of another."""
     bare = examine(FULL / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
-    grouped = MACHINES / "cgroup-v2"
+    grouped = unpacked("cgroup-v2")
     inside = examine(grouped / "sys", grouped / "proc", etc_root=tmp_path, root=tmp_path, environ={}, pid=4343)
     assert {g.source for g in bare.gauges} == {"thermal", "frequency", "throttling"}
     assert {"pressure", "cgroup"} <= {g.source for g in inside.gauges}
@@ -78,7 +77,7 @@ def test_what_else_can_be_read_is_listed_by_source(tmp_path: Path) -> None:
 
 def test_a_gauge_that_holds_no_number_is_missing(tmp_path: Path) -> None:
     """Its file is there, so it would be taken for readable."""
-    found = examine(MACHINES / "garbage/sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+    found = examine(unpacked("garbage") / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
     assert found.gauges == ()
     assert "temperature/x86_pkg_temp/thermal_zone0" in {m.what for m in found.missing if m.why == "unreadable"}
     assert "thermal" in {f.topic for f in found.findings}

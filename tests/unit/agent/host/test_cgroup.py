@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from agent.host.cgroup import CgroupLimits, read_cgroup_limits
+from tests.support.machines import unpacked
 
 GIB = 2**30
-MACHINES = Path(__file__).parents[3] / "machines"
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -162,7 +162,7 @@ def test_a_path_may_hold_colons(tmp_path: Path) -> None:
 )
 def test_the_limits_of_whole_machines_are_found(machine: str, expected: CgroupLimits) -> None:
     """A container of a hybrid host, and one whose pod sets the limit of memory."""
-    assert limits(MACHINES / machine) == expected
+    assert limits(unpacked(machine)) == expected
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "-1", "0", "many"])

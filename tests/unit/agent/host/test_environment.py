@@ -8,16 +8,15 @@ import pytest
 from agent.host.energy_filter import ENERGY_FILTERING_CTL, MISC_PACKAGE_CTLS
 from agent.host.environment import read_environment
 from joulefleet.machine import Environment
+from tests.support.machines import unpacked
 from tests.support.registers import write_registers
-
-MACHINES = Path(__file__).parents[3] / "machines"
 
 
 def environment(
     root: Path, machine: str = "two-packages-with-dram", environ: Mapping[str, str] | None = None
 ) -> Environment:
     """The environment of a machine of tests/machines, in a root folder of the test's own."""
-    folder = MACHINES / machine
+    folder = unpacked(machine)
     return read_environment(folder / "sys", folder / "proc", etc_root=folder / "etc", root=root, environ=environ or {})
 
 

@@ -5,8 +5,9 @@ import pytest
 from agent.host.machine import boot_id, read_machine
 from joulefleet.errors import MachineError
 from joulefleet.machine import Machine
+from tests.support.machines import unpacked
 
-MACHINE = Path(__file__).parents[3] / "machines/two-packages-with-dram"
+MACHINE = unpacked("two-packages-with-dram")
 SYS, PROC, ETC = MACHINE / "sys", MACHINE / "proc", MACHINE / "etc"
 
 

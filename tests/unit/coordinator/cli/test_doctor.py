@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from agent.doctor.examine import examine
 from coordinator.cli.doctor import doctor, lines
+from tests.support.machines import machine_names, unpacked
 
 ROOT = Path(__file__).parents[4]
-MACHINES = ROOT / "tests/machines"
-FULL = MACHINES / "two-packages-with-dram"
+FULL = unpacked("two-packages-with-dram")
 
 app = typer.Typer()
 app.command()(doctor)
@@ -96,11 +96,11 @@ KEYS = [
 
 def roots(machine: str) -> tuple[str, ...]:
     """The arguments that name a machine's /sys, and its /proc where it has one."""
-    own = MACHINES / machine / "proc"
-    return "--sysfs-root", str(MACHINES / machine / "sys"), "--proc-root", str(own if own.exists() else FULL / "proc")
+    own = unpacked(machine) / "proc"
+    return "--sysfs-root", str(unpacked(machine) / "sys"), "--proc-root", str(own if own.exists() else FULL / "proc")
 
 
-@pytest.mark.parametrize("machine", sorted(folder.name for folder in MACHINES.iterdir()))
+@pytest.mark.parametrize("machine", machine_names())
 def test_the_doctor_answers_for_every_tree(machine: str) -> None:
     """No tree brings it down; of each it says what was found, and what adds up. A new tree belongs into the table."""
     data, expected = json.loads(run("--json", *roots(machine))), EXPECTED[machine]
@@ -116,7 +116,7 @@ def test_the_doctor_answers_for_every_tree(machine: str) -> None:
     assert data["own"] == (not data["domains"])
 
 
-@pytest.mark.parametrize("machine", sorted(folder.name for folder in MACHINES.iterdir()))
+@pytest.mark.parametrize("machine", machine_names())
 def test_the_doctor_prints_every_tree_for_people(machine: str) -> None:
     """Whatever stands in the files, only plain text reaches the terminal."""
     text = run(*roots(machine))
@@ -137,7 +137,7 @@ def test_the_sections_are_short_and_name_the_sources(tmp_path: Path) -> None:
     """Limits with their windows, dies that repeat one another, and why a source reads nothing."""
 
     def text(machine: str) -> str:
-        found = examine(MACHINES / machine / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+        found = examine(unpacked(machine) / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
         return "\n".join(line for _, line in lines(found))
 
     assert "package-0: package, in the total; long_term 205 W over 0.999 s, short_term 246 W over 0.00195 s" in text(
@@ -160,7 +160,7 @@ def test_piped_text_is_plain() -> None:
 
 def test_what_is_missing_is_printed_with_its_cure(tmp_path: Path) -> None:
     """The reason and the cure stand under each other."""
-    found = examine(MACHINES / "no-rapl/sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+    found = examine(unpacked("no-rapl") / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
     text = "\n".join(line for _, line in lines(found))
     assert "energy (RAPL): absent" in text
     assert "modprobe intel_rapl_msr" in text

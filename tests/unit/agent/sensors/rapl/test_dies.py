@@ -4,10 +4,10 @@ import pytest
 
 from agent.sensors.rapl.dies import mirrored_packages, repeat_one_counter, repeated_by_vendor
 from agent.sensors.rapl.domains import Zone
+from tests.support.machines import unpacked
 
-MACHINES = Path(__file__).parents[4] / "machines"
-AMD, INTEL = MACHINES / "amd-single/sys", MACHINES / "cascade-lake-ap/sys"
-UNKNOWN = MACHINES / "nowhere/sys"
+AMD, INTEL = unpacked("amd-single") / "sys", unpacked("cascade-lake-ap") / "sys"
+UNKNOWN = Path("/nowhere")
 RANGE_UJ = 65_532_610_987
 
 

@@ -8,10 +8,10 @@ from agent.results.energy import choose_scope
 from agent.sensors.rapl.domains import ZonePowerLimit
 from agent.sensors.rapl.powercap import PowercapSensor, open_powercap
 from tests.support.counter_energies import energies_of
+from tests.support.machines import unpacked
 from tests.support.mounts import write_mounts
 
-MACHINES = Path(__file__).parents[4] / "machines"
-PROC = MACHINES / "two-packages-with-dram/proc"
+PROC = unpacked("two-packages-with-dram") / "proc"
 TREE = "devices/virtual/powercap/intel-rapl"
 
 CopyMachine = Callable[[str], Path]
@@ -19,7 +19,7 @@ CopyMachine = Callable[[str], Path]
 
 def sensor(machine: str) -> PowercapSensor:
     """The sensor opened on a machine of tests/machines."""
-    return open_powercap(MACHINES / machine / "sys", PROC)
+    return open_powercap(unpacked(machine) / "sys", PROC)
 
 
 def parts(powercap: PowercapSensor, scope: str) -> list[str]:

@@ -5,10 +5,10 @@ import pytest
 
 from agent.sensors.base import Missing
 from agent.sensors.rapl.powercap import open_powercap
+from tests.support.machines import unpacked
 from tests.support.mounts import write_mounts
 
-MACHINES = Path(__file__).parents[4] / "machines"
-BARE = MACHINES / "two-packages-with-dram/proc"
+BARE = unpacked("two-packages-with-dram") / "proc"
 
 CopyMachine = Callable[[str], Path]
 
@@ -21,21 +21,21 @@ def why_not(root: Path, proc_root: Path = BARE) -> Missing:
 
 def test_a_machine_without_rapl_says_absent_with_a_cure() -> None:
     """No tree at all, on bare metal: the driver may not be loaded."""
-    missing = why_not(MACHINES / "no-rapl/sys")
+    missing = why_not(unpacked("no-rapl") / "sys")
     assert missing.why == "absent"
     assert "modprobe intel_rapl_msr" in missing.cure
-    assert open_powercap(MACHINES / "no-rapl/sys", BARE).read() == ()
+    assert open_powercap(unpacked("no-rapl") / "sys", BARE).read() == ()
 
 
 def test_counters_that_are_not_there_belong_to_nobody_else() -> None:
     """A machine without counters is no simulated machine."""
-    assert open_powercap(MACHINES / "no-rapl/sys", BARE).own
+    assert open_powercap(unpacked("no-rapl") / "sys", BARE).own
 
 
 def test_in_a_virtual_machine_the_hypervisor_is_the_cause(tmp_path: Path) -> None:
     """No driver helps there, so none is named."""
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu msr hypervisor\n")
-    missing = why_not(MACHINES / "no-rapl/sys", tmp_path)
+    missing = why_not(unpacked("no-rapl") / "sys", tmp_path)
     assert (missing.why, "virtual machine" in missing.message) == ("absent", True)
     assert "modprobe" not in missing.cure
     assert "modelled" in missing.cure
@@ -71,7 +71,7 @@ def test_zones_without_counters_are_absent_by_name(copy_machine: CopyMachine) ->
 
 def test_links_that_lead_nowhere_prove_a_mask() -> None:
     """The kernel's links name the zones, and the folder that holds them is empty or covered."""
-    missing = why_not(MACHINES / "masked-by-container/sys")
+    missing = why_not(unpacked("masked-by-container") / "sys")
     assert missing.why == "masked"
     assert "names counters" in missing.message
 
@@ -87,10 +87,10 @@ def test_a_mask_has_a_cure_for_each_kind_of_container(copy_machine: CopyMachine)
 def test_a_tree_that_is_mounted_elsewhere_is_read_there(copy_machine: CopyMachine, tmp_path: Path) -> None:
     """What a container has of the host's counters; where that is empty, the mask over its own sysfs is named."""
     masked = copy_machine("masked-by-container")
-    elsewhere = MACHINES / "two-packages-with-dram/sys/devices/virtual/powercap"
+    elsewhere = unpacked("two-packages-with-dram") / "sys/devices/virtual/powercap"
     seen = open_powercap(masked, BARE, elsewhere)
     assert [domain.channel for domain in seen.domains] == [
-        domain.channel for domain in open_powercap(MACHINES / "two-packages-with-dram/sys", BARE).domains
+        domain.channel for domain in open_powercap(unpacked("two-packages-with-dram") / "sys", BARE).domains
     ]
     assert None not in seen.decode(seen.read())
     seen.close()

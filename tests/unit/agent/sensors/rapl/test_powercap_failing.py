@@ -7,8 +7,9 @@ import pytest
 from agent.results.energy import choose_scope
 from agent.sensors.rapl.powercap import open_powercap
 from tests.support.counter_energies import energies_of
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
+PROC = unpacked("two-packages-with-dram") / "proc"
 TREE = "devices/virtual/powercap/intel-rapl"
 
 CopyMachine = Callable[[str], Path]

@@ -10,8 +10,8 @@ import pytest
 from agent.results.energy import CounterSeries, choose_scope, phase_energies
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.measurement import Phase
+from tests.support.machines import unpack_machine
 
-MACHINES = Path(__file__).parents[4] / "machines"
 NOBODY = 65534
 WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)
 
@@ -21,10 +21,11 @@ def root() -> Iterator[Path]:
     """A tree whose counters only its owner may read, in a folder that everyone may enter."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        root = Path(shutil.copytree(MACHINES / "not-permitted/sys", Path(folder) / "sys", symlinks=True))
-        for counter in (root / "devices").rglob("energy_uj"):
-            # 0400 of root is the kernel's own mode; an ordinary user who owns the copy is kept out by 0000.
-            counter.chmod(0o400 if os.geteuid() == 0 else 0o000)
+        root = unpack_machine("not-permitted", Path(folder) / "machine") / "sys"
+        if os.geteuid() != 0:
+            # The counters have the kernel's mode, 0400. It keeps out everybody but their owner.
+            for counter in (root / "devices").rglob("energy_uj"):
+                counter.chmod(0o000)
         yield root
 
 

@@ -14,9 +14,9 @@ import pytest
 from agent.sensors.rapl.domains import Domain
 from agent.sensors.rapl.pyrapl import PyraplSensor, open_pyrapl
 from agent.sensors.rapl.pyrapl_library import close_library, files_of
+from tests.support.machines import unpacked
 
 ROOT = Path(__file__).parents[5]
-MACHINES = ROOT / "tests/machines"
 PROC = Path("/proc")
 
 
@@ -127,7 +127,7 @@ def test_a_closed_sensor_reads_none(files: list[IO[str]]) -> None:
 
 def test_another_root_than_sys_is_missing_with_the_reason() -> None:
     """PyRAPL hard-codes /sys: elsewhere its numbers would be another machine's."""
-    pyrapl = open_pyrapl(MACHINES / "two-packages-with-dram/sys", PROC)
+    pyrapl = open_pyrapl(unpacked("two-packages-with-dram") / "sys", PROC)
     (missing,) = pyrapl.missing
     assert "pyRAPL reads /sys alone" in missing.message
     assert missing.cure

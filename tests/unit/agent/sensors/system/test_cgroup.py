@@ -1,12 +1,11 @@
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from agent.sensors.system.cgroup import CgroupUsageSensor, open_cgroup_usage
+from tests.support.machines import unpack_machine, unpacked
 
-MACHINES = Path(__file__).parents[4] / "machines"
 PID = 4343
 GROUP_2 = (
     "sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod7f3a.slice/cri-containerd-51d2.scope"
@@ -35,17 +34,17 @@ def found(root: Path) -> dict[str, float | None]:
 
 def copied(name: str, tmp_path: Path) -> Path:
     """A copy of a machine, to be changed by the test."""
-    return Path(shutil.copytree(MACHINES / name, tmp_path / name, symlinks=True))
+    return unpack_machine(name, tmp_path / name)
 
 
 def test_version_2_counts_cpu_time_throttled_time_and_memory() -> None:
     """Of the container itself, in seconds and bytes; 2.25 s throttled by its quota, and 2.5 by the pod's."""
-    assert found(MACHINES / "cgroup-v2") == {
+    assert found(unpacked("cgroup-v2")) == {
         "cgroup_cpu_s": 90.123456,
         "cgroup_throttled_s": 4.75,
         "cgroup_memory_bytes": 3_221_225_472,
     }
-    usage = sensor(MACHINES / "cgroup-v2")
+    usage = sensor(unpacked("cgroup-v2"))
     assert [(c.unit, c.kind, c.source) for c in usage.channels] == [
         ("s", "counter", "cgroup"),
         ("s", "counter", "cgroup"),
@@ -56,14 +55,14 @@ def test_version_2_counts_cpu_time_throttled_time_and_memory() -> None:
 
 def test_both_times_of_version_2_come_from_one_read() -> None:
     """The kernel sums over all CPUs for each read of cpu.stat: the group's, and that of the pod around it."""
-    usage = sensor(MACHINES / "cgroup-v2")
+    usage = sensor(unpacked("cgroup-v2"))
     assert len(usage.read()) == 3
     usage.close()
 
 
 def test_in_a_hybrid_version_1_counts_as_it_has_the_controllers() -> None:
     """Nanoseconds there; the folder names its two controllers in another order than /proc."""
-    assert found(MACHINES / "cgroup-v1") == {
+    assert found(unpacked("cgroup-v1")) == {
         "cgroup_cpu_s": 90.123456789,
         "cgroup_throttled_s": 2.25,
         "cgroup_memory_bytes": 3_221_225_472,

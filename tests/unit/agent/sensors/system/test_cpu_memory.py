@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 from agent.sensors.system.cpu_memory import oom_kills, open_host, open_memory
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
+PROC = unpacked("two-packages-with-dram") / "proc"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from agent.sensors.system.frequency import MOST_CPUS, open_frequency
-
-MACHINES = Path(__file__).parents[4] / "machines"
+from tests.support.machines import unpacked
 
 
 def write(root: Path, cpu: int, khz: str) -> Path:
@@ -28,8 +27,8 @@ def found(root: Path) -> tuple[float | None, ...]:
 
 def test_mean_and_lowest_of_the_cpus_are_read() -> None:
     """Sysfs has kHz, the channels MHz."""
-    assert found(MACHINES / "two-packages-with-dram/sys") == (2750.0, 2600.0)
-    assert [(c.name, c.unit, c.kind) for c in open_frequency(MACHINES / "two-packages-with-dram/sys").channels] == [
+    assert found(unpacked("two-packages-with-dram") / "sys") == (2750.0, 2600.0)
+    assert [(c.name, c.unit, c.kind) for c in open_frequency(unpacked("two-packages-with-dram") / "sys").channels] == [
         ("cpu_frequency_mean_mhz", "MHz", "gauge"),
         ("cpu_frequency_min_mhz", "MHz", "gauge"),
     ]
@@ -81,4 +80,4 @@ def test_a_closed_sensor_reads_none(tmp_path: Path) -> None:
 def test_without_cpufreq_there_is_no_channel(tmp_path: Path) -> None:
     """The hypervisor sets a virtual machine's clock."""
     assert found(tmp_path) == ()
-    assert found(MACHINES / "no-rapl/sys") == ()
+    assert found(unpacked("no-rapl") / "sys") == ()

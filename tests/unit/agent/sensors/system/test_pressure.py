@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from agent.sensors.system.pressure import open_pressure
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/cgroup-v2/proc"
+PROC = unpacked("cgroup-v2") / "proc"
 
 
 def write(root: Path, resource: str, content: str) -> None:

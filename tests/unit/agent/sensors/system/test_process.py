@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from agent.sensors.system.process import memory_now, open_process_tree, process_cpu_ns, status_memory, tree_of
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
+PROC = unpacked("two-packages-with-dram") / "proc"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.sensors.system.thermal import MOST_FILES, open_thermal
-
-MACHINES = Path(__file__).parents[4] / "machines"
+from tests.support.machines import unpacked
 
 Chip = dict[int, tuple[str | None, str]]
 """Label and text of each temperature of a chip, by its file's number."""
@@ -43,11 +42,11 @@ def found(root: Path) -> dict[str, float | None]:
 
 def test_each_package_has_one_channel_and_cores_and_disks_have_none() -> None:
     """Of nine temperatures of the tree two are packages'."""
-    assert found(MACHINES / "two-packages-with-dram/sys") == {
+    assert found(unpacked("two-packages-with-dram") / "sys") == {
         "temperature/coretemp/package-id-0": 41.0,
         "temperature/coretemp/package-id-1": 43.0,
     }
-    thermal = open_thermal(MACHINES / "two-packages-with-dram/sys")
+    thermal = open_thermal(unpacked("two-packages-with-dram") / "sys")
     assert {(c.unit, c.kind, c.source) for c in thermal.channels} == {("degC", "gauge", "thermal")}
     assert thermal.package_channels == tuple(c.name for c in thermal.channels)
     assert thermal.missing == ()
@@ -55,7 +54,7 @@ def test_each_package_has_one_channel_and_cores_and_disks_have_none() -> None:
 
 def test_an_amd_chip_without_labels_gives_its_first_temperature() -> None:
     """Older families of k10temp have one temperature and no label."""
-    assert found(MACHINES / "amd-single/sys") == {"temperature/k10temp/temp1": 39.125}
+    assert found(unpacked("amd-single") / "sys") == {"temperature/k10temp/temp1": 39.125}
 
 
 def test_the_temperature_itself_is_preferred_to_the_one_for_the_fans(tmp_path: Path) -> None:
@@ -151,4 +150,4 @@ def test_no_more_files_are_kept_than_the_largest_machine_has_packages(tmp_path: 
 def test_a_machine_without_sensors_has_no_channel(tmp_path: Path) -> None:
     """A virtual machine's temperature is not 0."""
     assert found(tmp_path) == {}
-    assert found(MACHINES / "no-rapl/sys") == {}
+    assert found(unpacked("no-rapl") / "sys") == {}

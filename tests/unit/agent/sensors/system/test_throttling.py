@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from agent.sensors.system.throttling import MOST_CORES, open_throttling
-
-MACHINES = Path(__file__).parents[4] / "machines"
+from tests.support.machines import unpacked
 
 
 def write(root: Path, cpu: int, files: dict[str, str]) -> Path:
@@ -31,7 +30,7 @@ def found(root: Path) -> dict[str, float | None]:
 
 def test_cores_and_packages_are_summed() -> None:
     """Four cores with 0 to 3 events, two packages of which one has five."""
-    tree = MACHINES / "two-packages-with-dram/sys"
+    tree = unpacked("two-packages-with-dram") / "sys"
     assert found(tree) == {"core_throttle_count": 6, "package_throttle_count": 5}
     assert {(c.unit, c.kind) for c in open_throttling(tree).channels} == {("1", "counter")}
 
@@ -79,4 +78,4 @@ def test_a_cpu_that_went_offline_leaves_none(tmp_path: Path) -> None:
 def test_cpus_without_the_counters_have_no_channel(tmp_path: Path) -> None:
     """Only Intel's have them."""
     assert found(tmp_path) == {}
-    assert found(MACHINES / "amd-single/sys") == {}
+    assert found(unpacked("amd-single") / "sys") == {}
