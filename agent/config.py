@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.host.environment import own_label
+from agent.host.environment import environment_label
 from agent.host.lock import lock_folders
 from agent.runner.discovery import runners_folder
 
@@ -50,7 +50,7 @@ class AgentSetup:
     cache: Path = field(default_factory=cache_folder)
     lock_folders: Callable[[], tuple[Path, ...]] = lock_folders
     """Asked at each lock: the folder of this host's containers may come later than the agent."""
-    environment: str = field(default_factory=own_label)
+    environment: str = field(default_factory=environment_label)
     """What studies call the environment that the agent is in."""
     runners: Path = field(default_factory=runners_folder)
     """Where the sockets of the runners of other environments are."""

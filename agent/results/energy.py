@@ -59,7 +59,7 @@ def counter_series(readings: Sequence[Readings]) -> CounterSeries:
 
 def provenance_of(energy: EnergySensor) -> EnergyProvenance:
     """What the sensor's joules are: of this machine's own kernel, or read from somebody else's files."""
-    return "measured" if energy.own else "simulated"
+    return "measured" if energy.of_running_kernel else "simulated"
 
 
 def phase_energies(

@@ -22,7 +22,8 @@ from random import Random
 from typing import Any, Literal, get_args
 
 from agent.config import AgentSetup
-from agent.host.machine import boot_id, read_environment, read_machine
+from agent.host.environment import read_environment
+from agent.host.machine import boot_id, read_machine
 from agent.results.thinning import MOST_VALUES
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
@@ -32,7 +33,6 @@ from agent.sensors.system.pressure import open_pressure
 from agent.sensors.system.thermal import open_thermal
 from agent.sensors.system.throttling import open_throttling
 from agent.simulation.machine import SimulatedMachine
-from agent.simulation.trace import ReplayedTrace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
 from agent.trial.attempt import Observations
@@ -42,6 +42,7 @@ from agent.trial.summary import measurement
 from benchmarks.harness.reporting import Figure, finish
 from joulefleet.measurement import Measurement, Phase
 from joulefleet.plan.trial import Trial, read_trial
+from tests.support.trace import ReplayedTrace, random_changes
 
 WINDOW_S = 8 * 3600
 PERIOD_S = 0.1

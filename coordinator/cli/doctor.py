@@ -1,4 +1,4 @@
-"""`joulefleet doctor`: prints what this machine can measure, what not, why, and the cure."""
+"""`joulefleet doctor`: print what this machine can measure, what it cannot, why, and the cure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,7 @@ if TYPE_CHECKING:
     from agent.sensors.rapl.domains import Domain
 
 StyledLine = tuple[str, str]
-"""A style (rich's name, empty for none) and a line of text."""
-
-_WHY = {
-    "absent": "absent",
-    "not_permitted": "not permitted",
-    "masked": "masked",
-    "unreadable": "unreadable",
-}
+"""A style (rich's name for it, empty for none) and a line of text."""
 
 
 def doctor(
@@ -30,20 +23,18 @@ def doctor(
     json_: Annotated[bool, typer.Option("--json", help="One JSON object with stable keys.")] = False,
     sysfs_root: Annotated[
         Path,
-        typer.Option(
-            envvar="JOULEFLEET_SYSFS_ROOT", help="Where sysfs is mounted; elsewhere where a container masks it."
-        ),
+        typer.Option(envvar="JOULEFLEET_SYSFS_ROOT", help="Folder where sysfs is mounted, if not /sys."),
     ] = Path("/sys"),
-    proc_root: Annotated[Path, typer.Option(help="Where procfs is mounted.")] = Path("/proc"),
+    proc_root: Annotated[Path, typer.Option(help="Folder where procfs is mounted.")] = Path("/proc"),
     powercap: Annotated[
         Path | None,
         typer.Option(
             envvar="JOULEFLEET_POWERCAP",
-            help="Where the host's /sys/devices/virtual/powercap is mounted, in a container.",
+            help="In a container: the folder where the host's /sys/devices/virtual/powercap is mounted.",
         ),
     ] = None,
 ) -> None:
-    """Say what this machine can measure, what not, why, and the cure. It only reads.
+    """Print what this machine can measure, what it cannot, why, and the cure. It only reads.
 
     Examples:
         joulefleet doctor
@@ -65,7 +56,7 @@ def doctor(
 
 
 def lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
-    """The diagnosis for a person, line by line."""
+    """Yield the lines of the diagnosis for people."""
     yield from _machine_lines(diagnosis)
     yield "", ""
     yield from _domain_lines(diagnosis)
@@ -75,13 +66,13 @@ def lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
         yield "", ""
         yield "bold", "Cannot be measured"
     for missing in diagnosis.missing:
-        yield "red", f"  {missing.what}: {_WHY[missing.why]}: {missing.message}"
+        yield "red", f"  {missing.what}: {missing.why.replace('_', ' ')}: {missing.message}"
         yield "", f"    {missing.cure}"
     yield "", ""
     if not diagnosis.findings:
-        yield "green", "Nothing was found that spoils a measurement."
+        yield "green", "Nothing here affects a measurement."
         return
-    yield "bold", "What spoils a measurement here"
+    yield "bold", "What affects a measurement here"
     for finding in diagnosis.findings:
         yield "yellow" if finding.level == "warning" else "", f"  {finding.level}: {finding.message}"
         yield "", f"    {finding.advice}"
@@ -90,7 +81,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
 def _machine_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
     machine, environment = diagnosis.machine, diagnosis.environment
     if machine is None:
-        yield "bold", "This machine has no record: see below"
+        yield "bold", "This machine has no id: see below"
     else:
         yield "bold", f"{machine.name} ({machine.machine_id})"
         cores = "" if machine.physical_cores is None else f"{machine.physical_cores} cores, "
@@ -109,11 +100,11 @@ def _domain_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
             yield "red", f"  {domain.channel}: {domain.reason}"
             continue
         style = "green" if diagnosis.in_total(domain) else ""
-        yield style, f"  {domain.channel}: {domain.kind}, {_place(diagnosis, domain)}{_limits(domain)}"
+        yield style, f"  {domain.channel}: {domain.kind}, {_part_in_total(diagnosis, domain)}{_limits(domain)}"
     if not energy.domains:
         yield "", "  none: measured energy will be null, with the reason"
     elif diagnosis.total_scope is None:
-        yield "", "  The total cannot be known."
+        yield "", "  The total is unknown."
     else:
         yield "", f"  The total is {diagnosis.total_scope}. It is not wall energy."
     messages = {missing.message for missing in diagnosis.missing}
@@ -123,18 +114,20 @@ def _domain_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
         elif source.channels:
             yield "", f"  Source {source.name}: reads {', '.join(source.channels)}"
         else:
-            yield (
-                "",
-                f"  Source {source.name}: reads none: {'see below' if source.reason in messages else source.reason}",
-            )
+            reason = "see below" if source.reason in messages else source.reason
+            yield "", f"  Source {source.name}: reads none: {reason}"
 
 
-def _place(diagnosis: Diagnosis, domain: Domain) -> str:
+def _part_in_total(diagnosis: Diagnosis, domain: Domain) -> str:
     if diagnosis.in_total(domain):
         return "in the total"
     if domain.kind == "package" and not domain.counts_in:
         return "repeats another counter"
-    return "kept apart" if diagnosis.total_scope is not None or not domain.counts_in else "part of an unknown total"
+    return (
+        "not in the total"
+        if diagnosis.total_scope is not None or not domain.counts_in
+        else "part of a total that is unknown"
+    )
 
 
 def _limits(domain: Domain) -> str:
@@ -146,13 +139,13 @@ def _limits(domain: Domain) -> str:
 
 
 def _gauge_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
-    yield "bold", "Read as well"
+    yield "bold", "Other sensors"
     sources = dict.fromkeys(gauge.source for gauge in diagnosis.gauges)
     for source in sources:
         names = (f"{gauge.name} ({gauge.unit})" for gauge in diagnosis.gauges if gauge.source == source)
         yield "", f"  {source}: {', '.join(names)}"
     if not sources:
-        yield "", "  nothing"
+        yield "", "  none"
 
 
 def _print_styled(diagnosis: Diagnosis) -> None:

@@ -42,7 +42,7 @@ class Order:
 class Source:
     """What one source made of it."""
 
-    own: bool
+    of_running_kernel: bool
     reasons: dict[str, str | None]
     """Why a domain cannot be read, None where it can, by channel."""
     missing: list[dict[str, str]]
@@ -123,7 +123,7 @@ class Watched:
             provenance="simulated",
         )
         return Source(
-            own=sensor.own,
+            of_running_kernel=sensor.of_running_kernel,
             reasons={domain.channel: domain.reason for domain in sensor.domains},
             missing=[asdict(missing) for missing in sensor.missing],
             values=self._values,

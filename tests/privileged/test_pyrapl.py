@@ -53,8 +53,8 @@ def test_both_sources_give_the_same_joules(
 def test_counters_of_a_tree_mounted_over_sys_are_nobodys_measurement(observe: Observe, make_tree: MakeTree) -> None:
     """The path is /sys, yet no kernel stands behind it: neither source takes them for its own."""
     answer = observe(make_tree("two-packages-with-dram", sockets=2), {})
-    assert not answer.powercap.own
-    assert not answer.pyrapl.own
+    assert not answer.powercap.of_running_kernel
+    assert not answer.pyrapl.of_running_kernel
 
 
 def test_a_wrap_is_repaired_where_plain_pyrapl_is_negative(observe: Observe, make_tree: MakeTree) -> None:
@@ -142,7 +142,7 @@ def test_gaps_in_the_numbers_are_said(observe: Observe, make_tree: MakeTree) -> 
     """intel-rapl:0 and intel-rapl:5: pyRAPL stops at 1, and finds one package for two sockets."""
     error, missing = missing_with_pyrapl(observe, make_tree("gaps-in-numbers", sockets=2))
     assert error == "PyRAPLCantRecordEnergyConsumption"
-    assert "stops at the first number" in missing["message"]
+    assert "stops at the first gap" in missing["message"]
     assert "powercap" in missing["cure"]
 
 

@@ -43,13 +43,13 @@ QUIET = MachineLoad(load_1min=0.03, steal_percent=0.0, swap_used_bytes=0)
 TEMPERATURE = Channel(name="temperature/coretemp/package-id-0", unit="degC", kind="gauge", source="thermal")
 
 
-def counters(tree: str, *, own: bool = True) -> EnergyCounters:
+def counters(tree: str, *, of_running_kernel: bool = True) -> EnergyCounters:
     """The counters of a machine of tests/machines, taken for the running kernel's."""
     powercap = open_powercap(unpacked(tree) / "sys")
     powercap.close()
     return EnergyCounters(
         domains=powercap.domains,
-        own=own,
+        of_running_kernel=of_running_kernel,
         longest_power_limit_window_s=powercap.longest_power_limit_window_s,
         sources=(
             Source(name="powercap", channels=tuple(c.name for c in powercap.channels), reason=None),
@@ -62,17 +62,17 @@ def diagnosis(
     *,
     machine: Machine = MACHINE,
     environment: Environment = ENVIRONMENT,
-    observed: MachineLoad = QUIET,
+    load: MachineLoad = QUIET,
     tree: str = "two-packages-with-dram",
-    own: bool = True,
+    of_running_kernel: bool = True,
     gauges: tuple[Channel, ...] = (TEMPERATURE,),
 ) -> Diagnosis:
     """The diagnosis of a quiet bare machine, or of one that differs from it."""
     return diagnose(
         machine=machine,
         environment=environment,
-        observed=observed,
-        energy=counters(tree, own=own),
+        load=load,
+        energy=counters(tree, of_running_kernel=of_running_kernel),
         gauges=gauges,
         missing=(),
     )
@@ -99,11 +99,11 @@ def test_a_quiet_bare_machine_has_no_findings() -> None:
             "warning",
         ),
         ({"machine": replace(MACHINE, virtualised=True)}, "virtual_machine", "warning"),
-        ({"observed": replace(QUIET, load_1min=0.9)}, "load", "warning"),
-        ({"observed": replace(QUIET, steal_percent=2.5)}, "steal", "warning"),
-        ({"observed": replace(QUIET, swap_used_bytes=5_000_000)}, "swap", "warning"),
+        ({"load": replace(QUIET, load_1min=0.9)}, "load", "warning"),
+        ({"load": replace(QUIET, steal_percent=2.5)}, "steal", "warning"),
+        ({"load": replace(QUIET, swap_used_bytes=5_000_000)}, "swap", "warning"),
         ({"gauges": ()}, "thermal", "note"),
-        ({"own": False}, "origin", "note"),
+        ({"of_running_kernel": False}, "simulated_counters", "note"),
         ({"environment": replace(ENVIRONMENT, energy_filter=True)}, "energy_filter", "warning"),
         ({"tree": "amd-single"}, "dram", "note"),
     ],
@@ -118,8 +118,8 @@ def test_each_thing_that_spoils_a_measurement_is_found(changes: dict[str, object
 
 def test_what_is_not_readable_is_no_finding() -> None:
     """None is not taken as bad, nor as good."""
-    observed = replace(QUIET, load_1min=None, steal_percent=None, swap_used_bytes=None)
-    assert diagnosis(observed=observed, environment=replace(ENVIRONMENT, governor=None, turbo=None)).findings == ()
+    load = replace(QUIET, load_1min=None, steal_percent=None, swap_used_bytes=None)
+    assert diagnosis(load=load, environment=replace(ENVIRONMENT, governor=None, turbo=None)).findings == ()
 
 
 def test_noise_in_counters_that_nobody_can_read_is_no_finding() -> None:
@@ -131,9 +131,9 @@ def test_noise_in_counters_that_nobody_can_read_is_no_finding() -> None:
 
 def test_counters_of_another_kernel_are_said_to_be_simulated() -> None:
     """Their rows are marked, and never count as measured on this machine."""
-    (finding,) = diagnosis(own=False).findings
+    (finding,) = diagnosis(of_running_kernel=False).findings
     assert "marked simulated" in finding.advice
-    assert as_json(diagnosis(own=False))["own"] is False
+    assert as_json(diagnosis(of_running_kernel=False))["of_running_kernel"] is False
 
 
 def test_the_total_is_unknown_where_a_part_cannot_be_read() -> None:
@@ -143,7 +143,7 @@ def test_the_total_is_unknown_where_a_part_cannot_be_read() -> None:
     again = diagnose(
         machine=MACHINE,
         environment=ENVIRONMENT,
-        observed=QUIET,
+        load=QUIET,
         energy=replace(whole, domains=(broken, *whole.domains[1:])),
         gauges=(),
         missing=(),
@@ -159,7 +159,7 @@ def test_the_keys_of_the_json_are_stable() -> None:
         "machine",
         "environment",
         "domains",
-        "own",
+        "of_running_kernel",
         "energy_sources",
         "total_scope",
         "longest_power_limit_window_s",

@@ -89,7 +89,7 @@ def test_each_energy_source_says_what_it_reads_or_why_nothing(tmp_path: Path) ->
     powercap, pyrapl = found.energy.sources
     assert (powercap.name, len(powercap.channels), powercap.reason) == ("powercap", 4, None)
     assert (pyrapl.name, pyrapl.channels) == ("pyrapl", ())
-    assert "/sys alone" in (pyrapl.reason or "")
+    assert "only /sys" in (pyrapl.reason or "")
     assert not any("pyRAPL" in m.what for m in found.missing)
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.host.lock import host_lock, lock_folders
-from agent.host.shared_folder import VARIABLE
+from agent.host.lock import HOST_FOLDER_VARIABLE, host_lock, lock_folders
 from joulefleet.errors import BusyError, MachineError
 
 
@@ -35,7 +34,7 @@ def test_the_lock_is_free_again_afterwards(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_named_with_the_cure(tmp_path: Path) -> None:
     """A lock that cannot be opened is an error with a cure, not a trial without a lock."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(MachineError, match=VARIABLE), host_lock((tmp_path / "file",), holder="study"):
+    with pytest.raises(MachineError, match=HOST_FOLDER_VARIABLE), host_lock((tmp_path / "file",), holder="study"):
         pass
 
 
@@ -50,7 +49,7 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
 
 def test_the_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Containers of one host share a folder by naming it."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setenv(HOST_FOLDER_VARIABLE, str(tmp_path))
     assert lock_folders() == (tmp_path,)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.system.thermal import open_thermal
-from agent.simulation.live import LiveMachine, Load, cpu_times, dealt
+from agent.simulation.live import LiveMachine, Load, cpu_times, sockets_of
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.tree import TRUTH, SimulatedTree, make_tree
 from agent.simulation.truth import TruthLog, read_truth
@@ -112,5 +112,5 @@ def test_stolen_time_is_busy_and_waiting_is_idle() -> None:
 
 def test_cpus_are_dealt_evenly() -> None:
     """Neighbours share a socket, and no socket goes without."""
-    assert dealt([0, 1, 2, 3], 2) == {0: 0, 1: 0, 2: 1, 3: 1}
-    assert sorted(dealt(range(5), 3).values()) == [0, 0, 1, 1, 2]
+    assert sockets_of([0, 1, 2, 3], 2) == {0: 0, 1: 0, 2: 1, 3: 1}
+    assert sorted(sockets_of(range(5), 3).values()) == [0, 0, 1, 1, 2]

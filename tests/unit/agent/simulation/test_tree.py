@@ -42,7 +42,7 @@ def test_the_reader_of_powercap_finds_every_domain(tree: SimulatedTree, tmp_path
     sensor = open_powercap(tmp_path / "sys")
     assert {c.name for c in sensor.channels} == {d.channel for d in MACHINE.domains}
     assert sensor.missing == ()
-    assert not sensor.own
+    assert not sensor.of_running_kernel
     assert sensor.longest_power_limit_window_s == pytest.approx(0.999424)
     in_total = {d.channel for d in sensor.domains if "package+dram" in d.counts_in}
     assert in_total == {"package-0", "package-0/dram", "package-1", "package-1/dram"}

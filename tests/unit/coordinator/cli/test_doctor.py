@@ -72,7 +72,7 @@ EXPECTED = {
     "masked-by-container": Expected(None, [], [], ["masked"]),
     "mmio-duplicate": Expected("package", ["package-0"], [], []),
     "no-rapl": ABSENT,
-    # git keeps no modes: its test, under another user, takes the permission away.
+    # The user who unpacks it owns the counters; test_powercap_permission.py reads them as another user.
     "not-permitted": Expected("package+dram", TWO, [], []),
     "psys-first": Expected("package", ["package-0"], [], []),
     "two-packages-with-dram": Expected("package+dram", TWO, [], []),
@@ -84,7 +84,7 @@ KEYS = [
     "machine",
     "environment",
     "domains",
-    "own",
+    "of_running_kernel",
     "energy_sources",
     "total_scope",
     "longest_power_limit_window_s",
@@ -112,8 +112,8 @@ def test_the_doctor_answers_for_every_tree(machine: str) -> None:
     energy = [m for m in data["missing"] if m["what"].startswith("energy")]
     assert sorted(m["why"] for m in energy) == expected.why_missing
     assert all(m["message"] and m["cure"] for m in data["missing"])
-    # A tree with counters is a copy, so they are nobody's; without any there is nothing to own.
-    assert data["own"] == (not data["domains"])
+    # The counters of an unpacked machine belong to no kernel.
+    assert data["of_running_kernel"] == (not data["domains"])
 
 
 @pytest.mark.parametrize("machine", machine_names())
@@ -144,7 +144,7 @@ def test_the_sections_are_short_and_name_the_sources(tmp_path: Path) -> None:
         "two-packages-with-dram"
     )
     assert "package-1-die-3: package, repeats another counter" in text("amd-multi-die-mirrored")
-    assert "package-0: package, part of an unknown total" in text("garbage")
+    assert "package-0: package, part of a total that is unknown" in text("garbage")
     assert "Source powercap: reads all of them" in text("wraps")
     assert "Source powercap: reads none: see below" in text("masked-by-container")
     assert "thermal: temperature/coretemp/package-id-0 (degC)" in text("two-packages-with-dram")

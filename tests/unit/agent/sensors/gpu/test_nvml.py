@@ -77,13 +77,13 @@ def test_a_partitioned_gpu_is_refused_without_being_read(machine: Path) -> None:
     """The energy of the whole board says nothing of one of its instances."""
     sensor = open_nvml(machine, FakeNvml(gpus=[FakeGpu(energy_mj=1, mig=1)]))
     assert sensor.channels == ()
-    assert "told apart" in (sensor.gpus[0].reason or "")
+    assert "divided" in (sensor.gpus[0].reason or "")
 
 
 def test_a_gpu_that_tells_neither_energy_nor_power_has_the_reason(machine: Path) -> None:
     """It is named, not passed over."""
     sensor = open_nvml(machine, FakeNvml(gpus=[FakeGpu()]))
-    assert sensor.gpus[0].reason == "it tells neither its energy nor its power"
+    assert sensor.gpus[0].reason == "it shows neither its energy nor its power"
     assert sensor.read() == ()
 
 
@@ -120,7 +120,7 @@ def test_a_read_that_fails_once_is_none_once(machine: Path) -> None:
     [
         (LIBRARY_NOT_FOUND, "absent", "libnvidia-ml.so.1"),
         (DRIVER_NOT_LOADED, "absent", "modprobe nvidia"),
-        (LIB_RM_VERSION_MISMATCH, "unreadable", "restart"),
+        (LIB_RM_VERSION_MISMATCH, "unreadable", "Restart"),
         (NO_PERMISSION, "not_permitted", "/dev/nvidiactl"),
         (UNKNOWN, "unreadable", "nvidia-smi"),
     ],

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.sensors.rapl.dies import mirrored_packages, repeat_one_counter, repeated_by_vendor
+from agent.sensors.rapl.dies import mirrored_packages, one_counter_by_vendor, show_one_counter
 from agent.sensors.rapl.domains import Zone
 from tests.support.machines import unpacked
 
@@ -102,23 +102,23 @@ def test_the_vendor_is_read_from_the_cpus_alias(tmp_path: Path) -> None:
     """AMD is 2, Hygon 9, Intel 0; of others, and without the file, nothing is known."""
     alias = tmp_path / "devices/system/cpu/modalias"
     alias.parent.mkdir(parents=True)
-    assert repeated_by_vendor(AMD) is True
-    assert repeated_by_vendor(INTEL) is False
-    assert repeated_by_vendor(tmp_path) is None
+    assert one_counter_by_vendor(AMD) is True
+    assert one_counter_by_vendor(INTEL) is False
+    assert one_counter_by_vendor(tmp_path) is None
     for number, repeats in (("0009", True), ("0005", None), ("000A", None), ("letters", None)):
         alias.write_text(f"cpu:type:x86,ven{number}fam0017mod0001:feature:,0000\n")
-        assert repeated_by_vendor(tmp_path) is repeats
+        assert one_counter_by_vendor(tmp_path) is repeats
 
 
 def test_a_pause_between_the_reads_does_not_make_two_counters_of_one() -> None:
     """Held up for 12 ms at 500 W after the first die, then again: the values still stand in one order."""
     joule = 1_000_000
-    assert repeat_one_counter([0, 6 * joule], [6 * joule, 12 * joule], range_uj=RANGE_UJ)
-    assert repeat_one_counter([RANGE_UJ - joule, 5 * joule], [5 * joule, 11 * joule], range_uj=RANGE_UJ)
+    assert show_one_counter([0, 6 * joule], [6 * joule, 12 * joule], range_uj=RANGE_UJ)
+    assert show_one_counter([RANGE_UJ - joule, 5 * joule], [5 * joule, 11 * joule], range_uj=RANGE_UJ)
 
 
 def test_two_counters_that_advance_alike_are_told_apart() -> None:
     """Equal power is not equal energy: they stand 2 J apart before and after."""
     joule = 1_000_000
-    assert not repeat_one_counter([0, 2 * joule], [1000, 2 * joule + 1000], range_uj=RANGE_UJ)
-    assert not repeat_one_counter([2 * joule, 0], [2 * joule + 1000, 1000], range_uj=RANGE_UJ)
+    assert not show_one_counter([0, 2 * joule], [1000, 2 * joule + 1000], range_uj=RANGE_UJ)
+    assert not show_one_counter([2 * joule, 0], [2 * joule + 1000, 1000], range_uj=RANGE_UJ)

@@ -240,7 +240,7 @@ def test_a_tree_of_garbage_is_read_for_what_is_good_in_it() -> None:
 
 def test_counters_of_an_ordinary_folder_are_not_the_kernels_own() -> None:
     """What they say is no measurement of this machine."""
-    assert not sensor("two-packages-with-dram").own
+    assert not sensor("two-packages-with-dram").of_running_kernel
 
 
 @pytest.mark.parametrize("covered", [False, True])
@@ -250,7 +250,7 @@ def test_counters_in_a_sysfs_are_the_kernels_own(copy_machine: CopyMachine, tmp_
     mounts = [("/", "ext4"), (str(root), "sysfs")]
     if covered:
         mounts.append((str(root / TREE / "intel-rapl:1/energy_uj"), "ext4"))
-    assert open_powercap(root, write_mounts(tmp_path / "proc", *mounts)).own is not covered
+    assert open_powercap(root, write_mounts(tmp_path / "proc", *mounts)).of_running_kernel is not covered
 
 
 def test_a_closed_sensor_reads_none() -> None:

@@ -29,7 +29,7 @@ def test_a_machine_without_rapl_says_absent_with_a_cure() -> None:
 
 def test_counters_that_are_not_there_belong_to_nobody_else() -> None:
     """A machine without counters is no simulated machine."""
-    assert open_powercap(unpacked("no-rapl") / "sys", BARE).own
+    assert open_powercap(unpacked("no-rapl") / "sys", BARE).of_running_kernel
 
 
 def test_in_a_virtual_machine_the_hypervisor_is_the_cause(tmp_path: Path) -> None:

@@ -53,19 +53,19 @@ def files(tmp_path: Path) -> Iterator[list[IO[str]]]:
         yield [stack.enter_context(path.open()) for path in paths]
 
 
-def sensor(library: FakePyrapl, *channels: str, places: tuple[int, ...]) -> PyraplSensor:
+def sensor(library: FakePyrapl, *channels: str, indices: tuple[int, ...]) -> PyraplSensor:
     """The sensor over `library`, with these counters at these places."""
     domains = tuple(
         Domain(channel=channel, kind="package", range_uj=10**9, peak_w=500.0, counts_in=frozenset({"package"}))
         for channel in channels
     )
-    return PyraplSensor(library=library, places=places, domains=domains, missing=(), own=True)
+    return PyraplSensor(library=library, indices=indices, domains=domains, missing=(), of_running_kernel=True)
 
 
 def test_values_are_whole_microjoules_from_their_places() -> None:
     """PyRAPL gives package and memory of each socket in turn, as floats; sockets that are not there are passed over."""
     library = FakePyrapl(values=[1.0, -1, -1, -1, 262_143_328_849.0, 7.0])
-    pyrapl = sensor(library, "package-0", "package-2", places=(0, 4))
+    pyrapl = sensor(library, "package-0", "package-2", indices=(0, 4))
     assert pyrapl.decode(pyrapl.read()) == (1, 262_143_328_849)
     assert all(isinstance(value, int) for value in pyrapl.decode(pyrapl.read()))
     assert [(c.name, c.unit, c.kind, c.source) for c in pyrapl.channels] == [
@@ -76,14 +76,14 @@ def test_values_are_whole_microjoules_from_their_places() -> None:
 
 def test_a_read_is_eight_bytes_a_value() -> None:
     """It is kept a hundred thousand times in a long window."""
-    (field,) = sensor(FakePyrapl(values=[1.0, -1.0]), "package-0", places=(0,)).read()
+    (field,) = sensor(FakePyrapl(values=[1.0, -1.0]), "package-0", indices=(0,)).read()
     assert len(field or b"") == 16
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_what_is_no_counter_decodes_to_none(value: float) -> None:
     """-1 is pyRAPL's word for a socket without a counter."""
-    pyrapl = sensor(FakePyrapl(values=[value]), "package-0", places=(0,))
+    pyrapl = sensor(FakePyrapl(values=[value]), "package-0", indices=(0,))
     assert pyrapl.decode(pyrapl.read()) == (None,)
 
 
@@ -91,7 +91,7 @@ def test_what_is_no_counter_decodes_to_none(value: float) -> None:
 def test_a_read_that_raises_is_none(error: Exception) -> None:
     """PyRAPL raises whatever its parsing meets; the window goes on."""
     library = FakePyrapl(values=[5.0], error=error)
-    pyrapl = sensor(library, "package-0", places=(0,))
+    pyrapl = sensor(library, "package-0", indices=(0,))
     assert pyrapl.read() == (None,)
     assert pyrapl.decode(pyrapl.read()) == (None,)
     library.error = None
@@ -100,7 +100,7 @@ def test_a_read_that_raises_is_none(error: Exception) -> None:
 
 def test_fewer_values_than_before_are_none() -> None:
     """A value that is not there is not another one's."""
-    pyrapl = sensor(FakePyrapl(values=[5.0]), "package-0", "package-1", places=(0, 2))
+    pyrapl = sensor(FakePyrapl(values=[5.0]), "package-0", "package-1", indices=(0, 2))
     assert pyrapl.decode(pyrapl.read()) == (5, None)
 
 
@@ -117,7 +117,7 @@ def test_each_file_has_the_place_of_its_value(files: list[IO[str]]) -> None:
 def test_a_closed_sensor_reads_none(files: list[IO[str]]) -> None:
     """Its files are closed, which pyRAPL itself never does, and a second close does nothing."""
     library = FakePyrapl(values=[5.0], _device_api={0: FakeDevice(_socket_ids=[0], _sys_files=files[:1])})
-    pyrapl = sensor(library, "package-0", places=(0,))
+    pyrapl = sensor(library, "package-0", indices=(0,))
     pyrapl.close()
     pyrapl.close()
     assert files[0].closed
@@ -129,12 +129,12 @@ def test_another_root_than_sys_is_missing_with_the_reason() -> None:
     """PyRAPL hard-codes /sys: elsewhere its numbers would be another machine's."""
     pyrapl = open_pyrapl(unpacked("two-packages-with-dram") / "sys", PROC)
     (missing,) = pyrapl.missing
-    assert "pyRAPL reads /sys alone" in missing.message
+    assert "pyRAPL reads only /sys" in missing.message
     assert missing.cure
     assert pyrapl.channels == ()
     assert [d.channel for d in pyrapl.domains] == ["package-0", "package-0/dram", "package-1", "package-1/dram"]
     assert {d.reason for d in pyrapl.domains} == {missing.message}
-    assert not pyrapl.own
+    assert not pyrapl.of_running_kernel
     assert pyrapl.longest_power_limit_window_s is not None
     pyrapl.close()
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.sensors.sysfs import integer, numbered
+from agent.sensors.files import integer, numbered
 
 
 def test_numbered_folders_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:

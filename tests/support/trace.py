@@ -1,7 +1,7 @@
-"""A simulated machine over simulated time: what its counters show at any instant, and what they should. Pure.
+"""A simulated machine over simulated time: its true energy and what its counters show at any instant. Pure.
 
-Time is CLOCK_MONOTONIC in ns from 0. Between two changes the power is constant, so the energy of any
-span is an exact sum of whole picojoules.
+Times are those of CLOCK_MONOTONIC, ns, from 0. Between two changes the power is constant, so the energy
+of any span is an exact sum of whole picojoules.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _MASK = 2**64 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reset:
-    """All counters start again at 0.
+    """An instant at which all counters start again at 0.
 
     `suspend`: the machine sleeps for `asleep_ns`, which CLOCK_BOOTTIME counts and CLOCK_MONOTONIC
-    does not, and wakes with new counters. `reload`: the driver is loaded anew; descriptors opened
-    before fail to read from then on. `bare`: there is no other sign.
+    does not. `reload`: the driver is loaded again, and files opened before cannot be read afterwards.
+    `bare`: nothing else shows the reset.
     """
 
     t_ns: int
@@ -34,7 +34,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadError:
-    """Reads of a domain (its place in the machine's domains) fail in this span; of all of them where None."""
+    """A span in which reads of a domain (its index in the machine's domains; None for all) fail."""
 
     start_ns: int
     end_ns: int
@@ -43,14 +43,14 @@ class ReadError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceChange:
-    """The power of every domain from this time on, milliwatts."""
+    """The power of every domain from `t_ns` on, milliwatts."""
 
     t_ns: int
     powers_mw: tuple[int, ...]
 
 
 class ReplayedTrace:
-    """Energy and counters of a machine. `changes` begin at 0 and are in order; before 0 nothing was counted."""
+    """The energy and the counters of a machine. `changes` are sorted and begin at 0; its energy is 0 until then."""
 
     def __init__(
         self,
@@ -74,36 +74,36 @@ class ReplayedTrace:
         self._first_pj = [domain.random_pj(random) for domain in self.domains]
 
     def energy_pj(self, domain: int, t_ns: int) -> int:
-        """Picojoules that the domain (its place in the machine's domains) has drawn since 0: the truth."""
-        place = bisect_right(self._times, t_ns) - 1
-        if place < 0:
+        """Return the true energy of the domain (its index in the machine's domains) since 0, picojoules."""
+        index = bisect_right(self._times, t_ns) - 1
+        if index < 0:
             return 0
-        change = self._changes[place]
-        return self._sums[place][domain] + (t_ns - change.t_ns) * change.powers_mw[domain]
+        change = self._changes[index]
+        return self._sums[index][domain] + (t_ns - change.t_ns) * change.powers_mw[domain]
 
     def joules(self, domain: int, start_ns: int, end_ns: int) -> float:
-        """Joules that the domain truly drew between two instants."""
+        """Return the true energy of the domain between two instants, joules."""
         return (self.energy_pj(domain, end_ns) - self.energy_pj(domain, start_ns)) / 1e12
 
     def counter_uj(self, domain: int, t_ns: int) -> int:
-        """What the counter shows at `t_ns`: its value at the last refresh."""
+        """Return what the counter shows at `t_ns`, microjoules: its value at the last refresh."""
         refreshed = self._refreshed_ns(domain, t_ns)
-        place = bisect_right(self._reset_times, t_ns) - 1
-        if place < 0:
+        index = bisect_right(self._reset_times, t_ns) - 1
+        if index < 0:
             counted = self._first_pj[domain] + self.energy_pj(domain, refreshed)
         else:
-            since = self._reset_times[place]
+            since = self._reset_times[index]
             counted = self.energy_pj(domain, max(refreshed, since)) - self.energy_pj(domain, since)
         return self.domains[domain].shown_uj(counted)
 
     def can_be_read(self, domain: int, t_ns: int, *, opened_ns: int = 0) -> bool:
-        """Whether a descriptor opened at `opened_ns` reads the domain's counter at `t_ns`."""
+        """Return whether a file opened at `opened_ns` can be read at `t_ns`."""
         reloaded = any(opened_ns < r.t_ns <= t_ns for r in self.resets if r.kind == "reload")
         failing = any(e.start_ns <= t_ns < e.end_ns and e.domain in (None, domain) for e in self._errors)
         return not reloaded and not failing
 
     def boottime_ns(self, t_ns: int) -> int:
-        """CLOCK_BOOTTIME when CLOCK_MONOTONIC is `t_ns`."""
+        """Return CLOCK_BOOTTIME at the instant `t_ns`, ns."""
         return t_ns + sum(reset.asleep_ns for reset in self.resets if reset.t_ns <= t_ns)
 
     def _refreshed_ns(self, domain: int, t_ns: int) -> int:
@@ -114,7 +114,7 @@ class ReplayedTrace:
         return refreshed
 
     def _jitter_ns(self, domain: int, tick: int) -> int:
-        # The mixing of SplitMix64: a value for each tick that needs no memory of those before.
+        # SplitMix64: a random value for each tick that does not depend on the ticks before.
         mixed = ((self._seed << 8) + domain + (tick + 1) * 0x9E3779B97F4A7C15) & _MASK
         mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -122,7 +122,7 @@ class ReplayedTrace:
 
 
 def random_changes(machine: SimulatedMachine, random: Random, *, length_ns: int, steps: int) -> tuple[TraceChange, ...]:
-    """A load that comes and goes: `steps` stretches of random lengths, over `length_ns` in all."""
+    """Return `steps` stretches of random load and random lengths, `length_ns` long together."""
     times = sorted(random.randrange(1, length_ns) for _ in range(steps - 1))
     return tuple(
         TraceChange(
@@ -137,7 +137,7 @@ def random_changes(machine: SimulatedMachine, random: Random, *, length_ns: int,
 
 
 def _running_sums(changes: Sequence[TraceChange]) -> list[tuple[int, ...]]:
-    """Picojoules of every domain from the first change to each."""
+    """Return the energy of every domain from the first change to each change, picojoules."""
     sums = [(0,) * len(changes[0].powers_mw)]
     for before, after in pairwise(changes):
         gap_ns = after.t_ns - before.t_ns

@@ -1,11 +1,11 @@
-"""A simulated machine over simulated time."""
+"""The simulated machine over simulated time, which tests and benchmarks take their truth from."""
 
 from __future__ import annotations
 
 from random import Random
 
 from agent.simulation.machine import INTEL_UNIT_NJ, REFRESH_JITTER_NS, REFRESH_NS, SimulatedMachine
-from agent.simulation.trace import ReadError, ReplayedTrace, Reset, TraceChange, random_changes
+from tests.support.trace import ReadError, ReplayedTrace, Reset, TraceChange, random_changes
 
 MACHINE = SimulatedMachine(sockets=1, dram=False)
 SECOND = 1_000_000_000
@@ -20,7 +20,7 @@ def test_energy_is_the_exact_integral() -> None:
 
 
 def test_the_counter_shows_the_last_refresh() -> None:
-    """Between two refreshes it stands still, and it is never older than a refresh and its jitter."""
+    """Between two refreshes it does not change, and it is never older than a refresh and its jitter."""
     trace = ReplayedTrace(MACHINE, STEADY, seed=3)
     for step in range(2000):
         t_ns = SECOND + step * 10_007
@@ -33,8 +33,8 @@ def test_the_counter_shows_the_last_refresh() -> None:
         )
 
 
-def test_a_reset_makes_every_counter_begin_at_nothing() -> None:
-    """What was counted before is gone, and what is drawn afterwards is counted."""
+def test_a_reset_makes_every_counter_begin_at_0() -> None:
+    """The true energy goes on."""
     trace = ReplayedTrace(MACHINE, STEADY, resets=[Reset(t_ns=SECOND, kind="bare")])
     assert trace.counter_uj(0, SECOND) == 0
     assert abs(trace.counter_uj(0, 2 * SECOND) - 100_000_000) <= 111_000
@@ -57,7 +57,7 @@ def test_descriptors_opened_before_a_reload_read_nothing_after_it() -> None:
 
 
 def test_read_errors_pass() -> None:
-    """They hit one domain or all, and only for their time."""
+    """They concern one domain or all, and only for their time."""
     trace = ReplayedTrace(
         SimulatedMachine(sockets=2, dram=False),
         [TraceChange(t_ns=0, powers_mw=(1, 1))],
