@@ -10,19 +10,19 @@ SHARED = ("/run/joulefleet", "tmpfs", "/joulefleet")
 
 @pytest.fixture
 def container(tmp_path: Path) -> Path:
-    """The root folder of a container."""
+    """Return the root folder of a container."""
     (tmp_path / ".dockerenv").touch()
     return tmp_path
 
 
 def topics(root: Path, *mounts: tuple[str, str] | tuple[str, str, str], **environ: str) -> list[str]:
-    """What is found to be missing where these are mounted."""
+    """Return the topics of the findings where these are mounted."""
     proc = write_mounts(root / "proc", ("/", "overlay"), *mounts)
-    return [found.topic for found in findings_of_sharing(proc, root=root, environ=environ)]
+    return [finding.topic for finding in findings_of_sharing(proc, root=root, environ=environ)]
 
 
-def test_what_is_no_container_shares_with_nobody(tmp_path: Path) -> None:
-    """Nor does one whose user says that it is the host itself."""
+def test_outside_of_a_container_there_is_no_finding(tmp_path: Path) -> None:
+    """Nor where the user has declared this environment to be bare."""
     assert topics(tmp_path) == []
     (tmp_path / "in").mkdir()
     (tmp_path / "in/.dockerenv").touch()
@@ -30,16 +30,16 @@ def test_what_is_no_container_shares_with_nobody(tmp_path: Path) -> None:
 
 
 def test_a_container_must_have_the_hosts_id_and_folder(container: Path) -> None:
-    """Both are said at once, each with a cure for every kind of container."""
+    """Both are found at once, each with a cure for every kind of container."""
     proc = write_mounts(container / "proc", ("/", "overlay"))
-    found = list(findings_of_sharing(proc, root=container, environ={}))
-    assert [finding.topic for finding in found] == ["machine_id", "host_folder"]
-    for finding in found:
+    findings = list(findings_of_sharing(proc, root=container, environ={}))
+    assert [finding.topic for finding in findings] == ["machine_id", "host_folder"]
+    for finding in findings:
         assert all(kind in finding.advice for kind in ("Docker", "Podman", "Compose", "Kubernetes"))
 
 
 def test_an_id_may_be_mounted_where_it_is_or_be_named(container: Path, tmp_path: Path) -> None:
-    """Over the image's own, or at another place."""
+    """Over the image's own file, or at another path that a variable names."""
     assert topics(container, SHARED, ("/etc/machine-id", "ext4", "/etc/machine-id")) == []
     (tmp_path / "other").mkdir()
     (tmp_path / "other/.dockerenv").touch()
@@ -58,12 +58,12 @@ def test_an_id_may_be_mounted_where_it_is_or_be_named(container: Path, tmp_path:
 def test_a_folder_of_the_containers_own_is_not_the_hosts(
     container: Path, mount: tuple[str, str] | tuple[str, str, str]
 ) -> None:
-    """Its own memory, a pod's own folder, or nothing at all: no other agent would see the lock in there."""
+    """No agent outside would see a lock in the container's memory, a pod's folder or an engine's volume."""
     assert topics(container, mount, JOULEFLEET_MACHINE_ID_FILE="/host/machine-id") == ["host_folder"]
 
 
 def test_the_folder_may_have_another_name(container: Path) -> None:
-    """As long as it is the host's."""
+    """It must only be the host's."""
     there = ("/somewhere", "ext4", "/srv/joulefleet")
     assert (
         topics(container, there, JOULEFLEET_MACHINE_ID_FILE="/host/machine-id", JOULEFLEET_HOST_FOLDER="/somewhere")

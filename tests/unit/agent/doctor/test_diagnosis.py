@@ -44,7 +44,7 @@ TEMPERATURE = Channel(name="temperature/coretemp/package-id-0", unit="degC", kin
 
 
 def counters(tree: str, *, of_running_kernel: bool = True) -> EnergyCounters:
-    """The counters of a machine of tests/machines, taken for the running kernel's."""
+    """Return the counters of a machine of tests/machines as if they belonged to the running kernel."""
     powercap = open_powercap(unpacked(tree) / "sys")
     powercap.close()
     return EnergyCounters(
@@ -67,7 +67,7 @@ def diagnosis(
     of_running_kernel: bool = True,
     gauges: tuple[Channel, ...] = (TEMPERATURE,),
 ) -> Diagnosis:
-    """The diagnosis of a quiet bare machine, or of one that differs from it."""
+    """Return the diagnosis of a quiet bare machine, or of one with these differences."""
     return diagnose(
         machine=machine,
         environment=environment,
@@ -79,10 +79,10 @@ def diagnosis(
 
 
 def test_a_quiet_bare_machine_has_no_findings() -> None:
-    """Nothing to say where nothing spoils a measurement."""
-    found = diagnosis()
-    assert found.findings == ()
-    assert found.total_scope == "package+dram"
+    """Nothing spoils a measurement there."""
+    quiet = diagnosis()
+    assert quiet.findings == ()
+    assert quiet.total_scope == "package+dram"
 
 
 @pytest.mark.parametrize(
@@ -109,27 +109,27 @@ def test_a_quiet_bare_machine_has_no_findings() -> None:
     ],
 )
 def test_each_thing_that_spoils_a_measurement_is_found(changes: dict[str, object], topic: str, level: str) -> None:
-    """One change of a quiet machine is one finding, with advice."""
-    (finding,) = diagnosis(**changes).findings  # type: ignore[arg-type]
+    """One difference from a quiet machine is one finding, with advice."""
+    (finding,) = diagnosis(**changes).findings  # type: ignore[arg-type]  # the table holds values of several types
     assert (finding.topic, finding.level) == (topic, level)
     assert finding.message
     assert finding.advice
 
 
 def test_what_is_not_readable_is_no_finding() -> None:
-    """None is not taken as bad, nor as good."""
+    """None is neither bad nor good."""
     load = replace(QUIET, load_1min=None, steal_percent=None, swap_used_bytes=None)
     assert diagnosis(load=load, environment=replace(ENVIRONMENT, governor=None, turbo=None)).findings == ()
 
 
 def test_noise_in_counters_that_nobody_can_read_is_no_finding() -> None:
-    """A virtual machine with SGX has no counters to be spoilt."""
+    """A virtual machine with SGX has no counters to add noise to."""
     filtered = replace(ENVIRONMENT, energy_filter=True)
     topics = {f.topic for f in diagnosis(tree="no-rapl", environment=filtered).findings}
     assert "energy_filter" not in topics
 
 
-def test_counters_of_another_kernel_are_said_to_be_simulated() -> None:
+def test_counters_of_another_kernel_are_reported_as_simulated() -> None:
     """Their rows are marked, and never count as measured on this machine."""
     (finding,) = diagnosis(of_running_kernel=False).findings
     assert "marked simulated" in finding.advice
@@ -137,23 +137,23 @@ def test_counters_of_another_kernel_are_said_to_be_simulated() -> None:
 
 
 def test_the_total_is_unknown_where_a_part_cannot_be_read() -> None:
-    """No domain is in a total that cannot be known."""
-    whole = counters("two-packages-with-dram")
-    broken = replace(whole.domains[0], reason="the counter is there, but holds no number")
-    again = diagnose(
+    """No domain is in an unknown total."""
+    energy = counters("two-packages-with-dram")
+    broken = replace(energy.domains[0], reason="the counter is there, but holds no number")
+    result = diagnose(
         machine=MACHINE,
         environment=ENVIRONMENT,
         load=QUIET,
-        energy=replace(whole, domains=(broken, *whole.domains[1:])),
+        energy=replace(energy, domains=(broken, *energy.domains[1:])),
         gauges=(),
         missing=(),
     )
-    assert again.total_scope is None
-    assert not any(again.in_total(d) for d in again.energy.domains)
+    assert result.total_scope is None
+    assert not any(result.in_total(d) for d in result.energy.domains)
 
 
 def test_the_keys_of_the_json_are_stable() -> None:
-    """Scripts read them: a renamed key is a breaking change."""
+    """Scripts read them: a renamed key breaks them."""
     data = as_json(diagnosis())
     assert list(data) == [
         "machine",

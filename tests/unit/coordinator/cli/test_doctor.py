@@ -20,7 +20,7 @@ app.command()(doctor)
 
 
 def run(*arguments: str) -> str:
-    """What the command prints; it must succeed."""
+    """Return what the command prints; it must succeed."""
     result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == 0, result.output
     return result.stdout
@@ -28,14 +28,14 @@ def run(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Expected:
-    """What the doctor says of one tree."""
+    """What the doctor reports of one machine."""
 
     scope: str | None
     total: list[str]
-    """The domains that it is the sum of."""
+    """Domains that the total is the sum of."""
     unreadable: list[str]
     why_missing: list[str]
-    """Of energy counters."""
+    """Reasons why energy counters are missing."""
 
 
 TWO = ["package-0", "package-0/dram", "package-1", "package-1/dram"]
@@ -95,14 +95,14 @@ KEYS = [
 
 
 def roots(machine: str) -> tuple[str, ...]:
-    """The arguments that name a machine's /sys, and its /proc where it has one."""
+    """Return the arguments that name a machine's /sys, and its /proc where it has one."""
     own = unpacked(machine) / "proc"
     return "--sysfs-root", str(unpacked(machine) / "sys"), "--proc-root", str(own if own.exists() else FULL / "proc")
 
 
 @pytest.mark.parametrize("machine", machine_names())
-def test_the_doctor_answers_for_every_tree(machine: str) -> None:
-    """No tree brings it down; of each it says what was found, and what adds up. A new tree belongs into the table."""
+def test_the_doctor_reports_every_machine(machine: str) -> None:
+    """Its domains, what adds up and what is missing. A new machine needs a line in `EXPECTED`."""
     data, expected = json.loads(run("--json", *roots(machine))), EXPECTED[machine]
     assert list(data) == KEYS
     assert data["total_scope"] == expected.scope
@@ -117,24 +117,24 @@ def test_the_doctor_answers_for_every_tree(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", machine_names())
-def test_the_doctor_prints_every_tree_for_people(machine: str) -> None:
-    """Whatever stands in the files, only plain text reaches the terminal."""
+def test_the_doctor_prints_every_machine_for_people(machine: str) -> None:
+    """Whatever the files hold, only plain text reaches the terminal."""
     text = run(*roots(machine))
     assert "Energy counters" in text
     assert "Source powercap: reads" in text
     assert text.replace("\n", "").isprintable()
 
 
-def test_the_doctor_answers_as_a_program_of_its_own() -> None:
-    """Without a traceback and without a word beside the JSON."""
+def test_the_doctor_runs_as_a_program() -> None:
+    """It prints only the JSON, and no traceback."""
     command = [sys.executable, "-m", "coordinator", "doctor", "--json", *roots("garbage")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert list(json.loads(done.stdout)) == KEYS
     assert done.stderr == ""
 
 
-def test_the_sections_are_short_and_name_the_sources(tmp_path: Path) -> None:
-    """Limits with their windows, dies that repeat one another, and why a source reads nothing."""
+def test_the_sections_have_limits_repetitions_and_sources(tmp_path: Path) -> None:
+    """A source that reads nothing has its reason."""
 
     def text(machine: str) -> str:
         found = examine(unpacked(machine) / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
@@ -159,7 +159,7 @@ def test_piped_text_is_plain() -> None:
 
 
 def test_what_is_missing_is_printed_with_its_cure(tmp_path: Path) -> None:
-    """The reason and the cure stand under each other."""
+    """The cure follows the reason."""
     found = examine(unpacked("no-rapl") / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
     text = "\n".join(line for _, line in lines(found))
     assert "energy (RAPL): absent" in text
@@ -168,7 +168,7 @@ def test_what_is_missing_is_printed_with_its_cure(tmp_path: Path) -> None:
 
 
 def test_the_command_imports_nothing_heavy_before_it_runs() -> None:
-    """`joulefleet --help` answers at once: what the doctor needs is imported when it is asked."""
+    """`joulefleet --help` must answer at once, so the doctor imports what it needs only when it runs."""
     code = (
         "import sys, coordinator.cli.doctor; "
         "heavy = {'agent', 'torch', 'ray', 'duckdb', 'scipy', 'pyarrow', 'psutil'}; "
@@ -179,7 +179,7 @@ def test_the_command_imports_nothing_heavy_before_it_runs() -> None:
 
 
 def test_the_doctor_needs_neither_torch_nor_ray_nor_psutil() -> None:
-    """In a base-only install it says what is missing instead of failing."""
+    """In a base-only install it reports what is missing."""
     code = (
         "import sys; sys.modules.update(torch=None, ray=None, psutil=None, transformers=None); "
         "from coordinator.cli.doctor import doctor; doctor(json_=True)"

@@ -18,7 +18,7 @@ WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A tree whose counters only its owner may read, in a folder that everyone may enter."""
+    """Yield a tree whose counters only its owner may read, in a folder that everyone may enter."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         root = unpack_machine("not-permitted", Path(folder) / "machine") / "sys"
@@ -30,7 +30,7 @@ def root() -> Iterator[Path]:
 
 
 def seen_by_another_user(root: Path) -> dict[str, object]:
-    """What the sensor finds in a process without root's rights: root itself ignores mode 0400."""
+    """Return what the sensor finds in a process without root's rights, as root ignores mode 0400."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
@@ -63,7 +63,7 @@ def seen_by_another_user(root: Path) -> dict[str, object]:
 
 
 def test_counters_that_only_root_may_read_are_not_permitted(root: Path) -> None:
-    """Present but not permitted is told apart from absent, and has a cure."""
+    """They are not absent, and there is a cure."""
     found = seen_by_another_user(root)
     assert isinstance(found["missing"], list)
     ((what, why, message, cure),) = found["missing"]
@@ -84,7 +84,7 @@ def test_counters_that_only_root_may_read_are_not_permitted(root: Path) -> None:
     ],
 )
 def test_a_folder_that_may_not_be_entered_is_not_permitted(root: Path, closed: str) -> None:
-    """Not absent, and not masked, though the links to what it holds seem to lead nowhere."""
+    """It is neither absent nor masked, though the links into it seem to lead nowhere."""
     if closed != "class":
         shutil.rmtree(root / "class/powercap")
     else:
@@ -100,7 +100,7 @@ def test_a_folder_that_may_not_be_entered_is_not_permitted(root: Path, closed: s
 
 
 def test_links_into_a_folder_that_may_not_be_entered_are_no_mask(root: Path) -> None:
-    """A container's mask has another cure."""
+    """The cure of a container's mask would not help."""
     (root / "devices/virtual/powercap").chmod(0o000)
     found = seen_by_another_user(root)
     (root / "devices/virtual/powercap").chmod(0o755)
@@ -108,8 +108,8 @@ def test_links_into_a_folder_that_may_not_be_entered_are_no_mask(root: Path) -> 
     assert [why for _, why, _, _ in found["missing"]] == ["not_permitted"]
 
 
-def test_one_closed_zone_is_not_left_out_in_silence(root: Path) -> None:
-    """Its package is part of a total that then nobody knows."""
+def test_one_closed_zone_is_listed_as_missing(root: Path) -> None:
+    """The total that includes its package is unknown."""
     zone = root / "devices/virtual/powercap/intel-rapl/intel-rapl:1"
     zone.chmod(0o000)
     found = seen_by_another_user(root)

@@ -14,26 +14,26 @@ CopyMachine = Callable[[str], Path]
 
 
 def why_not(root: Path, proc_root: Path = BARE) -> Missing:
-    """The one thing that is missing under `root`."""
+    """Return the one thing that is missing under `root`."""
     (missing,) = open_powercap(root, proc_root).missing
     return missing
 
 
-def test_a_machine_without_rapl_says_absent_with_a_cure() -> None:
-    """No tree at all, on bare metal: the driver may not be loaded."""
+def test_a_machine_without_rapl_is_absent_with_a_cure() -> None:
+    """On bare metal the driver may not be loaded."""
     missing = why_not(unpacked("no-rapl") / "sys")
     assert missing.why == "absent"
     assert "modprobe intel_rapl_msr" in missing.cure
     assert open_powercap(unpacked("no-rapl") / "sys", BARE).read() == ()
 
 
-def test_counters_that_are_not_there_belong_to_nobody_else() -> None:
-    """A machine without counters is no simulated machine."""
+def test_a_machine_without_counters_is_not_taken_for_a_simulated_one() -> None:
+    """No counter belongs to another kernel."""
     assert open_powercap(unpacked("no-rapl") / "sys", BARE).of_running_kernel
 
 
 def test_in_a_virtual_machine_the_hypervisor_is_the_cause(tmp_path: Path) -> None:
-    """No driver helps there, so none is named."""
+    """No driver helps there, so the cure names none."""
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu msr hypervisor\n")
     missing = why_not(unpacked("no-rapl") / "sys", tmp_path)
     assert (missing.why, "virtual machine" in missing.message) == ("absent", True)
@@ -42,14 +42,14 @@ def test_in_a_virtual_machine_the_hypervisor_is_the_cause(tmp_path: Path) -> Non
 
 
 def test_a_root_that_is_no_folder_is_absent(tmp_path: Path) -> None:
-    """A wrong root is said, not raised."""
+    """A wrong root is listed as missing, not raised."""
     missing = why_not(tmp_path / "nowhere")
     assert missing.why == "absent"
     assert "no folder" in missing.message
 
 
-def test_a_driver_that_is_not_loaded_is_told_by_perf(copy_machine: CopyMachine) -> None:
-    """Its own counter of the package proves that only the driver is missing."""
+def test_a_driver_that_is_not_loaded_is_recognised_by_perf(copy_machine: CopyMachine) -> None:
+    """Perf's own counter of the package proves that only the driver is missing."""
     root = copy_machine("no-rapl")
     events = root / "bus/event_source/devices/power/events"
     events.mkdir(parents=True)
@@ -59,7 +59,7 @@ def test_a_driver_that_is_not_loaded_is_told_by_perf(copy_machine: CopyMachine) 
 
 
 def test_zones_without_counters_are_absent_by_name(copy_machine: CopyMachine) -> None:
-    """The tree is there, so no driver is to be loaded: it is the counters that are missing."""
+    """The tree is there, so the cure is no driver."""
     root = copy_machine("amd-single")
     for counter in list((root / "devices").rglob("energy_uj")):
         counter.unlink()
@@ -70,14 +70,14 @@ def test_zones_without_counters_are_absent_by_name(copy_machine: CopyMachine) ->
 
 
 def test_links_that_lead_nowhere_prove_a_mask() -> None:
-    """The kernel's links name the zones, and the folder that holds them is empty or covered."""
+    """The kernel's links name the zones, but the folder that holds them is empty or covered."""
     missing = why_not(unpacked("masked-by-container") / "sys")
     assert missing.why == "masked"
     assert "names counters" in missing.message
 
 
 def test_a_mask_has_a_cure_for_each_kind_of_container(copy_machine: CopyMachine) -> None:
-    """Docker and Podman by -v, Kubernetes by a hostPath; both say where to look instead."""
+    """Docker and Podman by -v, Kubernetes by a hostPath, each with the folder to read instead."""
     cure = why_not(copy_machine("masked-by-container")).cure
     assert "-v /sys/devices/virtual/powercap:/host/powercap:ro" in cure
     assert "hostPath: {path: /sys/devices/virtual/powercap}" in cure
@@ -85,7 +85,7 @@ def test_a_mask_has_a_cure_for_each_kind_of_container(copy_machine: CopyMachine)
 
 
 def test_a_tree_that_is_mounted_elsewhere_is_read_there(copy_machine: CopyMachine, tmp_path: Path) -> None:
-    """What a container has of the host's counters; where that is empty, the mask over its own sysfs is named."""
+    """Where that folder is empty, the mask over the container's own sysfs is reported."""
     masked = copy_machine("masked-by-container")
     elsewhere = unpacked("two-packages-with-dram") / "sys/devices/virtual/powercap"
     seen = open_powercap(masked, BARE, elsewhere)
@@ -99,7 +99,7 @@ def test_a_tree_that_is_mounted_elsewhere_is_read_there(copy_machine: CopyMachin
 
 
 def test_an_empty_folder_of_devices_proves_a_mask(copy_machine: CopyMachine) -> None:
-    """The kernel never keeps it without a device; here class/powercap is hidden as well."""
+    """The kernel removes the folder when it has no device; here class/powercap is hidden as well."""
     root = copy_machine("no-rapl")
     (root / "devices/virtual/powercap").mkdir(parents=True)
     assert why_not(root).why == "masked"
@@ -107,7 +107,7 @@ def test_an_empty_folder_of_devices_proves_a_mask(copy_machine: CopyMachine) -> 
 
 @pytest.mark.parametrize(("kind", "why"), [("tmpfs", "masked"), ("sysfs", "absent")])
 def test_a_mount_over_the_tree_proves_a_mask(copy_machine: CopyMachine, tmp_path: Path, kind: str, why: str) -> None:
-    """What the kernel has below it cannot be seen; a mount of sysfs itself hides nothing."""
+    """Its content is hidden; a mount of sysfs itself hides nothing."""
     root = copy_machine("no-rapl")
     covered = root / "devices/virtual/powercap"
     covered.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_a_mount_over_the_tree_proves_a_mask(copy_machine: CopyMachine, tmp_path
 
 
 def test_a_covered_tree_without_rapl_is_absent(copy_machine: CopyMachine) -> None:
-    """The links show all that is covered: where none is RAPL's, uncovering it would give nothing."""
+    """The links show everything in the covered folder, and none is RAPL's."""
     root = copy_machine("no-rapl")
     (root / "devices/virtual/powercap").mkdir(parents=True)
     flat = root / "class/powercap"
