@@ -1,4 +1,4 @@
-"""The rules by which the doctor finds what spoils a measurement on this machine. Pure."""
+"""The doctor's rules: what in a machine's records spoils a measurement. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules by which a container's mounts are judged: the host's machine id and shared folder must be mounted."""
+"""The doctor's rules for a container: the host's machine id and shared folder must be mounted in it."""
 
 from __future__ import annotations
 

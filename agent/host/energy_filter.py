@@ -1,4 +1,4 @@
-"""Whether the CPU adds noise to its energy counters on purpose, to protect secrets of other programs.
+"""Finding out whether the CPU adds noise to its energy counters, which protects secrets of other programs.
 
 The filter is Intel's answer to the attack PLATYPUS (CVE-2020-8694 and CVE-2020-8695, "Running Average
 Power Limit Energy Reporting", INTEL-SA-00389). It adds random energy to what the counters report: means

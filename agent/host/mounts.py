@@ -1,4 +1,4 @@
-"""Which file system a path lies in, by the list of mounts of this process.
+"""Finding the file system that a path lies in, by the list of mounts of this process.
 
 A path under /sys proves nothing: a container mounts the host's sysfs elsewhere, and a simulated machine
 may be mounted over /sys. The type of the mount tells the kernel's own files from copies of them.
@@ -42,7 +42,7 @@ def mount_of(path: Path, proc_root: Path) -> Mount | None:
         return None
     candidates = [entry for entry in _mounts(proc_root) if real.is_relative_to(entry[2].point)]
     ids = {mount_id for mount_id, _, _ in candidates}
-    # The root: it is mounted on a mount outside of this list, or, in an initial RAM file system, on itself.
+    # Start at the root, which is mounted on something outside of this list, or on itself (initial RAM file system).
     current = next((entry for entry in candidates if entry[1] not in ids or entry[1] == entry[0]), None)
     for _ in candidates:
         # Follow the path inwards. Of several mounts on the current one, the shallowest covers the others.

@@ -30,7 +30,7 @@ _HOTTEST_K = 55.0
 _WARMING_S = 10.0
 """Time constant of the first-order heat sink, seconds: it then is (1 - 1/e) of the way to its final temperature."""
 _STAT_BYTES = 65_536
-"""Size read of /proc/stat, bytes: the lines of the CPUs stand first and have some 100 bytes each."""
+"""Size read of /proc/stat, bytes: the lines of the CPUs come first and have some 100 bytes each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

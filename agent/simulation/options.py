@@ -46,7 +46,7 @@ _FLAGS = (
     ("dram", "counters of the memory of each package"),
     ("core", "counters of the cores, which are parts of the packages"),
     ("uncore", "counters of the uncore, which is a part of the packages"),
-    ("psys", "a counter of the whole platform"),
+    ("psys", "a counter of the platform, packages and memory included"),
     ("mmio", "show each package a second time, as intel-rapl-mmio"),
     ("fine-unit", "counters in units of 15.258 uJ instead of 61.035"),
 )

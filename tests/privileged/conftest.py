@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 CPUS = "devices/system/cpu"
 
 UNSHARE = shutil.which("unshare")
-# Root's own namespace, else one in which an ordinary user is root.
+# A mount namespace made by root, else one made by a user in a user namespace, in which that user is root.
 WAYS = (("--mount",), ("--user", "--map-root-user", "--mount"))
 CURE = (
     "these tests need a mount namespace of their own. Run them as root, or allow users to make one: "

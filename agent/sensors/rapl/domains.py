@@ -164,6 +164,7 @@ def _kind(zone: Zone) -> DomainKind:
 
 
 def _counted_packages(channels: Iterable[str], mirrored: Collection[str]) -> frozenset[str]:
+    """Return the packages and dies that are added: of a mirrored package only the lowest die."""
     counted: dict[str, str] = {}
     for channel in sorted(channels, key=_natural):
         match = PACKAGE.fullmatch(channel)
@@ -173,6 +174,7 @@ def _counted_packages(channels: Iterable[str], mirrored: Collection[str]) -> fro
 
 
 def _scopes(zone: Zone, channel: str, kind: DomainKind, counted: frozenset[str], *, dram: bool) -> frozenset[str]:
+    """Return the scopes that a domain counts in; `dram` is whether every counted package has memory."""
     if zone.name is None and zone.parent is None:
         # It may be a package, so a total without it cannot be trusted.
         return _ALL if dram else frozenset({"package"})

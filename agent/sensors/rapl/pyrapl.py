@@ -1,4 +1,4 @@
-"""Energy counters of the CPU (RAPL) as pyRAPL reads them: a second source beside powercap.
+"""Energy counters of the CPU (RAPL) as pyRAPL reads them: a second source of the same counters as powercap.
 
 pyRAPL's own sensor opens and reads the counters. Its values become readings of channels with
 powercap's names, so energies over a wrap are computed as for powercap. pyRAPL itself subtracts two

@@ -6,7 +6,7 @@ stops the work as well. So the throttled time is summed over the group and all v
 While two quotas stop the work at once the time counts twice, and an outer group counts the stops of
 everything inside it.
 
-A process that no group was made for is in the root group, which is the whole machine.
+A process without a group of its own is in the root group, which counts the whole machine.
 """
 
 from __future__ import annotations

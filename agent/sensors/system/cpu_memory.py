@@ -10,7 +10,7 @@ from agent.sensors.base import FileSensor, Missing, Raw
 from agent.sensors.files import KeptFiles
 from joulefleet.measurement import Channel
 
-# What is needed stands at the top: the line `cpu ...` of stat, and `MemAvailable`, the third line of meminfo.
+# The lines that are needed come first: the line `cpu ...` of stat, and `MemAvailable`, the third line of meminfo.
 _TOP_BYTES = 256
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _SOURCE = "host"

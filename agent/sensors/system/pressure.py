@@ -17,7 +17,7 @@ from joulefleet.measurement import Channel
 RESOURCES = ("cpu", "memory", "io")
 """Names of the files in /proc/pressure."""
 
-# The line `some` stands first: three averages of six characters at most, and a total of 64 bits.
+# The line `some` comes first: three averages of six characters at most, and a total of 64 bits.
 _FIRST_LINE_BYTES = 128
 _SOME = re.compile(rb"some (?:\S+ )*total=(\d+)\n")
 

@@ -29,9 +29,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_file_is_read_to_its_end_and_to_4_mib_at_most(tmp_path: Path) -> None:
     """Cpuinfo of 512 CPUs has 0.7 MB; a device may have no end."""
     (tmp_path / "file").write_text("x" * 3_000_000 + "y" * 3_000_000)
-    found = text(tmp_path / "file") or ""
-    assert len(found) == 4 << 20
-    assert (found[2_999_999], found[3_000_000]) == ("x", "y")
+    content = text(tmp_path / "file") or ""
+    assert len(content) == 4 << 20
+    assert (content[2_999_999], content[3_000_000]) == ("x", "y")
     assert text(Path("/dev/zero")) is None
     assert len((text(Path("/proc/self/status")) or "").splitlines()) > 20
 

@@ -81,8 +81,8 @@ def test_topology_comes_from_sysfs_where_cpuinfo_has_none(tmp_path: Path) -> Non
         folder.mkdir(parents=True)
         (folder / "physical_package_id").write_text("0\n")
         (folder / "core_id").write_text(f"{cpu}\n")
-    found = read_machine(tmp_path / "sys", tmp_path / "proc", etc_root=ETC, environ={})
-    assert (found.sockets, found.physical_cores, found.logical_cpus) == (1, 2, 2)
+    record = read_machine(tmp_path / "sys", tmp_path / "proc", etc_root=ETC, environ={})
+    assert (record.sockets, record.physical_cores, record.logical_cpus) == (1, 2, 2)
 
 
 def test_the_boot_id_is_read(tmp_path: Path) -> None:

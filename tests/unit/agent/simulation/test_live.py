@@ -81,11 +81,11 @@ def test_a_busy_package_warms_slowly_towards_its_limit(tree: SimulatedTree, log:
 def test_run_steps_until_it_is_told_to_stop(tree: SimulatedTree, log: TruthLog, tmp_path: Path) -> None:
     """All records reach the file, also that of the last step."""
     times = iter(range(0, 10_000_000 * MS, MS))
-    asked = iter([False] * 500 + [True])
+    stops = iter([False] * 500 + [True])
     (tmp_path / "stat").write_text(STAT.format("0" * 3 + "100", 900))
     load = Load(tmp_path / "stat")
     live = LiveMachine(MACHINE, tree, log, CPUS, seed=1, now_ns=next(times))
-    live.run(load, lambda: next(asked), clock_ns=lambda: next(times))
+    live.run(load, lambda: next(stops), clock_ns=lambda: next(times))
     load.close()
     first, last = read_truth(tmp_path / TRUTH).span_ns
     assert first == 0

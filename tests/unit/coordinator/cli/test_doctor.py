@@ -137,8 +137,8 @@ def test_the_sections_have_limits_repetitions_and_sources(tmp_path: Path) -> Non
     """A source that reads nothing has its reason."""
 
     def text(machine: str) -> str:
-        found = examine(unpacked(machine) / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
-        return "\n".join(line for _, line in lines(found))
+        diagnosis = examine(unpacked(machine) / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+        return "\n".join(line for _, line in lines(diagnosis))
 
     assert "package-0: package, in the total; long_term 205 W over 0.999 s, short_term 246 W over 0.00195 s" in text(
         "two-packages-with-dram"
@@ -160,8 +160,8 @@ def test_piped_text_is_plain() -> None:
 
 def test_what_is_missing_is_printed_with_its_cure(tmp_path: Path) -> None:
     """The cure follows the reason."""
-    found = examine(unpacked("no-rapl") / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
-    text = "\n".join(line for _, line in lines(found))
+    diagnosis = examine(unpacked("no-rapl") / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
+    text = "\n".join(line for _, line in lines(diagnosis))
     assert "energy (RAPL): absent" in text
     assert "modprobe intel_rapl_msr" in text
     assert "none: measured energy will be null" in text

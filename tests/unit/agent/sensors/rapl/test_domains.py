@@ -42,15 +42,18 @@ def test_dies_with_counters_of_their_own_add_up() -> None:
 
 def test_dies_that_mirror_one_counter_count_once() -> None:
     """The lowest die of each package is added; the others keep channels of their own."""
-    found = domains(*DIES, mirrored=("0", "1"))
-    assert {d.channel for d in found.values() if "package" in d.counts_in} == {"package-0-die-0", "package-1-die-0"}
-    assert len(found) == 4
+    by_channel = domains(*DIES, mirrored=("0", "1"))
+    assert {d.channel for d in by_channel.values() if "package" in d.counts_in} == {
+        "package-0-die-0",
+        "package-1-die-0",
+    }
+    assert len(by_channel) == 4
 
 
 def test_one_package_may_mirror_while_another_does_not() -> None:
     """Each package is judged alone."""
-    found = domains(*DIES, mirrored=("1",))
-    assert {d.channel for d in found.values() if "package" in d.counts_in} == {
+    by_channel = domains(*DIES, mirrored=("1",))
+    assert {d.channel for d in by_channel.values() if "package" in d.counts_in} == {
         "package-0-die-0",
         "package-0-die-1",
         "package-1-die-0",
@@ -71,39 +74,41 @@ def test_the_memory_of_a_mirrored_die_is_in_no_total() -> None:
 
 def test_the_peak_is_the_largest_limit_and_at_least_500_w() -> None:
     """A small limit must not turn a wrap into a reset; a large one may be drawn for a moment."""
-    found = domains(
+    by_channel = domains(
         zone("intel-rapl:0", "package-0", LONG_TERM, SHORT_TERM),
         zone("intel-rapl:1", "package-1", LONG_TERM, PEAK_POWER),
         zone("intel-rapl:2", "package-2"),
     )
-    assert [d.peak_w for d in found.values()] == [500.0, 614.0, 500.0]
+    assert [d.peak_w for d in by_channel.values()] == [500.0, 614.0, 500.0]
 
 
 def test_the_limits_of_a_repeated_zone_hold_as_well() -> None:
     """The energy of the mmio zone is dropped, its limits are not; equal limits appear once."""
-    found = domains(
+    by_channel = domains(
         zone("intel-rapl:0", "package-0", LONG_TERM, SHORT_TERM),
         zone("intel-rapl-mmio:0", "package-0", LONG_TERM, PEAK_POWER),
     )
-    assert found["package-0"].limits == (LONG_TERM, SHORT_TERM, PEAK_POWER)
-    assert found["package-0"].peak_w == 614.0
+    assert by_channel["package-0"].limits == (LONG_TERM, SHORT_TERM, PEAK_POWER)
+    assert by_channel["package-0"].peak_w == 614.0
 
 
 def test_the_longest_window_is_that_of_any_limit() -> None:
     """Limits without a window do not count."""
-    found = domains(zone("intel-rapl:0", "package-0", SHORT_TERM, PEAK_POWER), zone("intel-rapl:1", "psys", LONG_TERM))
-    assert longest_window_s(found.values()) == 0.999424
-    assert longest_window_s([found["package-0"]]) == 0.001952
+    by_channel = domains(
+        zone("intel-rapl:0", "package-0", SHORT_TERM, PEAK_POWER), zone("intel-rapl:1", "psys", LONG_TERM)
+    )
+    assert longest_window_s(by_channel.values()) == 0.999424
+    assert longest_window_s([by_channel["package-0"]]) == 0.001952
     assert longest_window_s([]) is None
 
 
 def test_dram_of_only_some_packages_is_in_no_total() -> None:
     """Otherwise package+dram would mean two things on one machine."""
-    found = domains(
+    by_channel = domains(
         zone("intel-rapl:0", "package-0"), zone("intel-rapl:0:0", "dram"), zone("intel-rapl:1", "package-1")
     )
-    assert total_scope(tuple(found.values())) == "package"
-    assert found["package-0/dram"].counts_in == frozenset()
+    assert total_scope(tuple(by_channel.values())) == "package"
+    assert by_channel["package-0/dram"].counts_in == frozenset()
 
 
 def test_a_zone_of_another_control_type_counts_where_it_is_alone() -> None:
@@ -123,8 +128,11 @@ def test_the_mmio_zone_is_dropped_whatever_the_order() -> None:
 
 def test_an_unnamed_zone_of_another_control_type_is_in_no_total() -> None:
     """The zones of the registers are complete without it."""
-    found = domains(zone("intel-rapl:0", "package-0"), zone("intel-rapl-mmio:0", None))
-    assert {c: set(d.counts_in) for c, d in found.items()} == {"package-0": {"package"}, "intel-rapl-mmio:0": set()}
+    by_channel = domains(zone("intel-rapl:0", "package-0"), zone("intel-rapl-mmio:0", None))
+    assert {c: set(d.counts_in) for c, d in by_channel.items()} == {
+        "package-0": {"package"},
+        "intel-rapl-mmio:0": set(),
+    }
 
 
 def test_an_unnamed_zone_of_the_registers_or_of_what_is_alone_is_part_of_the_total() -> None:
@@ -135,27 +143,27 @@ def test_an_unnamed_zone_of_the_registers_or_of_what_is_alone_is_part_of_the_tot
 
 def test_a_package_of_another_control_type_is_not_added_to_its_own_dies() -> None:
     """The mmio zone has the package's name, and counts the same energy as its dies."""
-    found = domains(zone_of_die(0), zone_of_die(1), zone("intel-rapl-mmio:0", "package-0", LONG_TERM))
-    assert {c for c, d in found.items() if d.counts_in} == {"package-0-die-0", "package-0-die-1"}
-    assert found["package-0"].limits == (LONG_TERM,)
+    by_channel = domains(zone_of_die(0), zone_of_die(1), zone("intel-rapl-mmio:0", "package-0", LONG_TERM))
+    assert {c for c, d in by_channel.items() if d.counts_in} == {"package-0-die-0", "package-0-die-1"}
+    assert by_channel["package-0"].limits == (LONG_TERM,)
 
 
 def test_memory_of_another_control_type_makes_no_total_with_the_registers_packages() -> None:
     """Nor does it replace memory that the registers have for only one package."""
-    found = domains(
+    by_channel = domains(
         zone("intel-rapl:0", "package-0"),
         zone("intel-rapl-mmio:0", "package-0"),
         zone("intel-rapl-mmio:0:0", "dram"),
     )
-    assert total_scope(tuple(found.values())) == "package"
-    assert found["package-0/dram"].counts_in == frozenset()
+    assert total_scope(tuple(by_channel.values())) == "package"
+    assert by_channel["package-0/dram"].counts_in == frozenset()
 
 
 def test_tpmi_alone_makes_a_total_with_its_memory() -> None:
     """Machines without the driver of the registers have no other zones."""
-    found = domains(zone("intel-rapl-tpmi:0", "package-0"), zone("intel-rapl-tpmi:0:0", "dram"))
-    assert total_scope(tuple(found.values())) == "package+dram"
-    assert all("package+dram" in d.counts_in for d in found.values())
+    by_channel = domains(zone("intel-rapl-tpmi:0", "package-0"), zone("intel-rapl-tpmi:0:0", "dram"))
+    assert total_scope(tuple(by_channel.values())) == "package+dram"
+    assert all("package+dram" in d.counts_in for d in by_channel.values())
 
 
 def test_packages_stand_in_the_order_of_their_numbers() -> None:
@@ -166,6 +174,6 @@ def test_packages_stand_in_the_order_of_their_numbers() -> None:
 
 def test_a_dram_domain_outside_a_package_is_in_no_total() -> None:
     """An outermost zone that is neither package nor psys keeps its name."""
-    found = domains(zone("intel-rapl:0", "dram"), zone("intel-rapl:1", "psys-1"))
-    assert {d.channel: d.kind for d in found.values()} == {"dram": "other", "psys-1": "psys"}
-    assert total_scope(tuple(found.values())) is None
+    by_channel = domains(zone("intel-rapl:0", "dram"), zone("intel-rapl:1", "psys-1"))
+    assert {d.channel: d.kind for d in by_channel.values()} == {"dram": "other", "psys-1": "psys"}
+    assert total_scope(tuple(by_channel.values())) is None

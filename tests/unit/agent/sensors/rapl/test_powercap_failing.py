@@ -26,7 +26,7 @@ class DisappearingCounter:
     def __init__(self) -> None:
         self._process = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
         self._file = Path(f"/proc/{self._process.pid}/oom_score_adj")
-        # Raising it needs no privilege, and it must be no less than zero to be a count.
+        # A user may raise this number without privileges; below 0 it would be no count.
         self._file.write_text(f"{self.value}\n")
 
     def stand_for(self, counter: Path) -> None:

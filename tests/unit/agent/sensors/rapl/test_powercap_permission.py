@@ -45,14 +45,14 @@ def seen_by_another_user(root: Path) -> dict[str, object]:
                 source="powercap",
                 provenance="measured",
             )
-            found = {
+            result = {
                 "missing": [(m.what, m.why, m.message, m.cure) for m in powercap.missing],
                 "domains": [d.channel for d in powercap.domains],
                 "channels": [c.name for c in powercap.channels],
                 "reason": choose_scope(energies).reason,
                 "scope": choose_scope(energies).scope,
             }
-            os.write(send, json.dumps(found).encode())
+            os.write(send, json.dumps(result).encode())
         finally:
             os._exit(0)
     os.close(send)
@@ -64,9 +64,9 @@ def seen_by_another_user(root: Path) -> dict[str, object]:
 
 def test_counters_that_only_root_may_read_are_not_permitted(root: Path) -> None:
     """They are not absent, and there is a cure."""
-    found = seen_by_another_user(root)
-    assert isinstance(found["missing"], list)
-    ((what, why, message, cure),) = found["missing"]
+    result = seen_by_another_user(root)
+    assert isinstance(result["missing"], list)
+    ((what, why, message, cure),) = result["missing"]
     assert why == "not_permitted"
     assert what == "energy of package-0, package-0/dram, package-1, package-1/dram"
     assert "may not read" in message
@@ -90,10 +90,10 @@ def test_a_folder_that_may_not_be_entered_is_not_permitted(root: Path, closed: s
     else:
         shutil.rmtree(root / "devices/virtual/powercap")
     (root / closed).chmod(0o000)
-    found = seen_by_another_user(root)
+    result = seen_by_another_user(root)
     (root / closed).chmod(0o755)
-    assert isinstance(found["missing"], list)
-    ((_, why, message, cure),) = found["missing"]
+    assert isinstance(result["missing"], list)
+    ((_, why, message, cure),) = result["missing"]
     assert why == "not_permitted"
     assert "may not look into it" in message
     assert "root" in cure
@@ -102,27 +102,27 @@ def test_a_folder_that_may_not_be_entered_is_not_permitted(root: Path, closed: s
 def test_links_into_a_folder_that_may_not_be_entered_are_no_mask(root: Path) -> None:
     """The cure of a container's mask would not help."""
     (root / "devices/virtual/powercap").chmod(0o000)
-    found = seen_by_another_user(root)
+    result = seen_by_another_user(root)
     (root / "devices/virtual/powercap").chmod(0o755)
-    assert isinstance(found["missing"], list)
-    assert [why for _, why, _, _ in found["missing"]] == ["not_permitted"]
+    assert isinstance(result["missing"], list)
+    assert [why for _, why, _, _ in result["missing"]] == ["not_permitted"]
 
 
 def test_one_closed_zone_is_listed_as_missing(root: Path) -> None:
     """The total that includes its package is unknown."""
     zone = root / "devices/virtual/powercap/intel-rapl/intel-rapl:1"
     zone.chmod(0o000)
-    found = seen_by_another_user(root)
+    result = seen_by_another_user(root)
     zone.chmod(0o755)
-    assert "intel-rapl:1" in str(found["domains"])
-    assert isinstance(found["missing"], list)
-    assert {why for _, why, _, _ in found["missing"]} == {"not_permitted"}
+    assert "intel-rapl:1" in str(result["domains"])
+    assert isinstance(result["missing"], list)
+    assert {why for _, why, _, _ in result["missing"]} == {"not_permitted"}
 
 
 def test_counters_that_may_not_be_read_have_domains_without_channels(root: Path) -> None:
     """The domains are known by name; their energy is null for this one reason."""
-    found = seen_by_another_user(root)
-    assert found["domains"] == ["package-0", "package-0/dram", "package-1", "package-1/dram"]
-    assert found["channels"] == []
-    assert found["scope"] == "package+dram"
-    assert found["reason"] == "the counter is there, but this user may not read it"
+    result = seen_by_another_user(root)
+    assert result["domains"] == ["package-0", "package-0/dram", "package-1", "package-1/dram"]
+    assert result["channels"] == []
+    assert result["scope"] == "package+dram"
+    assert result["reason"] == "the counter is there, but this user may not read it"
