@@ -8,8 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from agent.doctor.examine import examine
-from coordinator.cli.doctor import doctor, lines
+from coordinator.cli.doctor import doctor
 from tests.support.machines import machine_names, unpacked
 
 ROOT = Path(__file__).parents[4]
@@ -133,38 +132,12 @@ def test_the_doctor_runs_as_a_program() -> None:
     assert done.stderr == ""
 
 
-def test_the_sections_have_limits_repetitions_and_sources(tmp_path: Path) -> None:
-    """A source that reads nothing has its reason."""
-
-    def text(machine: str) -> str:
-        diagnosis = examine(unpacked(machine) / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
-        return "\n".join(line for _, line in lines(diagnosis))
-
-    assert "package-0: package, in the total; long_term 205 W over 0.999 s, short_term 246 W over 0.00195 s" in text(
-        "two-packages-with-dram"
-    )
-    assert "package-1-die-3: package, repeats another counter" in text("amd-multi-die-mirrored")
-    assert "package-0: package, part of a total that is unknown" in text("garbage")
-    assert "Source powercap: reads all of them" in text("wraps")
-    assert "Source powercap: reads none: see below" in text("masked-by-container")
-    assert "thermal: temperature/coretemp/package-id-0 (degC)" in text("two-packages-with-dram")
-
-
 def test_piped_text_is_plain() -> None:
     """No colours, boxes or cursor movements reach a pipe."""
     text = run("--sysfs-root", str(FULL / "sys"), "--proc-root", str(FULL / "proc"))
     assert "\x1b" not in text
     assert text.isascii()
     assert "The total is package+dram. It is not wall energy." in text
-
-
-def test_what_is_missing_is_printed_with_its_cure(tmp_path: Path) -> None:
-    """The cure follows the reason."""
-    diagnosis = examine(unpacked("no-rapl") / "sys", FULL / "proc", etc_root=FULL / "etc", root=tmp_path, environ={})
-    text = "\n".join(line for _, line in lines(diagnosis))
-    assert "energy (RAPL): absent" in text
-    assert "modprobe intel_rapl_msr" in text
-    assert "none: measured energy will be null" in text
 
 
 def test_the_command_imports_nothing_heavy_before_it_runs() -> None:
