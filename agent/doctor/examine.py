@@ -116,7 +116,7 @@ def _without_value(source: str, names: Sequence[str]) -> Iterator[Missing]:
         yield Missing(
             what=", ".join(names),
             why="unreadable",
-            message=f"its files are there, but hold no number that the source {source} can believe",
+            message=f"its files are there, but hold no valid number (source {source})",
             cure="Read the kernel's log (dmesg) for its driver. The value is null in every row.",
         )
 

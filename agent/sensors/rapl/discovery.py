@@ -70,7 +70,7 @@ def why_none(sysfs_root: Path, proc_root: Path = Path("/proc"), powercap: Path |
     if "hypervisor" in table(proc_root / "cpuinfo").get("flags", "").split():
         return _missing(
             "absent",
-            f"{no_tree}: this is a virtual machine, and its hypervisor does not show it the counters",
+            f"{no_tree}: this is a virtual machine, and its hypervisor hides the counters",
             "Measure on the host or on bare metal, or use modelled energy in the study.",
         )
     return _missing(

@@ -64,7 +64,7 @@ def _domain_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
     elif diagnosis.total_scope is None:
         yield "", "  The total is unknown."
     else:
-        yield "", f"  The total is {diagnosis.total_scope}. It is not wall energy."
+        yield "", f"  The scope of the total is {diagnosis.total_scope}. It is not wall energy."
     messages = {missing.message for missing in diagnosis.missing}
     for source in energy.sources:
         if len(source.channels) == len(energy.domains) > 0:

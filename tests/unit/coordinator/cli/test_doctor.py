@@ -137,7 +137,7 @@ def test_piped_text_is_plain() -> None:
     text = run("--sysfs-root", str(FULL / "sys"), "--proc-root", str(FULL / "proc"))
     assert "\x1b" not in text
     assert text.isascii()
-    assert "The total is package+dram. It is not wall energy." in text
+    assert "The scope of the total is package+dram. It is not wall energy." in text
 
 
 def test_the_command_imports_nothing_heavy_before_it_runs() -> None:
