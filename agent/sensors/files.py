@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent.host.files import whole_number
@@ -24,10 +25,12 @@ _CLOSED = -1
 class KeptFiles:
     """Files that stay open, in the order in which they were added."""
 
-    def __init__(self) -> None:
+    def __init__(self, paths: Iterable[Path] = (), *, size: int = NUMBER_BYTES) -> None:
         self._files: list[tuple[int, int]] = []
+        for path in paths:
+            self.add(path, size=size)
 
-    def add(self, path: Path, *, size: int) -> OSError | None:
+    def add(self, path: Path, *, size: int = NUMBER_BYTES) -> OSError | None:
         """Open `path`, of which `read` will fetch the first `size` bytes; return the error where that fails.
 
         A file that cannot be opened keeps its place in the order and reads None. A pipe in place of a

@@ -30,7 +30,7 @@ from pathlib import Path
 from agent.host.files import text
 from agent.sensors.files import KeptFiles
 from agent.sensors.rapl.domains import PACKAGE, Zone
-from agent.sensors.rapl.zone import COUNTER_BYTES, microjoules
+from agent.sensors.rapl.zone import microjoules
 from joulefleet.counters import PLAUSIBLE_PEAK_W
 
 # Vendor numbers of Linux's arch/x86/include/asm/processor.h: Intel 0, AMD 2, Hygon 9.
@@ -80,9 +80,7 @@ def _are_surely_one(dies: Sequence[Zone]) -> bool:
 
 def _read(dies: Sequence[Zone], *, times: int) -> list[list[int]] | None:
     """Read the counters of `dies` several times in a row, microjoules; None where one of them cannot be read."""
-    files = KeptFiles()
-    for die in dies:
-        files.add(die.path / "energy_uj", size=COUNTER_BYTES)
+    files = KeptFiles(die.path / "energy_uj" for die in dies)
     reads = [[value for field in files.read() if (value := microjoules(field)) is not None] for _ in range(times)]
     files.close()
     return reads if all(len(values) == len(dies) for values in reads) else None

@@ -15,7 +15,7 @@ from agent.sensors.base import FileSensor, Missing, Raw, Why
 from agent.sensors.files import KeptFiles
 from agent.sensors.rapl.discovery import find_domains, why_none
 from agent.sensors.rapl.domains import Domain, Zone, counter_channels, longest_window_s
-from agent.sensors.rapl.zone import COUNTER_BYTES, microjoules
+from agent.sensors.rapl.zone import microjoules
 
 _COUNTER = "energy_uj"
 
@@ -87,7 +87,7 @@ def open_powercap(sysfs_root: Path, proc_root: Path = Path("/proc"), powercap: P
 def _open(zone: Zone, files: KeptFiles) -> tuple[Why, str] | None:
     """Add the zone's counter to `files` and return None, or return the reason why it cannot be used."""
     trial = KeptFiles()
-    error = trial.add(zone.path / _COUNTER, size=COUNTER_BYTES)
+    error = trial.add(zone.path / _COUNTER)
     first = trial.read()[0]
     trial.close()
     if error is not None and error.errno in {errno.EACCES, errno.EPERM}:
@@ -100,7 +100,7 @@ def _open(zone: Zone, files: KeptFiles) -> tuple[Why, str] | None:
         return "unreadable", "the counter is there, but could not be read"
     if microjoules(first) is None:
         return "unreadable", "the counter is there, but holds no number"
-    files.add(zone.path / _COUNTER, size=COUNTER_BYTES)
+    files.add(zone.path / _COUNTER)
     return None
 
 

@@ -12,10 +12,7 @@ from agent.host.files import number, text
 from agent.sensors.files import numbered
 from agent.sensors.rapl.domains import Zone, ZonePowerLimit
 
-COUNTER_BYTES = 32
-"""Size read of a counter's file, bytes: a number of 64 bits has 20 digits, and a newline follows."""
-
-_DIGITS = 20
+_DIGITS = 20  # of a number of 64 bits
 # The names that the driver gives to zones and constraints. They are printed to terminals and stored in rows.
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 # Firmware lets the long-term limit average over 448 s at most; a longer window was never set.

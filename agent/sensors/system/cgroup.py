@@ -79,14 +79,11 @@ class CgroupUsageSensor(FileSensor):
     name = "cgroup"
 
     def __init__(self, sources: Sequence[tuple[_Source, Sequence[Path]]]) -> None:
-        files = KeptFiles()
         # Two channels may come from one file, which is read once.
         paths = list(dict.fromkeys(path for _, source_paths in sources for path in source_paths))
-        for path in paths:
-            files.add(path, size=_FILE_BYTES)
         self._sources = [(source, [paths.index(path) for path in source_paths]) for source, source_paths in sources]
         channels = (Channel(name=s.channel, unit=s.unit, kind=s.kind, source=self.name) for s, _ in sources)
-        super().__init__(files, channels)
+        super().__init__(KeptFiles(paths, size=_FILE_BYTES), channels)
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
         """Return seconds and bytes; None where a file has vanished, or has no such number."""

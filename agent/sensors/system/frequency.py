@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from agent.sensors.base import FileSensor, Raw
-from agent.sensors.files import CPUS, NUMBER_BYTES, KeptFiles, integer, numbered
+from agent.sensors.files import CPUS, KeptFiles, integer, numbered
 from joulefleet.measurement import Channel
 
 MOST_CPUS = 8
@@ -38,13 +38,10 @@ class FrequencySensor(FileSensor):
 
 def open_frequency(sysfs_root: Path) -> FrequencySensor:
     """Open the frequencies under `sysfs_root` (`/sys`); there is no channel where there is no cpufreq."""
-    files = KeptFiles()
     paths = _spread(_frequency_files(sysfs_root))
-    for path in paths:
-        files.add(path, size=NUMBER_BYTES)
     names = ("cpu_frequency_mean_mhz", "cpu_frequency_min_mhz") if paths else ()
     channels = (Channel(name=name, unit="MHz", kind="gauge", source=FrequencySensor.name) for name in names)
-    return FrequencySensor(files, channels)
+    return FrequencySensor(KeptFiles(paths), channels)
 
 
 def _frequency_files(sysfs_root: Path) -> list[Path]:

@@ -37,9 +37,7 @@ def open_pressure(proc_root: Path) -> PressureSensor:
     folder = proc_root / "pressure"
     # With psi=0 some kernels have the files and fail every read of them (EOPNOTSUPP): opening them proves nothing.
     readable = tuple(resource for resource in RESOURCES if text(folder / resource) is not None)
-    files = KeptFiles()
-    for resource in readable:
-        files.add(folder / resource, size=_FIRST_LINE_BYTES)
+    files = KeptFiles((folder / resource for resource in readable), size=_FIRST_LINE_BYTES)
     channels = (
         Channel(name=f"pressure_{resource}_s", unit="s", kind="counter", source=PressureSensor.name)
         for resource in readable

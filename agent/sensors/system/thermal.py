@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.host.files import text
 from agent.sensors.base import FileSensor, Raw
-from agent.sensors.files import NUMBER_BYTES, KeptFiles, integer, numbered
+from agent.sensors.files import KeptFiles, integer, numbered
 from joulefleet.measurement import Channel
 
 MOST_FILES = 8
@@ -66,9 +66,7 @@ def open_thermal(sysfs_root: Path) -> ThermalSensor:
     """Open the package temperatures under `sysfs_root` (`/sys`); there is no channel where there is none."""
     packages = list(_chips(sysfs_root)) or list(_zones(sysfs_root, _ZONES))
     temperatures = (packages or list(_zones(sysfs_root, (_LAST_ZONE,))))[:MOST_FILES]
-    files = KeptFiles()
-    for temperature in temperatures:
-        files.add(temperature.file, size=NUMBER_BYTES)
+    files = KeptFiles(temperature.file for temperature in temperatures)
     channels = _channel_names(temperatures)
     return ThermalSensor(files, channels, package_channels=channels if packages else ())
 

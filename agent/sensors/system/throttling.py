@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.host.files import text
 from agent.sensors.base import FileSensor, Raw
-from agent.sensors.files import CPUS, NUMBER_BYTES, KeptFiles, integer, numbered
+from agent.sensors.files import CPUS, KeptFiles, integer, numbered
 from joulefleet.measurement import Channel
 
 MOST_CORES = 64
@@ -25,11 +25,8 @@ class ThrottlingSensor(FileSensor):
     name = "throttling"
 
     def __init__(self, counters: Mapping[str, Sequence[Path]]) -> None:
-        files = KeptFiles()
+        files = KeptFiles(path for paths in counters.values() for path in paths)
         self._counts = [len(paths) for paths in counters.values()]
-        for paths in counters.values():
-            for path in paths:
-                files.add(path, size=NUMBER_BYTES)
         super().__init__(files, (Channel(name=name, unit="1", kind="counter", source=self.name) for name in counters))
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
