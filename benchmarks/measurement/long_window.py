@@ -21,7 +21,8 @@ from random import Random
 from typing import Any, Literal, get_args
 
 from agent.config import AgentSetup
-from agent.host.machine import boot_id, read_environment, read_machine
+from agent.host.environment import read_environment
+from agent.host.machine import boot_id, read_machine
 from agent.results.series import LONGEST_SERIES
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
@@ -31,7 +32,6 @@ from agent.sensors.system.pressure import open_pressure
 from agent.sensors.system.thermal import open_thermal
 from agent.sensors.system.throttling import open_throttling
 from agent.simulation.machine import SimulatedMachine
-from agent.simulation.trace import ReplayedTrace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
 from agent.trial.attempt import Observations
@@ -43,6 +43,7 @@ from benchmarks.harness.processes import function_command, run_measured
 from benchmarks.harness.program import BenchmarkRun, run_program
 from joulefleet.measurement import Measurement, Phase
 from joulefleet.plan.trial import Trial, read_trial
+from tests.support.trace import ReplayedTrace, random_changes
 
 LONG_S = 8 * 3600
 SHORT_S = 300
