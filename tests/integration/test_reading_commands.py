@@ -105,7 +105,7 @@ def test_sql_describes_itself_without_a_store(tmp_path: Path, monkeypatch: pytes
 
 def test_sql_lists_shows_and_asks_the_examples(store: str) -> None:
     """By name."""
-    assert "Which model needs least energy an item, by task?" in said("sql", "--examples")
+    assert "Which model needs the least energy per item in each task" in said("sql", "--examples")
     sql_of_it = said("sql", "--examples", "latency-percentiles")
     assert sql_of_it.startswith("-- How long does a batch take")
     assert json.loads(said("sql", "--examples", "latency-percentiles", "--format", "json"))[0]["sql"] == sql_of_it
