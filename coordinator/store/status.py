@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.events.live_file import Now, read_live
+from coordinator.events.live_file import MachineActivity, read_live
 from coordinator.text import printable, table_lines
 from joulefleet.query import Store
 from joulefleet.query.progress import StudyProgress, progress
@@ -36,7 +36,7 @@ class StoreState:
     coordinator: StoreCoordinator | None
     """None where nobody writes."""
     studies: tuple[StudyProgress, ...]
-    now: tuple[Now, ...] = ()
+    now: tuple[MachineActivity, ...] = ()
     """What each machine is about, while there is a coordinator."""
 
     @property
