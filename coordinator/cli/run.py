@@ -161,9 +161,9 @@ def _beside(address: str | None, listen: str | None) -> AbstractContextManager[N
     if address is None or listen is None:
         return nullcontext()
     from agent.config import state_folder
-    from coordinator.cluster.ray.node.foreground import beside
+    from coordinator.cluster.ray.node.foreground import coordinator_node
 
-    return beside(address, listen, state=state_folder())
+    return coordinator_node(address, listen, state=state_folder())
 
 
 def _run(
@@ -186,8 +186,8 @@ def _run(
     try:
         from agent.host.machine import boot_id
         from coordinator.campaign.campaign import Campaign
+        from coordinator.cluster import open_cluster
         from coordinator.cluster.interface import Command
-        from coordinator.cluster.open import open_cluster
     except ImportError as error:
         raise MachineError(
             f"what measures is not installed here ({error.name}).", cure="pip install 'joulefleet[all]'."

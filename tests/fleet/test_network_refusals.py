@@ -27,7 +27,7 @@ def test_a_token_of_another_cluster_is_refused(far_head: FakeMachine, plugged: M
     assert stranger.plug is not None
     up = ("node", "up", "--join", far_head.address, "--listen", stranger.plug.address)
     run = ("run", "quick", "--store", str(tmp_path / "store"), "--address", far_head.address)
-    refused(stranger.command(*up), "there is no token to show to the head at", "Copy it from the machine of the head")
+    refused(stranger.command(*up), "there is no token for the head at", "Copy it from the machine of the head")
     token = stranger.state / "ray-token"
     token.write_text("0123456789abcdef0123456789abcdef")
     token.chmod(0o600)
@@ -66,7 +66,7 @@ def test_a_coordinator_needs_a_node_beside_it(far_head: FakeMachine, plugged: Ma
         timeout=120,
         check=False,
     )
-    refused(done, "runs on this machine, and a coordinator needs one beside it", "--no-measure-here")
+    refused(done, "runs on this machine, and a coordinator needs one on its machine", "--no-measure-here")
 
 
 def test_another_version_of_ray_is_refused(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:

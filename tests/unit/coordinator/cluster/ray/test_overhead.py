@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.cluster.ray.overhead import NODE_VARIABLE, CoordinatorProcess, Observers
+from coordinator.cluster.ray.overhead import CoordinatorProcess, Observers
+from coordinator.cluster.ray.settings import NODE_VARIABLE
 
 
 @pytest.fixture

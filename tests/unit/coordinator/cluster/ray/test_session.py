@@ -14,7 +14,7 @@ from coordinator.cluster.ray.network import (
     own_address,
     wait_for_head,
 )
-from coordinator.cluster.ray.node.foreground import Heartbeat, held
+from coordinator.cluster.ray.node.foreground import Heartbeat, foreground_lock
 from coordinator.cluster.ray.node.processes import ProcessKey
 from coordinator.cluster.ray.node.state import NodeRecord, delete_record, read_record, write_record
 from coordinator.cluster.ray.session import Head
@@ -80,7 +80,7 @@ def test_a_head_that_was_started_anew_is_another_cluster(listener: socket.socket
     clusters = ["one", "two"]
     address = address_of(listener)
     head = Head(
-        address, gone_after_s=20, nodes=list, cluster="one", cluster_now=lambda: clusters.pop(0), clock=lambda: 0
+        address, gone_after_s=20, nodes=list, session="one", session_now=lambda: clusters.pop(0), clock=lambda: 0
     )
     assert head.nodes() == []
     assert clusters == ["one", "two"]
@@ -192,7 +192,7 @@ def test_the_modes_of_a_mounted_secret_are_not_judged(monkeypatch: pytest.Monkey
 
 def test_one_state_folder_has_one_node_in_the_foreground(tmp_path: Path) -> None:
     """Containers that share a volume cannot see that the other one's processes run."""
-    with held(tmp_path), pytest.raises(MachineError, match="another container"), held(tmp_path):
+    with foreground_lock(tmp_path), pytest.raises(MachineError, match="another container"), foreground_lock(tmp_path):
         pass
-    with held(tmp_path):
+    with foreground_lock(tmp_path):
         pass
