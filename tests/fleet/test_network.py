@@ -88,7 +88,7 @@ def test_a_short_cut_is_not_noticed(net: Network, run: FleetRun, far: FakeMachin
     attempt_id = begun_anew(far)
     net.cut(far.plug)
     until(lambda: kept(far, attempt_id))
-    net.mend(far.plug)
+    net.plug_in(far.plug)
     run.until_ended("far", run.ended("far") + 2)
     assert tries(run, attempt_id) == [(1, "ok")]
     assert "far: gone" not in run.said
@@ -105,7 +105,7 @@ def test_after_a_long_cut_a_machine_hands_over_what_it_finished_meanwhile(
     until(lambda: kept(far, attempt_id))
     run.until_said("^far: gone")
     assert alive(raylet)
-    net.mend(far.plug)
+    net.plug_in(far.plug)
     until(lambda: not alive(raylet))
     done = run.ended("far")
     far.up("--join", far_head.address)

@@ -69,10 +69,11 @@ def _write_once(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        _check_mode(path)
-        return
     except OSError as error:
+        # mkdir raises FileExistsError too, where a file stands in the place of a folder.
+        if isinstance(error, FileExistsError) and path.is_file():
+            _check_mode(path)
+            return
         raise MachineError(
             f"{path}: the token cannot be written ({error.strerror}).",
             cure="Set $JOULEFLEET_STATE to a folder that can be written.",
