@@ -95,11 +95,11 @@ def lost(
     """Its node waits for half a minute, in which other tests go on."""
     one = lasting("lost")
     assert one.plug is not None
-    one.take(far_head.state / "ray-token")
+    one.copy_token(far_head.state / "ray-token")
     address = f"{net.nowhere(one.plug)}:6379"
     folder = tmp_path_factory.mktemp("lost")
     up = ("node", "up", "--join", address, "--listen", one.plug.address)
-    waiting = one.begin(*up, folder=folder, said=folder / "said")
+    waiting = one.begin(*up, folder=folder, output=folder / "said")
     yield Lost(machine=one, head=address, waiting=waiting, said=folder / "said")
     waiting.kill()
     waiting.wait()

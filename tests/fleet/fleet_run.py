@@ -64,7 +64,7 @@ class FleetRun:
     def begin(self) -> None:
         """Begin it. Ray has workers look for modules in the coordinator's folder: that is no checkout here."""
         arguments = ("run", str(self.study), "--store", str(self.store), "--address", self._head.address)
-        self.process = self._head.begin(*arguments, folder=self._folder, said=self._log)
+        self.process = self._head.begin(*arguments, folder=self._folder, output=self._log)
 
     @property
     def pid(self) -> int:

@@ -55,7 +55,7 @@ def test_a_coordinator_needs_a_node_beside_it(far_head: FakeMachine, plugged: Ma
     """Ray works through one; the message says how to have one that measures nothing."""
     apart = plugged("apart")
     assert apart.plug is not None
-    apart.take(far_head.state / "ray-token")
+    apart.copy_token(far_head.state / "ray-token")
     # With processes of its own too: a node is found by them.
     inside = [*apart.plug.inside, "unshare", "--pid", "--fork", "--mount-proc", *COMMAND]
     done = subprocess.run(
@@ -84,7 +84,7 @@ def test_another_version_of_ray_is_refused(far_head: FakeMachine, plugged: MakeM
     (other / "_version.py").write_text((installed / "_version.py").read_text().replace(own, "2.59.9"))
     old = plugged("old", PYTHONPATH=str(tmp_path))
     assert old.plug is not None
-    old.take(far_head.state / "ray-token")
+    old.copy_token(far_head.state / "ray-token")
     done = old.command("node", "up", "--join", far_head.address, "--listen", old.plug.address)
     refused(done, f"runs Ray {own} on Python", "this machine Ray 2.59.9", "Install the same versions")
 
