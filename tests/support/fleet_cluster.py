@@ -117,20 +117,20 @@ class FleetCluster:
                     self._lose(view, "the coordinator has ended")
         self.dead = True
 
-    def heard(self, agent: Agent, call: Call | None, said: CallResult | JoulefleetError | None) -> None:
+    def heard(self, agent: Agent, call: Call | None, answer: CallResult | JoulefleetError | None) -> None:
         """Take what an agent answers, if the coordinator still lives."""
         view = next((view for view in self._views.values() if view.agent is agent), None)
         if self.dead or view is None:
             return
-        if isinstance(said, CallResult):
+        if isinstance(answer, CallResult):
             view.call = None
-            self._answers.append(replace(said, node=view.node.name))
-        elif isinstance(said, SupersededError):
-            self._superseded = said
-        elif isinstance(said, JoulefleetError):
+            self._answers.append(replace(answer, node=view.node.name))
+        elif isinstance(answer, SupersededError):
+            self._superseded = answer
+        elif isinstance(answer, JoulefleetError):
             view.barred = True
-            self._lose(view, str(said))
-            self._changes.append(Refused(node=view.node.name, why=str(said), cure=said.cure))
+            self._lose(view, str(answer))
+            self._changes.append(Refused(node=view.node.name, why=str(answer), cure=answer.cure))
         else:
             view.joined = True
             self._changes.append(Joined(node=view.node.name, hello=hello_of(agent)))
