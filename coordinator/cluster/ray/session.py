@@ -24,14 +24,18 @@ from joulefleet.errors import EXIT_INTERRUPTED, MachineError
 
 _LOOPBACK = "127.0.0.1"
 
+_INIT_OPTIONS: dict[str, Any] = {
+    "namespace": NAMESPACE,
+    "log_to_driver": False,
+    "configure_logging": True,
+    "logging_level": logging.ERROR,
+}
+
 
 def start_embedded(*, gone_after_s: float) -> tuple[Any, Head]:
     """Start Ray on this machine, to end with this process. Return its module and head. Raises MachineError."""
-    settings.apply()
     ensure_token(token_file(state_folder()))
-    ray = _import_ray()
-    patches.keep_loopback()
-    patches.keep_quiet()
+    ray = _load_ray()
     with patches.without_monitors():
         try:
             ray.init(
@@ -42,7 +46,7 @@ def start_embedded(*, gone_after_s: float) -> tuple[Any, Head]:
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address=_LOOPBACK,
-                **_init_options(),
+                **_INIT_OPTIONS,
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise MachineError(
@@ -55,12 +59,9 @@ def start_embedded(*, gone_after_s: float) -> tuple[Any, Head]:
 def connect(address: str, *, gone_after_s: float) -> tuple[Any, Head]:
     """Join the cluster whose head is at `address`. Return Ray's module and the head. Raises MachineError."""
     host_and_port(address)
-    settings.apply()
     _use_record(state_folder(), address)
     need_token(token_file(state_folder()), whose=f"the head at {address}")
-    ray = _import_ray()
-    patches.keep_loopback()
-    patches.keep_quiet()
+    ray = _load_ray()
     wait_for_head(address, wait_s=0.0)
     cluster = probe(address, os.environ)
     if not any(node.node_id in cluster.here for node in cluster.nodes):
@@ -70,7 +71,7 @@ def connect(address: str, *, gone_after_s: float) -> tuple[Any, Head]:
             f"joulefleet node up --join {address} --no-measure-here.",
         )
     try:
-        ray.init(address=address, **_init_options())
+        ray.init(address=address, **_INIT_OPTIONS)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise MachineError(
             f"the cluster at {address} cannot be joined ({str(error).splitlines()[0]}).",
@@ -184,20 +185,11 @@ def _use_record(state: Path, address: str) -> None:
             os.environ.setdefault(name, value)
 
 
-def _init_options() -> dict[str, Any]:
-    return {
-        "namespace": NAMESPACE,
-        "log_to_driver": False,
-        "configure_logging": True,
-        "logging_level": logging.ERROR,
-    }
+def _load_ray() -> Any:
+    settings.apply()
+    settings.need_ray()
+    import ray
 
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise MachineError(
-            "Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure."
-        ) from error
+    patches.keep_loopback()
+    patches.keep_quiet()
     return ray

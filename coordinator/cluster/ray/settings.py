@@ -6,8 +6,11 @@ must come before the first `import ray`.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
+
+from joulefleet.errors import MachineError
 
 OBJECT_STORE_BYTES = 100_000_000
 """Memory of a node's object store, bytes."""
@@ -45,6 +48,12 @@ SETTINGS = {
     # The default of a future version; without it Ray prints a warning at every start.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+
+
+def need_ray() -> None:
+    """Raise MachineError where Ray is not installed. Does not import it."""
+    if importlib.util.find_spec("ray") is None:
+        raise MachineError("Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure.")
 
 
 def apply() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -56,7 +55,7 @@ def up(plan: NodePlan, *, state: Path, token: Path | None, tls: Tls | None) -> N
     The order is: lock, tidy up after a node that crashed, check, start, record. `token` is the token's file, by default
     the one of the state folder `state`. If anything fails, all that was started is ended.
     """
-    _need_ray()
+    settings.need_ray()
     with _alone(state):
         record = read_record(state)
         if record is not None:
@@ -90,6 +89,7 @@ def down(state: Path) -> NodeEnded | None:
 
 
 def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeRecord:
+    """Run `ray start` and record its node; if anything fails, end what was started."""
     folder = _make_folder()
     log = folder / "start.log"
     with log.open("wb") as output:
@@ -102,30 +102,7 @@ def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeR
             start_new_session=True,
         )
     try:
-        # Recorded before there is anything to end: `down` finds the session even if this process dies now.
-        launcher = process_of(process.pid)
-        if launcher is None:
-            raise _not_started(log)  # noqa: TRY301 - what was started is ended below, as for any other error
-        record = NodeRecord(
-            boot_id=boot_id(_PROC),
-            head=plan.head,
-            folder=str(folder),
-            session=process.pid,
-            raylet=launcher.key,
-            processes=(launcher.key,),
-            access={name: environment[name] for name in _ACCESS if name in environment},
-        )
-        write_record(state, record)
-        code = process.wait(START_S)
-        started = session(process.pid)
-        raylet = next((key for key in started if key.name == "raylet"), None)
-        if code or raylet is None:
-            raise _not_started(log)  # noqa: TRY301 - as above
-        record = replace(record, raylet=raylet, processes=tuple(started))
-        write_record(state, record)
-        found = probe(plan.head, environment)
-        if plan.address not in {node.address for node in found.nodes}:
-            raise _not_started(log)  # noqa: TRY301 - as above
+        return _record_start(process, plan, state, environment, log)
     except BaseException as error:
         if process.poll() is None:
             process.kill()
@@ -138,6 +115,36 @@ def _start(plan: NodePlan, state: Path, environment: Mapping[str, str]) -> NodeR
         if isinstance(error, OSError):
             raise _not_writable(state, error) from error
         raise
+
+
+def _record_start(
+    process: subprocess.Popen[bytes], plan: NodePlan, state: Path, environment: Mapping[str, str], log: Path
+) -> NodeRecord:
+    """Record the node that `process` starts; return once it is a node of the cluster."""
+    launcher = process_of(process.pid)
+    if launcher is None:
+        raise _not_started(log)
+    record = NodeRecord(
+        boot_id=boot_id(_PROC),
+        head=plan.head,
+        folder=str(log.parent),
+        session=process.pid,
+        raylet=launcher.key,
+        processes=(launcher.key,),
+        access={name: environment[name] for name in _ACCESS if name in environment},
+    )
+    # Recorded before there is anything to end: `down` finds the session even if this process dies now.
+    write_record(state, record)
+    code = process.wait(START_S)
+    started = session(process.pid)
+    raylet = next((key for key in started if key.name == "raylet"), None)
+    if code or raylet is None:
+        raise _not_started(log)
+    record = replace(record, raylet=raylet, processes=tuple(started))
+    write_record(state, record)
+    cluster = probe(plan.head, environment)
+    if plan.address not in {node.address for node in cluster.nodes}:
+        raise _not_started(log)
     return record
 
 
@@ -205,11 +212,6 @@ def _make_folder() -> Path:
         folder.rmdir()
         raise
     return folder
-
-
-def _need_ray() -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise MachineError("Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure.")
 
 
 def _not_writable(state: Path, error: OSError) -> MachineError:

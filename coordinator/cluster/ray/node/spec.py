@@ -42,8 +42,9 @@ class Ports:
             "runtime-env-agent",
             "dashboard-agent-listen",
             "dashboard-agent-grpc",
+            "metrics-export",
         )
-        return {f"--{name}-port": self.base + 1 + number for number, name in enumerate((*names, "metrics-export"))}
+        return {f"--{name}-port": self.base + 1 + number for number, name in enumerate(names)}
 
     @property
     def workers(self) -> tuple[int, int]:
