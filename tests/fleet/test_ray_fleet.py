@@ -249,7 +249,8 @@ def test_a_node_without_joulefleet_is_refused(
     broken = tmp_path / "broken" / "agent"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text(NO_AGENT_IN_WORKERS)
-    bare = FakeMachine(folder=tmp_path / "bare", cache=cache, name="bare", more={"PYTHONPATH": str(broken.parent)})
+    path = os.pathsep.join([str(broken.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    bare = FakeMachine(folder=tmp_path / "bare", cache=cache, name="bare", more={"PYTHONPATH": path})
     # Ray has its workers look for modules in the coordinator's folder too.
     monkeypatch.chdir(tmp_path)
     bare.up("--join", head.address, token=head.state / "ray-token")
