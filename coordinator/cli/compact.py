@@ -40,7 +40,7 @@ def compact(
     line = StepLine(sys.stderr)
     with open_store(root, study="joulefleet compact") as writer:
         try:
-            done = compaction.compact(writer.layout, tell=line)
+            done = compaction.compact(writer.layout, on_step=line)
         finally:
             line.end()
     if as_json:

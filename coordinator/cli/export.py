@@ -58,7 +58,7 @@ def duckdb(
     line = StepLine(sys.stderr)
     with Store.open(store) as opened:
         try:
-            done = export_duckdb(opened, file, force=force, tell=line)
+            done = export_duckdb(opened, file, force=force, on_step=line)
         finally:
             line.end()
     if as_json:

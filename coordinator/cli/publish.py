@@ -60,8 +60,8 @@ def publish(
                     cure="Publish what is compacted already with --no-compact, or wait for it.",
                 )
             with open_store(layout.root, study="joulefleet publish") as writer:
-                compaction.compact(writer.layout, tell=line)
-        done = publishing.publish(layout, uri, tell=line)
+                compaction.compact(writer.layout, on_step=line)
+        done = publishing.publish(layout, uri, on_step=line)
     finally:
         line.end()
     if done.not_compacted:

@@ -213,7 +213,7 @@ def _run(
     try:
         # A run on this machine alone is no fleet: other machines of its store are not waited for.
         fleet = address is not None and pinned.study.placement == "every-machine"
-        known = {entry["machine_id"]: entry["name"] for entry in before.get("machines", [])} if fleet else {}
+        known = dict(before.machines) if fleet and before is not None else {}
         campaign = Campaign(
             cluster,
             writer,
@@ -228,7 +228,7 @@ def _run(
         with progress.shown():
             return campaign.run()
     except SupersededError as error:
-        raise writer.above(error.highest) or error from error
+        raise writer.superseded_error(error.highest) or error from error
     finally:
         cluster.close()
         live.close()

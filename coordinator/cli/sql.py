@@ -49,9 +49,9 @@ def sql(
 ) -> None:
     """Ask the store anything in SQL (DuckDB's). It is only read.
 
-    Views: trials, attempts, pairs, energy, readings, latencies, machines, environments, studies,
-    verdicts; --describe says what they hold, and which macros there are. A table shows the first 100
-    rows; the other formats give all of them.
+    Views: trials, attempts, pairs, energy, readings, latencies, machines, environments, studies;
+    --describe says what they hold, and which macros there are. A table shows the first 100 rows; the
+    other formats give all of them.
 
     \b
     Examples:
@@ -71,8 +71,8 @@ def sql(
     from coordinator.cli.render.query_result import write_answer_table
     from joulefleet.errors import QueryError
     from joulefleet.query import Store
-    from joulefleet.query.examples import example as shipped
-    from joulefleet.query.user_tables import own_files
+    from joulefleet.query.shipped_sql import example as shipped
+    from joulefleet.query.user_tables import parse_user_tables
 
     if describe + list_examples + (example is not None) > 1:
         raise typer.BadParameter("one of --describe, --examples and --example at a time.")
@@ -89,7 +89,7 @@ def sql(
         _write(*_listed(query), form, output)
         return
     asked = query if example is None else shipped(example).sql
-    files = own_files(own or ())
+    files = parse_user_tables(own or ())
     with Store.open(store, tables=files) as opened:
         if asked is None and output is None and form == "table" and sys.stdin.isatty() and sys.stdout.isatty():
             _interact(opened)
@@ -108,7 +108,7 @@ def _described(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], Non
 
 def _listed(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
     from coordinator.cli.render.catalog import examples_answer, write_examples
-    from joulefleet.query.examples import example, examples
+    from joulefleet.query.shipped_sql import example, examples
 
     if name is None:
         every = examples()

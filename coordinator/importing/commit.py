@@ -9,10 +9,8 @@ The caller holds the store's lock.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,29 +19,32 @@ import joulefleet
 from coordinator.importing.model import Package
 from coordinator.importing.rows import import_rows
 from coordinator.store.writer import StoreWriter
-from joulefleet.durable import sync_folder, write_durably
+from joulefleet.durable import rename_durably, temporary_file, write_durably
 from joulefleet.errors import StoreError
 from joulefleet.schema import attempt_table
 from joulefleet.store.compaction import Step
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.manifest import Manifest, manifest_bytes
+from joulefleet.store.records import StudyRecord
 from joulefleet.store.row_groups import GROUP_ROWS, read_groups, rows_digest, write_groups
+from joulefleet.store.snapshot import parquet_names
 
 Tell = Callable[[Step], None]
 
 
-def place(writer: StoreWriter, package: Package, record: Mapping[str, Any], *, tell: Tell = lambda step: None) -> int:
+def place(writer: StoreWriter, package: Package, record: StudyRecord, *, tell: Tell = lambda step: None) -> int:
     """Put `package` into the store of `writer` as the study of `record`; how many runs were added.
 
     None were where the store has them all already. Raises StoreError where another study has the
     name, or other data of this one, and then changes nothing.
     """
-    study = str(record["study"]["name"])
+    study, imported = record.name, record.imported
+    assert imported is not None
     rows = {row["attempt_id"]: row for row in import_rows(study, package)}
     before = writer.last_record(study)
     held = _held(writer.layout, study)
     _check_name(study, package.tool, before, measured=None in held.values())
-    same = not before or before["imported"].get("content") == record["imported"]["content"]
+    same = before is None or (before.imported is not None and before.imported.content == imported.content)
     if held and (not same or not held.keys() <= rows.keys()):
         raise StoreError(
             f"{writer.layout.root}: study {study} was imported from other data, or by another mapping, "
@@ -53,26 +54,23 @@ def place(writer: StoreWriter, package: Package, record: Mapping[str, Any], *, t
     new = [row for identity, row in rows.items() if identity not in held]
     steps = _Steps(tell, len(new))
     steps("recording")
-    writer.record_study(dict(record))
+    writer.record_study(record)
     steps("recorded")
     if new:
+        files = set(parquet_names(writer.layout.compacted))
         try:
-            path, manifest = _write(writer.layout, new, steps)
-        except OSError as error:
-            raise _refused(writer.layout, error, "Nothing was imported. Make room, and import again.") from error
-        try:
-            sync_folder(writer.layout.compacted)
+            manifest = _write(writer.layout, new, steps)
             steps("imported")
             write_durably(writer.layout.manifest / manifest.name, manifest_bytes(manifest))
         except OSError as error:
-            cure = f"Everything was imported. Make room, and `joulefleet compact` lists {path.name}."
-            raise _refused(writer.layout, error, cure) from error
+            cure = "Nothing was imported. Make room, and import again."
+            if added := set(parquet_names(writer.layout.compacted)) - files:
+                cure = f"Everything was imported. Make room, and `joulefleet compact` lists {added.pop()}."
+            raise StoreError(
+                f"{writer.layout.root}: cannot be written ({error.strerror or error}).", cure=cure
+            ) from error
         steps("listed")
     return len(new)
-
-
-def _refused(layout: StoreLayout, error: OSError, cure: str) -> StoreError:
-    return StoreError(f"{layout.root}: cannot be written ({error.strerror or error}).", cure=cure)
 
 
 class _Steps:
@@ -91,27 +89,24 @@ def _held(layout: StoreLayout, study: str) -> dict[str, str | None]:
     return {row["attempt_id"]: row["imported_from"] for row in found.to_pylist()}
 
 
-def _check_name(study: str, tool: str, before: Mapping[str, Any], *, measured: bool) -> None:
+def _check_name(study: str, tool: str, before: StudyRecord | None, *, measured: bool) -> None:
     """Refuse a name that a measured study has, or one that came from another tool."""
     cure = "Import under another name: `--study NAME`."
-    if measured or (before and "imported" not in before):
+    if measured or (before is not None and before.imported is None):
         raise StoreError(f"study {study} of this store was measured by Joulefleet, not imported.", cure=cure)
-    if before and before["imported"]["from"] != tool:
-        raise StoreError(f"study {study} of this store was imported from {before['imported']['from']}.", cure=cure)
+    if before is not None and before.imported_from != tool:
+        raise StoreError(f"study {study} of this store was imported from {before.imported_from}.", cure=cure)
 
 
-def _write(layout: StoreLayout, rows: list[dict[str, Any]], steps: _Steps) -> tuple[Path, Manifest]:
-    """Write the compacted file; from its renaming on, its rows count. Raises OSError, and then none does."""
+def _write(layout: StoreLayout, rows: list[dict[str, Any]], steps: _Steps) -> Manifest:
+    """Write the compacted file, whose rows count from its renaming on. Returns its manifest. Raises OSError."""
     for folder in (layout.compacted, layout.manifest):
         folder.mkdir(exist_ok=True)
-    # Of the form that a compaction sweeps up where this process dies.
-    temporary = layout.compacted / f".import.parquet.{os.getpid()}.tmp"
-    try:
+    # A compaction removes a temporary file of this name where this process dies.
+    with temporary_file(layout.compacted / "import.parquet") as temporary:
         with temporary.open("wb") as out:
             steps("writing")
             ids, digests = write_groups(out, _groups(rows))
-            out.flush()
-            os.fsync(out.fileno())
         steps("written")
         if [rows_digest(group) for group in read_groups(temporary)] != digests:
             raise StoreError(
@@ -125,10 +120,8 @@ def _write(layout: StoreLayout, rows: list[dict[str, Any]], steps: _Steps) -> tu
         manifest = Manifest(
             file=path.name, size_bytes=temporary.stat().st_size, sha256=sha256, attempts=tuple(ids), replaces=()
         )
-        temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path, manifest
+        rename_durably(temporary, path)
+    return manifest
 
 
 def _groups(rows: list[dict[str, Any]]) -> Iterator[pa.Table]:

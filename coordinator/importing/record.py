@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from coordinator.importing.mapping.spec import CommonMapping
@@ -11,42 +12,36 @@ from coordinator.importing.model import Package
 from coordinator.importing.problems import Complaints, quoted
 from coordinator.importing.rows import attempt_id
 from joulefleet.digest import digest
+from joulefleet.store.records import ComparandRecord, ImportRecord, StudyRecord
 
 
-def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of `package` as the study called `study`; `given` is the mapping as its file has it."""
+def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> StudyRecord:
+    """Return the record of `package` as the study called `study`; `given` is the mapping as its file has it."""
     planned = Counter(identity.machine.machine_id for identity in package.planned)
     names = {identity.machine.machine_id: identity.machine.name for identity in package.planned}
     models = dict.fromkeys(identity.model for identity in package.planned)
     tasks = dict.fromkeys(identity.task for identity in package.planned)
-    return {
-        "study": {
+    return StudyRecord(
+        definition={
             "name": study,
             "description": mapping.description,
             "models": {name: {} for name in models},
             "tasks": {name: {} for name in tasks},
         },
-        "store_layout": 1,
-        "machines": [{"machine_id": place, "name": name} for place, name in sorted(names.items())],
-        "places": [{"place": place, "name": name} for place, name in sorted(names.items())],
-        "comparands": [
-            {
-                "name": name,
-                "kind": "distillation",
-                "teacher": pair.teacher,
-                "student": pair.student,
-                "expected_ratio": None,
-            }
+        machines=tuple(sorted(names.items())),
+        places=tuple(sorted(names.items())),
+        comparands=tuple(
+            ComparandRecord(name=name, kind="distillation", teacher=pair.teacher, student=pair.student)
             for name, pair in mapping.pairs.items()
-        ],
-        "imported": {
-            "from": package.tool,
-            "planned": len(package.planned),
-            "planned_at": dict(sorted(planned.items())),
-            "content": digest([sorted(attempt_id(study, package.tool, run) for run in package.runs), given]),
-            "mapping": given,
-        },
-    }
+        ),
+        asked_at=datetime.now(tz=UTC),
+        imported=ImportRecord(
+            tool=package.tool,
+            planned=dict(sorted(planned.items())),
+            content=digest([sorted(attempt_id(study, package.tool, run) for run in package.runs), given]),
+            mapping=given,
+        ),
+    )
 
 
 def check_pairs(mapping: CommonMapping, package: Package, name: str) -> None:

@@ -21,6 +21,7 @@ from coordinator.importing.tools.experiment_runner import read_package
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError, StudyError
 from joulefleet.store.compaction import compact
+from joulefleet.store.records import StudyRecord
 from joulefleet.yamlfile.reader import parse_yaml
 from tests.support.crashes import CrashAt, CrashError, attempts_of
 from tests.support.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package
@@ -254,7 +255,7 @@ def test_a_long_run_that_wrapped_and_yet_is_above_zero_is_not_taken_as_it_is(tmp
     assert "The table said 300000.0 J; the trace as recorded adds up to -251" in str(run.energy.repair)
 
 
-def small_import(root: Path) -> tuple[Package, dict[str, object]]:
+def small_import(root: Path) -> tuple[Package, StudyRecord]:
     """A package, and its record."""
     package = read(root)
     asked = mapping_of(parse_yaml(SMALL, name="m"), ExperimentRunnerMapping, name="m")

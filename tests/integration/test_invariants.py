@@ -135,18 +135,18 @@ def test_invariant_9_nothing_of_ours_runs_code_from_a_file_or_a_socket() -> None
 
 def test_invariant_9_what_a_runner_says_is_data(setup: AgentSetup, pool: RunnerPool) -> None:
     """Who wrote a mark, the kernel says, and one that is not the runner's is none: the agent would kill by it."""
-    from agent.runner.protocol import Stranger
+    from agent.runner.protocol import ProtocolError
     from agent.trial.attempt import Attempt, AttemptFailed
     from agent.trial.sensor_set import open_sensors
     from tests.support.trials import tiny_trial
 
     attempt = Attempt(tiny_trial(), setup, open_sensors("powercap", setup, period_s=1.0), float("inf"))
-    host = pool.host(environment="bare", threads=1, cold=False)
-    for pid in (1, host.root, -1):
-        with pytest.raises(Stranger):
-            attempt._process_of(host, pid)
+    server = pool.fork_server(environment="bare", threads=1, cold=False)
+    for pid in (1, server.root_pid, -1):
+        with pytest.raises(ProtocolError):
+            attempt._process_of(server, pid)
     with pytest.raises(AttemptFailed, match="pid: host"):
-        attempt._process_of(host, None)
+        attempt._process_of(server, None)
 
 
 def test_every_column_is_documented() -> None:

@@ -44,8 +44,8 @@ def test_the_window_is_whole_passes_and_little_else(setup: AgentSetup, pool: Run
     outcome = measured(trial, setup, pool)
     window = outcome.phase("window")
     assert outcome.work.items == 4 * trial.protocol.passes
-    assert len(outcome.work.latencies_ns) == 4 * trial.protocol.passes
-    assert sum(outcome.work.latencies_ns) <= outcome.work.work_ns <= window.end_ns - window.start_ns
+    assert len(outcome.latencies_ns) == 4 * trial.protocol.passes
+    assert sum(outcome.latencies_ns) <= outcome.work.work_ns <= window.end_ns - window.start_ns
 
 
 def test_work_outside_the_passes_is_under_a_thousandth_of_a_window_of_a_second(
@@ -76,9 +76,9 @@ def test_both_of_a_pair_meet_the_same_tokens(setup: AgentSetup, pool: RunnerPool
 def test_batches_are_padded_and_both_counts_are_kept(setup: AgentSetup, pool: RunnerPool) -> None:
     """In batches of four, padding is computed too: it is counted apart."""
     pinned = tiny_pinned(TINY_STUDY.replace("{threads: [1]}", "{threads: [1], batch_size: [4]}"))
-    work = measured(trial_of(pinned, cells(pinned.study)[0]), setup, pool).work
-    assert work.padded_tokens > work.tokens
-    assert len(work.latencies_ns) == 3
+    outcome = measured(trial_of(pinned, cells(pinned.study)[0]), setup, pool)
+    assert outcome.work.padded_tokens > outcome.work.tokens
+    assert len(outcome.latencies_ns) == 3
 
 
 def test_the_work_runs_at_ordinary_priority_without_privileges(setup: AgentSetup, pool: RunnerPool) -> None:
@@ -124,7 +124,7 @@ def test_missing_energy_is_null_with_its_reason(setup: AgentSetup, pool: RunnerP
     outcome = measured(tiny_trial(), replace(setup, sysfs_root=tmp_path / "nothing"), pool)
     window = [energy for energy in outcome.energies if energy.phase == "window"]
     assert {(e.provenance, e.joules is None) for e in window} == {("measured", True), ("modelled", False)}
-    assert outcome.energy_reason
+    assert outcome.primary.reason
 
 
 def test_a_counter_that_stands_still_is_null_and_never_0(setup: AgentSetup, pool: RunnerPool, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_counter_that_stands_still_is_null_and_never_0(setup: AgentSetup, pool
     )
     package = [e for e in outcome.energies if (e.phase, e.domain) == ("window", "package")]
     assert [(energy.provenance, energy.joules) for energy in package] == [("simulated", None)]
-    assert "did not move" in str(outcome.energy_reason)
+    assert "did not move" in str(outcome.primary.reason)
 
 
 def test_invariant_3_a_machine_measures_one_trial_at_a_time(setup: AgentSetup, pool: RunnerPool) -> None:

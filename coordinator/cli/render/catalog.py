@@ -12,7 +12,7 @@ import pyarrow as pa
 from coordinator.cli.render.query_result import StreamedResult
 from coordinator.cli.render.tables import write_table
 from joulefleet.query.catalog import Entry
-from joulefleet.query.examples import Example
+from joulefleet.query.shipped_sql import Example
 
 _WIDTH = 120
 _FIELDS = re.compile(r"\(.*\)", re.DOTALL)

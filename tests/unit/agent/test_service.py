@@ -57,7 +57,7 @@ def test_a_newer_coordinator_of_the_same_store_commands_at_once(tmp_path: Path) 
 def test_a_row_that_is_gone_or_a_disk_that_fails_is_this_machines_matter(tmp_path: Path) -> None:
     """An error with a cure, which sets the machine aside; not one that ends the whole run."""
     agent = service(tmp_path, Clock())
-    with pytest.raises(MachineError, match="nothing can be kept there"):
+    with pytest.raises(MachineError, match="nothing can be stored there"):
         agent.fetch("one", "gone", 1)
     (tmp_path / "state" / "outbox").mkdir(parents=True)
     (tmp_path / "state" / "outbox" / "one").write_text("a file where a folder should be")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.results.energy import CounterSeries, PrimaryEnergy, choose_scope, phase_energies
+from agent.results.energy import CounterSeries, choose_scope, phase_energies
 from agent.sensors.rapl.domains import Domain, DomainKind
-from joulefleet.measurement import Energy, Phase
+from joulefleet.measurement import Energy, Phase, PrimaryEnergy
 
 RANGE_UJ = 262_143_328_850
 SECOND = 1_000_000_000

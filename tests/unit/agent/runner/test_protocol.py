@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.runner.protocol import Disconnected, LineSocket, Stranger, receive_with_descriptor, send_with_descriptor
+from agent.runner.protocol import Disconnected, LineSocket, ProtocolError, receive_with_descriptor, send_with_descriptor
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_line_in_pieces_is_put_together(ends: tuple[socket.socket, socket.sock
 def test_what_is_not_a_mapping_is_a_stranger(ends: tuple[socket.socket, socket.socket], line: bytes) -> None:
     """Anything but a JSON mapping is refused, and nothing of it is run."""
     ends[0].sendall(line)
-    with pytest.raises(Stranger):
+    with pytest.raises(ProtocolError):
         LineSocket(ends[1]).receive()
 
 
@@ -89,5 +89,5 @@ def test_a_request_that_is_answered_at_once_was_sent_well() -> None:
 def test_a_first_line_without_a_descriptor_is_a_stranger(ends: tuple[socket.socket, socket.socket]) -> None:
     """A request without the work's output is refused."""
     ends[0].sendall(b'{"do":"work"}\n')
-    with pytest.raises(Stranger):
+    with pytest.raises(ProtocolError):
         receive_with_descriptor(ends[1])

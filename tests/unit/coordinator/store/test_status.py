@@ -25,19 +25,19 @@ from tests.support.attempt_rows import attempt_row, failed_row, study_from, twel
 
 @pytest.fixture
 def layout(tmp_path: Path) -> StoreLayout:
-    """A store with a study of which nothing was measured."""
+    """Make a store with a study of which nothing was measured."""
     return StoreLayout(write_store(tmp_path / "s", [], study_from()))
 
 
 def test_lock_that_nobody_holds_means_nothing(layout: StoreLayout) -> None:
-    """A coordinator that died leaves its file."""
+    """A coordinator that died leaves its lock file."""
     assert coordinator_of(layout) is None
     layout.lock_file.write_text(json.dumps({"pid": 1, "study": "x", "since": "then"}))
     assert coordinator_of(layout) is None
 
 
 def test_held_lock_names_the_coordinator(layout: StoreLayout) -> None:
-    """Its process, its study and since when."""
+    """The lock file contains its process, its study and its start."""
     with layout.lock_file.open("w") as file:
         json.dump({"host": "bench", "epoch": 3, "pid": 12, "study": "twelve", "since": "2026-03-01T12:00:00Z"}, file)
         file.flush()
@@ -48,15 +48,15 @@ def test_held_lock_names_the_coordinator(layout: StoreLayout) -> None:
         assert "process 12 on bench runs twelve since 2026-03-01" in next(state_lines(store_state(layout)))
 
 
-def test_held_lock_without_words_is_still_held(layout: StoreLayout) -> None:
-    """A coordinator that has just begun."""
+def test_held_lock_without_content_is_still_held(layout: StoreLayout) -> None:
+    """A coordinator that has just started has not written to it yet."""
     with layout.lock_file.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert "a coordinator writes to it" in next(state_lines(store_state(layout)))
 
 
 def test_progress_is_a_table_with_the_reasons_under_it(tmp_path: Path) -> None:
-    """One row a machine."""
+    """The table has one row for each machine."""
     study = study_from()
     rows = twelve_cell_rows(study)[:18]
     same = ("study", "trial_id", "attempt_id", "model", "task", "block", "started_at")
@@ -67,7 +67,7 @@ def test_progress_is_a_table_with_the_reasons_under_it(tmp_path: Path) -> None:
 
 
 def test_several_machines_have_a_sum(tmp_path: Path) -> None:
-    """Under them."""
+    """It is the last row."""
     machines = (("m1", "left"), ("m2", "right"))
     path = write_store(tmp_path / "s", [], study_from(), machines=machines)
     lines = list(state_lines(store_state(StoreLayout(path))))
@@ -75,13 +75,13 @@ def test_several_machines_have_a_sum(tmp_path: Path) -> None:
 
 
 def test_empty_store_says_what_to_do(tmp_path: Path) -> None:
-    """No study yet."""
+    """It has no study yet."""
     state = store_state(StoreLayout(write_store(tmp_path / "s", [])))
-    assert "`joulefleet run STUDY` does." in list(state_lines(state))[-1]
+    assert "Run one with `joulefleet run STUDY`." in list(state_lines(state))[-1]
 
 
 def test_arrival_of_an_attempt_is_a_change(layout: StoreLayout) -> None:
-    """And nothing else is."""
+    """Without one there is no change."""
     before = newest_change_ns(layout)
     assert newest_change_ns(layout) == before
     write_attempt(layout.root, attempt_row())
@@ -89,7 +89,7 @@ def test_arrival_of_an_attempt_is_a_change(layout: StoreLayout) -> None:
 
 
 def test_the_expected_end_names_machines_that_it_leaves_out(tmp_path: Path) -> None:
-    """One has gone: when it will be done nobody knows."""
+    """Nobody knows when a machine that is gone will be done."""
     study = study_from()
     machines = [("a", "bee"), ("b", "ant")]
     rows = [row for row in twelve_cell_rows(study, machines=machines) if row["block"] == 1]
