@@ -67,8 +67,10 @@ class Conversation:
 
     def go(self, answer: str = "on") -> None:
         """Let the work continue. Where it has ended instead, `next_mark` says how."""
-        with contextlib.suppress(Disconnected):
+        try:
             self._lines.send({"go": answer})
+        except Disconnected:
+            return
 
     def output_bytes(self) -> int:
         """Return the number of bytes that the process has written so far."""

@@ -106,6 +106,8 @@ class Attempt:
             raise AttemptFailed("runner_lost", f"the runner was lost ({error})") from error
         except ProtocolError as error:
             raise AttemptFailed("exception", f"the work sent {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise AttemptFailed("exception", f"the work sent facts of another form ({error!r})") from error
 
     @property
     def pid(self) -> int | None:

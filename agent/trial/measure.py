@@ -60,7 +60,7 @@ def measure(
                 _end_work(pid, pool)
                 raise MachineError(
                     f"{journal.path}: cannot be written ({error.strerror}).",
-                    cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE.",
+                    cure="Free space or grant rights there, or set $JOULEFLEET_STATE to another folder.",
                 ) from error
             if on_start is not None:
                 on_start()
@@ -93,7 +93,7 @@ def prepare(model: ResolvedModel, task: ResolvedTask, setup: AgentSetup, pool: R
     except OSError as error:
         raise MachineError(
             f"{setup.cache}: weights cannot be kept there ({error.strerror}).",
-            cure="Name a folder that can be written in $JOULEFLEET_CACHE.",
+            cure="Set $JOULEFLEET_CACHE to a folder that can be written.",
         ) from error
     # Building weights keeps every core busy: never during another agent's window.
     with host_lock(setup.lock_folders(), holder="preparing weights"):

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from joulefleet.durable import rename_durably, sync_folder, temporary_file, write_durably
-from joulefleet.errors import QueryError, StoreError
+from joulefleet.errors import StoreError
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.manifest import Manifest, manifest_bytes, manifest_name
 from joulefleet.store.row_groups import compacted_groups, loose_groups, read_groups, rows_digest, write_groups
@@ -72,11 +72,6 @@ def compact(
         raise StoreError(
             f"{layout.root}: cannot be compacted ({error.strerror or error}).",
             cure="Every attempt is where it was. Make room, or check the rights, and run `joulefleet compact` again.",
-        ) from error
-    except QueryError as error:
-        raise StoreError(
-            f"{layout.root}: cannot be compacted ({error.problems[0].removesuffix('.')}).",
-            cure="Every attempt is where it was. Make room in memory and run `joulefleet compact` again.",
         ) from error
 
 

@@ -96,6 +96,8 @@ def test_observers_are_counted_without_the_work(tmp_path: Path) -> None:
         ({"mark": "exit", "returncode": 3}, "exception", "ended with exit code 3"),
         ({"mark": "closed"}, "exception", "the mark 'closed' in place of 'loaded'"),
         ({"mark": ["loaded"]}, "exception", "in place of 'loaded'"),
+        ({"mark": "exit"}, "exception", "facts of another form (KeyError('returncode'))"),
+        ({"mark": "exit", "returncode": "all"}, "exception", "facts of another form (ValueError("),
     ],
 )
 def test_a_mark_that_ends_the_work_gives_the_reason(mark: Mark, reason: Reason, message: str, tmp_path: Path) -> None:

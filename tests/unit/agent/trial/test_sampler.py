@@ -21,16 +21,16 @@ class CountingSensor:
         self.closed = False
 
     def read(self) -> Raw:
-        """One more."""
+        """Count a read."""
         self.reads += 1
         return (str(self.reads).encode(),)
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
-        """The count."""
+        """Return the count."""
         return tuple(None if part is None else float(part) for part in raw)
 
     def close(self) -> None:
-        """Closed."""
+        """Record that it was closed."""
         self.closed = True
 
 
@@ -41,12 +41,12 @@ class Clock:
         self.now = 0
 
     def __call__(self) -> int:
-        """The time set."""
+        """Return the time that was set."""
         return self.now
 
 
 def test_each_sensor_is_read_at_its_own_period() -> None:
-    """A sensor of 0.1 s is read ten times as often as one of 1 s."""
+    """A sensor with a period of 0.1 s is read ten times as often as one with 1 s."""
     clock = Clock()
     sampler, fast, slow = Sampler(clock), CountingSensor(), CountingSensor()
     sampler.add(fast, period_s=0.1)
@@ -57,8 +57,8 @@ def test_each_sensor_is_read_at_its_own_period() -> None:
     assert (fast.reads, slow.reads) == (30, 3)
 
 
-def test_poll_says_when_the_next_sensor_is_due() -> None:
-    """The wait is until the next sensor, so nothing spins and nothing is late."""
+def test_poll_returns_when_the_next_sensor_is_due() -> None:
+    """The agent waits exactly until then, so it neither spins nor is late."""
     clock = Clock()
     sampler = Sampler(clock)
     sampler.add(CountingSensor(), period_s=0.1)
@@ -66,7 +66,7 @@ def test_poll_says_when_the_next_sensor_is_due() -> None:
     assert sampler.poll() == 0.07
 
 
-def test_a_late_poll_is_followed_by_no_burst() -> None:
+def test_a_late_poll_is_not_followed_by_several_at_once() -> None:
     """After five missed periods a sensor is read once, not five times."""
     clock = Clock()
     sampler, sensor = Sampler(clock), CountingSensor()
@@ -100,8 +100,8 @@ def test_closing_closes_every_sensor() -> None:
     assert all(sensor.closed for sensor in sensors)
 
 
-def test_a_long_recording_is_decoded_on_the_way() -> None:
-    """The oldest bytes become numbers while it runs, a few at a time, and none is lost or changed."""
+def test_a_long_recording_is_decoded_while_it_runs() -> None:
+    """The oldest bytes become numbers, a few at a time, and none is lost or changed."""
     clock, sensor = Clock(), CountingSensor()
     sampler = Sampler(clock)
     sampler.add(sensor, period_s=1.0)
@@ -116,7 +116,7 @@ def test_a_long_recording_is_decoded_on_the_way() -> None:
 
 
 def test_a_failed_read_is_not_a_number() -> None:
-    """NaN, which no sum takes for a value."""
+    """It is NaN, which no sum can mistake for a value."""
     sampler, sensor = Sampler(Clock()), CountingSensor()
     sensor.read = lambda: (None,)  # type: ignore[method-assign]  # a sensor that fails
     sampler.add(sensor, period_s=1.0)
@@ -124,8 +124,8 @@ def test_a_failed_read_is_not_a_number() -> None:
     assert isnan(sampler.readings()[0].value[0])
 
 
-def test_a_sensor_that_found_nothing_is_closed_at_once() -> None:
-    """It has no channel, so there is nothing to poll."""
+def test_a_sensor_without_channels_is_closed_at_once() -> None:
+    """There is nothing to poll."""
     sampler, sensor = Sampler(Clock()), CountingSensor()
     sensor.channels = ()  # type: ignore[assignment]  # as on a machine without it
     sampler.add(sensor, period_s=1.0)
@@ -133,8 +133,8 @@ def test_a_sensor_that_found_nothing_is_closed_at_once() -> None:
     assert (sensor.closed, sensor.reads, sampler.readings()) == (True, 0, [])
 
 
-def test_a_reading_that_was_held_up_is_taken_again_with_its_time() -> None:
-    """Between clock and reading something else ran: the value would belong to a later time than it says."""
+def test_a_reading_that_was_held_up_is_repeated_with_its_time() -> None:
+    """Another process ran between clock and read, so the value would belong to a later time."""
     clock, sensor = Clock(), CountingSensor()
     holds = [400_000_000, 120_000_000]
 
