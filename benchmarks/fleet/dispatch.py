@@ -222,7 +222,7 @@ def benchmark(run: BenchmarkRun) -> list[Figure]:
         (states[0] / "times").unlink()
         cluster = ReadyCluster(Command(store_id=store.store_id, epoch=store.epoch), head.head)
         try:
-            ended = Campaign(cluster, store, pinned, tell=lambda event: None, stop=lambda: False).run()
+            ended = Campaign(cluster, store, pinned, on_event=lambda event: None, should_stop=lambda: False).run()
         finally:
             cluster.close()
         waits = [gap for state in states for gap in gaps(state)]

@@ -93,7 +93,7 @@ def up(
     from coordinator.cluster.ray.auth import VALUE_VARIABLE
     from coordinator.cluster.ray.network import HEAD_WAIT_S, address_to_listen_on
     from coordinator.cluster.ray.node import lifecycle as nodes
-    from coordinator.cluster.ray.node.foreground import Heartbeat, Told, held
+    from coordinator.cluster.ray.node.foreground import Heartbeat, StopSignals, foreground_lock
     from coordinator.cluster.ray.node.spec import NodePlan, Ports, Tls
     from joulefleet.errors import MachineError
 
@@ -112,13 +112,13 @@ def up(
     if not foreground:
         _say(plan, nodes.up(plan, state=state, token=token_file, tls=certificates), token_file, state)
         return
-    with held(state):
+    with foreground_lock(state):
         # Told to end while the node is being started, `up` takes back what it has begun.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         record = nodes.up(plan, state=state, token=token_file, tls=certificates)
-        told = Told()
+        signals = StopSignals()
         _say(plan, record, token_file, state)
-        asked = told.wait(record, None if heartbeat is None else Heartbeat(heartbeat, plan.address))
+        asked = signals.wait(record, None if heartbeat is None else Heartbeat(heartbeat, plan.address))
         nodes.down(state)
     if not asked:
         raise MachineError(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.events.live_file import Now, read_live
+from coordinator.events.live_file import MachineActivity, read_live
 from coordinator.text import printable, table_lines
 from joulefleet.locks import try_lock
 from joulefleet.query import Store
@@ -37,7 +37,7 @@ class StoreState:
     coordinator: StoreCoordinator | None
     """None where no coordinator writes to the store."""
     studies: tuple[StudyProgress, ...]
-    now: tuple[Now, ...] = ()
+    now: tuple[MachineActivity, ...] = ()
     """What each machine is doing, while there is a coordinator."""
 
     @property
