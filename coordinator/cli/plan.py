@@ -35,7 +35,8 @@ def plan(
     """
     import json
 
-    from coordinator.planning.preview import look_ahead, outlook_json, outlook_text, write_trials
+    from coordinator.cli.render.plan import outlook_json, outlook_text
+    from coordinator.planning.preview import look_ahead, write_trials
     from coordinator.planning.resolve import resolve
     from joulefleet.store.layout import default_store
     from joulefleet.study.load import load_study, shipped_studies, study_json_schema

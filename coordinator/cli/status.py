@@ -43,7 +43,8 @@ def status(
     import sys
 
     from coordinator.cli.render.json import plain
-    from coordinator.store.status import published_state, state_lines, store_state
+    from coordinator.cli.render.status import state_lines
+    from coordinator.store.status import published_state, store_state
     from joulefleet.store.layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
     from joulefleet.store.remote import is_uri
 
@@ -88,7 +89,7 @@ def _redraw(states: Iterator[StoreState]) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from coordinator.store.status import state_lines
+    from coordinator.cli.render.status import state_lines
 
     with Live(auto_refresh=False) as live:
         for state in states:

@@ -14,7 +14,8 @@ import pytest
 import typer.testing
 
 from coordinator.__main__ import app
-from coordinator.store.status import state_lines, store_state
+from coordinator.cli.render.status import state_lines
+from coordinator.store.status import store_state
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
