@@ -103,7 +103,7 @@ def run(
     progress = LiveProgress(asked.name) if sys.stderr.isatty() else PlainProgress(sys.stderr)
     try:
         with open_store(root, study=asked.name) as writer, Interrupts() as interrupts, _beside(address, listen):
-            interrupts.say = progress.note
+            interrupts.notify = progress.note
             check_not_imported(asked.name, writer.last_record(asked.name))
             while True:
                 ended = _run(
@@ -197,7 +197,7 @@ def _run(
         progress.note(line)
     command = Command(store_id=writer.store_id, epoch=writer.epoch)
     cluster = open_cluster(command, local=local, address=address)
-    interrupts.take()
+    interrupts.install()
     live = LiveFile(writer.layout)
     here = boot_id(Path("/proc"))
 
@@ -218,7 +218,7 @@ def _run(
         # A run on this machine alone is no fleet: other machines of its store are not waited for.
         fleet = address is not None and pinned.study.placement == "every-machine"
         known = {entry["machine_id"]: entry["name"] for entry in before.get("machines", [])} if fleet else {}
-        campaign = Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.asked, retry=retry, known=known)
+        campaign = Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.requested, retry=retry, known=known)
         with progress.shown():
             return campaign.run()
     except SupersededError as error:
