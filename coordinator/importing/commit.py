@@ -1,9 +1,8 @@
-"""An imported package into a store: all of it at one moment, or nothing.
+"""Writes an imported package into a store: all of it at one moment, or nothing.
 
-First the study's record, which says what was planned and has no rows yet; then one compacted file
-with every row, from whose renaming on all of them count; then its manifest. Whoever dies in between
-leaves a store without any row of the import, or with all; the same import done again completes it.
-The caller holds the store's lock.
+The steps: the record of the study, which states what was planned and has no rows yet; one compacted file
+with every row, whose rename adds all rows at once; the manifest of that file. A process that dies in
+between leaves a store without any row of the import, or with all rows. The same import then completes it.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 import joulefleet
+from coordinator.importing.mapping.spec import CommonMapping
 from coordinator.importing.model import Package
-from coordinator.importing.rows import import_rows
-from coordinator.store.writer import StoreWriter
-from joulefleet.durable import sync_folder, write_durably
+from coordinator.importing.rows import check_pairs, import_record, import_rows
+from coordinator.store.writer import StoreWriter, open_store
+from joulefleet.durable import sync_folder, temporary_file, write_durably
 from joulefleet.errors import StoreError
 from joulefleet.schema import attempt_table
 from joulefleet.store.compaction import Step
@@ -29,29 +29,44 @@ from joulefleet.store.layout import StoreLayout
 from joulefleet.store.manifest import Manifest, manifest_bytes
 from joulefleet.store.row_groups import GROUP_ROWS, read_groups, rows_digest, write_groups
 
-Tell = Callable[[Step], None]
+OnStep = Callable[[Step], None]
 
 
-def place(writer: StoreWriter, package: Package, record: Mapping[str, Any], *, tell: Tell = lambda step: None) -> int:
-    """Put `package` into the store of `writer` as the study of `record`; how many runs were added.
+def import_package(
+    root: Path, study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any], *, mapping_name: str
+) -> int:
+    """Import `package` into the store at `root` as the study named `study`; return the number of runs added.
 
-    None were where the store has them all already. Raises StoreError where another study has the
-    name, or other data of this one, and then changes nothing.
+    `given` is the mapping as plain data, `mapping_name` its name in messages. The store is created if it is
+    missing. Raises StudyError for a pair without runs, and StoreError as `commit` does.
+    """
+    check_pairs(mapping, package, mapping_name)
+    with open_store(root, study="joulefleet import") as writer:
+        return commit(writer, package, import_record(study, package, mapping, given))
+
+
+def commit(
+    writer: StoreWriter, package: Package, record: Mapping[str, Any], *, on_step: OnStep = lambda step: None
+) -> int:
+    """Write `package` into the store of `writer` as the study of `record`; return the number of runs added.
+
+    Runs that the store has already are not added again. Raises StoreError, and changes nothing, if another
+    study has the name, or if the store has other data of this study.
     """
     study = str(record["study"]["name"])
     rows = {row["attempt_id"]: row for row in import_rows(study, package)}
     before = writer.last_record(study)
-    held = _held(writer.layout, study)
+    held = _imported_attempts(writer.layout, study)
     _check_name(study, package.tool, before, measured=None in held.values())
     same = not before or before["imported"].get("content") == record["imported"]["content"]
     if held and (not same or not held.keys() <= rows.keys()):
         raise StoreError(
             f"{writer.layout.root}: study {study} was imported from other data, or by another mapping, "
             f"and has {len(held)} trials.",
-            cure="Import under another name (`--study NAME`), and keep both apart.",
+            cure="Import under another name: `--study NAME`.",
         )
     new = [row for identity, row in rows.items() if identity not in held]
-    steps = _Steps(tell, len(new))
+    steps = _Steps(on_step, len(new))
     steps("recording")
     writer.record_study(dict(record))
     steps("recorded")
@@ -59,40 +74,44 @@ def place(writer: StoreWriter, package: Package, record: Mapping[str, Any], *, t
         try:
             path, manifest = _write(writer.layout, new, steps)
         except OSError as error:
-            raise _refused(writer.layout, error, "Nothing was imported. Make room, and import again.") from error
+            raise _write_error(
+                writer.layout, error, "Nothing was imported. Free some space, and import again."
+            ) from error
         try:
             sync_folder(writer.layout.compacted)
             steps("imported")
             write_durably(writer.layout.manifest / manifest.name, manifest_bytes(manifest))
         except OSError as error:
-            cure = f"Everything was imported. Make room, and `joulefleet compact` lists {path.name}."
-            raise _refused(writer.layout, error, cure) from error
+            cure = f"Everything was imported. Free some space, and run `joulefleet compact`, which lists {path.name}."
+            raise _write_error(writer.layout, error, cure) from error
         steps("listed")
     return len(new)
 
 
-def _refused(layout: StoreLayout, error: OSError, cure: str) -> StoreError:
+def _write_error(layout: StoreLayout, error: OSError, cure: str) -> StoreError:
     return StoreError(f"{layout.root}: cannot be written ({error.strerror or error}).", cure=cure)
 
 
 class _Steps:
-    def __init__(self, tell: Tell, total: int) -> None:
-        self._tell = tell
+    """Reports each step of an import; tests stop an import at each of them."""
+
+    def __init__(self, on_step: OnStep, total: int) -> None:
+        self._on_step = on_step
         self._total = total
 
     def __call__(self, what: str) -> None:
-        self._tell(Step(what=what, done=0, total=self._total))
+        self._on_step(Step(what=what, done=0, total=self._total))
 
 
-def _held(layout: StoreLayout, study: str) -> dict[str, str | None]:
-    """The attempts of `study` that the store has, each with the tool that it was imported from."""
+def _imported_attempts(layout: StoreLayout, study: str) -> dict[str, str | None]:
+    """Return the attempts of `study` that the store has, each with the tool that it was imported from."""
     with joulefleet.open(layout.root) as store:
-        found = store.arrow("select attempt_id, imported_from from attempts where study = ?", [study])
-    return {row["attempt_id"]: row["imported_from"] for row in found.to_pylist()}
+        rows = store.arrow("select attempt_id, imported_from from attempts where study = ?", [study])
+    return {row["attempt_id"]: row["imported_from"] for row in rows.to_pylist()}
 
 
 def _check_name(study: str, tool: str, before: Mapping[str, Any], *, measured: bool) -> None:
-    """Refuse a name that a measured study has, or one that came from another tool."""
+    """Raise StoreError if a study of this name was measured, or was imported from another tool."""
     cure = "Import under another name: `--study NAME`."
     if measured or (before and "imported" not in before):
         raise StoreError(f"study {study} of this store was measured by Joulefleet, not imported.", cure=cure)
@@ -101,12 +120,11 @@ def _check_name(study: str, tool: str, before: Mapping[str, Any], *, measured: b
 
 
 def _write(layout: StoreLayout, rows: list[dict[str, Any]], steps: _Steps) -> tuple[Path, Manifest]:
-    """Write the compacted file; from its renaming on, its rows count. Raises OSError, and then none does."""
+    """Write `rows` as a compacted file, which the store has from its rename on. Raises OSError before the rename."""
     for folder in (layout.compacted, layout.manifest):
         folder.mkdir(exist_ok=True)
-    # Of the form that a compaction sweeps up where this process dies.
-    temporary = layout.compacted / f".import.parquet.{os.getpid()}.tmp"
-    try:
+    # If this process dies, a compaction removes the temporary file.
+    with temporary_file(layout.compacted / "import.parquet") as temporary:
         with temporary.open("wb") as out:
             steps("writing")
             ids, digests = write_groups(out, _groups(rows))
@@ -115,7 +133,7 @@ def _write(layout: StoreLayout, rows: list[dict[str, Any]], steps: _Steps) -> tu
         steps("written")
         if [rows_digest(group) for group in read_groups(temporary)] != digests:
             raise StoreError(
-                f"{layout.compacted}: what was written reads differently.",
+                f"{layout.compacted}: the rows read back differ from the rows written.",
                 cure="Nothing was imported. Check this machine's disk and memory.",
             )
         steps("checked")
@@ -126,13 +144,11 @@ def _write(layout: StoreLayout, rows: list[dict[str, Any]], steps: _Steps) -> tu
             file=path.name, size_bytes=temporary.stat().st_size, sha256=sha256, attempts=tuple(ids), replaces=()
         )
         temporary.rename(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path, manifest
 
 
 def _groups(rows: list[dict[str, Any]]) -> Iterator[pa.Table]:
-    """The rows as tables of a row group each."""
-    left = iter(rows)
-    while group := [attempt_table(row) for row in islice(left, GROUP_ROWS)]:
+    """Yield `rows` as tables, each of one row group."""
+    remaining = iter(rows)
+    while group := [attempt_table(row) for row in islice(remaining, GROUP_ROWS)]:
         yield pa.concat_tables(group).combine_chunks()

@@ -1,13 +1,15 @@
-"""Imported runs as rows of the schema: what the other tool did not say is null."""
+"""Imported runs as rows of the schema, where what the tool did not report is null, and the record of their study."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
 from typing import Any
 
+from coordinator.importing.mapping.spec import CommonMapping
 from coordinator.importing.model import FLAG_REPAIRED, Identity, ImportedRun, Package
+from coordinator.importing.problems import ImportProblems, quoted
 from coordinator.importing.tables.folders import natural_path
 from joulefleet.digest import digest
 from joulefleet.measurement import Readings
@@ -16,17 +18,17 @@ from joulefleet.versions import SCHEMA_VERSION
 
 
 def run_id(study: str, tool: str, run: ImportedRun) -> str:
-    """The identity of an imported trial: equal for equal data at the same place of the same study."""
+    """Return the id of an imported trial: a digest of study, tool, folder, name and content of its run."""
     return digest(["imported", study, tool, run.folder, run.run, run.content])
 
 
 def attempt_id(study: str, tool: str, run: ImportedRun) -> str:
-    """The identity of its one attempt."""
+    """Return the id of the only attempt of an imported trial."""
     return f"{run_id(study, tool, run)}-r1-a1"
 
 
 def import_rows(study: str, package: Package) -> Iterator[dict[str, Any]]:
-    """One row a run of `package`, in the order in which they ran, in the columns of the schema."""
+    """Yield one row for each run of `package`, in the order in which they ran, with all columns of the schema."""
     before: Counter[str] = Counter()
     for run in in_run_order(package.runs):
         cell = _cell(run.identity)
@@ -35,7 +37,7 @@ def import_rows(study: str, package: Package) -> Iterator[dict[str, Any]]:
 
 
 def in_run_order(runs: Sequence[ImportedRun]) -> list[ImportedRun]:
-    """By their starts where all are known, else by folder; within a folder as its table has them."""
+    """Return `runs` ordered by start if all starts are known, else by folder, and within a folder as in its table."""
     by_folder = sorted(runs, key=lambda run: natural_path(run.folder))
     starts = [run.values.started_at for run in by_folder]
     known = [start for start in starts if start is not None]
@@ -47,7 +49,7 @@ def in_run_order(runs: Sequence[ImportedRun]) -> list[ImportedRun]:
 
 def _cell(identity: Identity) -> str:
     machine = identity.machine.machine_id
-    # Labels are no part of a cell, here as in studies of our own: one of them may number the runs.
+    # As in measured studies, labels are not part of a cell: one of them may number the runs.
     return digest([identity.model, identity.task, machine, identity.batch_size, identity.threads, identity.dtype])
 
 
@@ -126,3 +128,54 @@ def _readings(series: Readings) -> dict[str, Any]:
         "t_ns": series.t_ns,
         "value": _nulls(series.value),
     }
+
+
+def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of `package` as the study named `study`; `given` is the mapping as plain data."""
+    planned = Counter(identity.machine.machine_id for identity in package.planned)
+    names = {identity.machine.machine_id: identity.machine.name for identity in package.planned}
+    models = dict.fromkeys(identity.model for identity in package.planned)
+    tasks = dict.fromkeys(identity.task for identity in package.planned)
+    return {
+        "study": {
+            "name": study,
+            "description": mapping.description,
+            "models": {name: {} for name in models},
+            "tasks": {name: {} for name in tasks},
+        },
+        "store_layout": 1,
+        "machines": [{"machine_id": place, "name": name} for place, name in sorted(names.items())],
+        "places": [{"place": place, "name": name} for place, name in sorted(names.items())],
+        "comparands": [
+            {
+                "name": name,
+                "kind": "distillation",
+                "teacher": pair.teacher,
+                "student": pair.student,
+                "expected_ratio": None,
+            }
+            for name, pair in mapping.pairs.items()
+        ],
+        "imported": {
+            "from": package.tool,
+            "planned": len(package.planned),
+            "planned_at": dict(sorted(planned.items())),
+            "content": digest([sorted(attempt_id(study, package.tool, run) for run in package.runs), given]),
+            "mapping": given,
+        },
+    }
+
+
+def check_pairs(mapping: CommonMapping, package: Package, name: str) -> None:
+    """Raise StudyError if a pair of `mapping`, which messages call `name`, has a model without runs."""
+    problems = ImportProblems()
+    models = sorted({identity.model for identity in package.planned})
+    for pair_name, pair in mapping.pairs.items():
+        for side in ("teacher", "student"):
+            model = getattr(pair, side)
+            if model not in models:
+                known = ", ".join(models)
+                problems.add(
+                    name, f"pairs.{pair_name}.{side}: no run has the model {quoted(model)}; there are {known}."
+                )
+    problems.raise_if_any()

@@ -326,7 +326,7 @@ def test_a_run_of_codecarbon_is_a_trial(tmp_path: Path) -> None:
     assert command(*asked, *store).startswith("2 runs of 1 folders imported")
     assert command(*asked, *store).startswith("Nothing to add")
     found = rows(tmp_path / "store", "select model, machine, energy_reported_j, reported_by from trials order by model")
-    by = "codecarbon 2.8.4, tracking_mode unknown: not said whether measured or modelled"
+    by = "codecarbon 2.8.4, tracking_mode unknown: unknown whether measured or modelled"
     assert found == [
         {"model": model, "machine": "laptop", "energy_reported_j": 3600.0, "reported_by": by}
         for model in ("bert", "distilbert")

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.importing.commit import place
+from coordinator.importing.commit import commit
 from coordinator.importing.mapping.load import mapping_of
 from coordinator.importing.mapping.spec import ExperimentRunnerMapping
 from coordinator.importing.model import ImportedRun, Package
-from coordinator.importing.problems import Complaints
-from coordinator.importing.record import check_pairs, import_record
-from coordinator.importing.tables.csv import CsvReader
-from coordinator.importing.tools.experiment_runner import read_package
+from coordinator.importing.rows import check_pairs, import_record, run_id
+from coordinator.importing.tools.experiment_runner import RunTableReader
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError, StudyError
 from joulefleet.store.compaction import compact
@@ -39,7 +37,7 @@ task: {value: glue}
 def read(root: Path, mapping: str = SMALL) -> Package:
     """The package at `root`."""
     asked = mapping_of(parse_yaml(mapping, name="m"), ExperimentRunnerMapping, name="m")
-    package = read_package(root, asked, mapping_name="m", reader=CsvReader(Complaints()))
+    package = RunTableReader(root, asked, mapping_name="m").read()
     check_pairs(asked, package, "m")
     return package
 
@@ -101,15 +99,15 @@ def test_everything_is_said_at_once(root: Path, runs: list[FakeRun]) -> None:
         ),
         "three/run_table.csv:3: __done of 'run_1' is 'ERROR', neither TODO nor DONE.",
         "three/run_table.csv:4: the folder 'run_2' of this run is missing; put it back, or remove the row.",
-        "two/run_table.csv:2: total_energy is 'a lot', no finite number; mend the cell or empty it.",
-        "two/run_table.csv:4: the run 'run_1' stands in line 3 already; remove one, or rename it.",
+        "two/run_table.csv:2: total_energy is 'a lot', no finite number; fix the cell or empty it.",
+        "two/run_table.csv:4: the run 'run_1' is also in line 3; remove one, or rename it.",
     ]
 
 
 def test_a_pair_of_models_that_are_not_there_is_a_mistake(root: Path) -> None:
     """With those that are."""
     pair = "pairs: {a: {teacher: bert, student: x}}\n"
-    assert mistakes(root, SMALL + pair) == ["m: pairs.a.student: no run is of 'x'; there are bert."]
+    assert mistakes(root, SMALL + pair) == ["m: pairs.a.student: no run has the model 'x'; there are bert."]
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "1,5", "1_0", "12 J"])
@@ -118,7 +116,7 @@ def test_a_cell_without_a_finite_number_is_named(root: Path, runs: list[FakeRun]
     seconds = runs[1].row["total_inference_time"]
     edit(root / "one" / "run_table.csv", lambda table: table.replace(seconds, f'"{text}"'))
     assert mistakes(root) == [
-        f"one/run_table.csv:3: total_inference_time is {text!r}, no finite number; mend the cell or empty it."
+        f"one/run_table.csv:3: total_inference_time is {text!r}, no finite number; fix the cell or empty it."
     ]
 
 
@@ -127,7 +125,7 @@ def test_an_empty_cell_is_no_value(root: Path, runs: list[FakeRun]) -> None:
     edit(root / "one" / "run_table.csv", lambda table: table.replace(runs[1].row["total_energy"], ""))
     run = read(root).runs[1]
     assert run.energy.joules is None
-    assert run.energy.repair == "no energy: the table says no energy of this run"
+    assert run.energy.repair == "no energy: the table states no energy for this run"
 
 
 def test_a_folder_without_any_table_is_a_mistake(tmp_path: Path) -> None:
@@ -136,7 +134,7 @@ def test_a_folder_without_any_table_is_a_mistake(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "data") == [
         ".: no run_table.csv in it or below; name the folder that holds the experiments."
     ]
-    assert mistakes(tmp_path / "none") == [".: no folder; name the folder that holds the experiments."]
+    assert mistakes(tmp_path / "none") == [".: not a folder; name the folder that holds the experiments."]
 
 
 def test_a_table_without_a_done_row_is_no_result(root: Path) -> None:
@@ -152,7 +150,7 @@ def test_files_that_cannot_be_read_are_named(root: Path) -> None:
     edit(root / "one" / "run_2" / "powerjoular.csv-4711.csv", lambda text: text.replace("2023-", "2023/"))
     found = mistakes(root)
     assert found[0] == "one/run_0/powerjoular.csv:2: not UTF-8; save it as UTF-8."
-    assert found[1].endswith("cells under 5 columns; mend the row or remove it.")
+    assert found[1].endswith("cells under 5 columns; fix the row or remove it.")
     assert found[2].startswith("one/run_2/powerjoular.csv-4711.csv:2: Date is '2023/")
 
 
@@ -161,7 +159,7 @@ def test_dates_and_watts_that_cannot_be_are_named(root: Path) -> None:
     edit(root / "one" / "run_0" / "powerjoular.csv", lambda text: text.replace("2023-", "9023-"))
     edit(root / "one" / "run_1" / "powerjoular.csv", lambda text: text.replace(",0.37,4", ",0.37,1e300", 1))
     found = mistakes(root)
-    assert found[0] == "one/run_0: the dates of its traces are over a year apart; mend them, or remove the traces."
+    assert found[0] == "one/run_0: the dates of its traces are over a year apart; fix them, or remove the traces."
     assert found[1].startswith("one/run_1/powerjoular.csv:2: Total Power is '1e3003")
 
 
@@ -191,9 +189,7 @@ def test_two_models_for_one_folder_are_a_mistake(root: Path) -> None:
         "one/run_table.csv: model is a by folders.0 and b by folders.1 of the mapping."
     ]
     found = mistakes(root, SMALL.replace("model: {value: bert}", ""))
-    assert found[0] == (
-        "one/run_table.csv:2: which model it is is not said; say it under `folders` or `model` of the mapping."
-    )
+    assert found[0] == ("one/run_table.csv:2: the model is unknown; give it under `folders` or `model` of the mapping.")
 
 
 def test_names_from_columns_must_be_names(root: Path) -> None:
@@ -201,7 +197,7 @@ def test_names_from_columns_must_be_names(root: Path) -> None:
     edit(root / "one" / "run_table.csv", lambda text: text.replace("__done,run,", "__done,model,"))
     column = "model: {column: model, values: {'0': bert}}"
     found = mistakes(root, SMALL.replace("model: {value: bert}", column))
-    assert found[0].endswith("model is '1', which `model: values` of the mapping does not know.")
+    assert found[0].endswith("model is '1', which `model: values` of the mapping does not have.")
     package = read(root, SMALL.replace("model: {value: bert}", "model: {column: model}"))
     assert [run.identity.model for run in package.runs] == ["0", "1", "2"]
 
@@ -270,7 +266,7 @@ def test_an_import_that_ends_at_any_step_left_nothing_or_all(root: Path, tmp_pat
         crash = CrashAt(number)
         with open_store(store, study="import") as writer:
             try:
-                place(writer, package, record, tell=crash)
+                commit(writer, package, record, on_step=crash)
             except CrashError:
                 steps = crash.steps
             else:
@@ -281,8 +277,8 @@ def test_an_import_that_ends_at_any_step_left_nothing_or_all(root: Path, tmp_pat
             with open_store(store, study="compaction") as writer:
                 compact(writer.layout)
         with open_store(store, study="import") as writer:
-            place(writer, package, record)
-            assert place(writer, package, record) == 0
+            commit(writer, package, record)
+            assert commit(writer, package, record) == 0
         assert len(attempts_of(store)) == 3
         assert len(list((store / "studies").iterdir())) == 1
     assert steps == ["recording", "recorded", "writing", "written", "checked", "imported", "listed"]
@@ -292,7 +288,7 @@ def test_an_import_that_ends_at_any_step_left_nothing_or_all(root: Path, tmp_pat
 _KILLED = """
 import os, sys
 from pathlib import Path
-from coordinator.importing.commit import place
+from coordinator.importing.commit import commit
 from coordinator.store.writer import open_store
 from tests.integration.test_import_mistakes import small_import
 
@@ -305,7 +301,7 @@ class Kill:
 
 package, record = small_import(Path(sys.argv[1]))
 with open_store(Path(sys.argv[2]), study="import") as writer:
-    place(writer, package, record, tell=Kill())
+    commit(writer, package, record, on_step=Kill())
 """
 
 
@@ -321,7 +317,7 @@ def test_an_import_that_was_killed_left_nothing_or_all(root: Path, tmp_path: Pat
     assert len(attempts_of(store)) == (0 if step < 5 else 3)
     package, record = small_import(root)
     with open_store(store, study="import") as writer:
-        place(writer, package, record)
+        commit(writer, package, record)
         assert len(attempts_of(store)) == 3
         compact(writer.layout)
     assert not list((store / "compacted").glob(".*"))
@@ -332,11 +328,11 @@ def test_a_name_that_was_taken_by_an_import_that_died_may_be_used(root: Path, tm
     """It has a record and no trials: mended data may take its place."""
     package, record = small_import(root)
     with open_store(tmp_path / "store", study="import") as writer, pytest.raises(CrashError):
-        place(writer, package, record, tell=CrashAt(2))
+        commit(writer, package, record, on_step=CrashAt(2))
     edit(root / "one" / "run_table.csv", lambda text: text.replace("DONE,0,", "DONE,00,"))
     package, record = small_import(root)
     with open_store(tmp_path / "store", study="import") as writer:
-        assert place(writer, package, record) == 3
+        assert commit(writer, package, record) == 3
 
 
 def test_a_full_disk_leaves_nothing(root: Path, tmp_path: Path) -> None:
@@ -345,14 +341,13 @@ def test_a_full_disk_leaves_nothing(root: Path, tmp_path: Path) -> None:
     with open_store(tmp_path / "store", study="import") as writer:
         (tmp_path / "store" / "compacted").mkdir()
         (tmp_path / "store" / "compacted" / f".import.parquet.{os.getpid()}.tmp").symlink_to("/dev/full")
-        with pytest.raises(StoreError, match=r"Nothing was imported\. Make room"):
-            place(writer, package, record)
+        with pytest.raises(StoreError, match=r"Nothing was imported\. Free some space"):
+            commit(writer, package, record)
     assert attempts_of(tmp_path / "store") == []
 
 
 def test_ids_hold_on_the_data_alone(root: Path, tmp_path: Path) -> None:
     """Where the folder lies does not matter; a changed trace does."""
-    from coordinator.importing.rows import run_id
 
     def ids(runs: list[ImportedRun]) -> list[str]:
         return [run_id("one", "experiment-runner", run) for run in runs]

@@ -1,9 +1,10 @@
-"""Traces of power in which an energy counter wrapped, made whole again: exactly, or not at all. Pure.
+"""Repairs traces of power in which an energy counter wrapped: exactly, or not at all. Pure.
 
-A tool that stores watts per sample from a counter, without minding its wraps, has a sample that is
-below zero by the counter's range. The machine's sample plus the range over the sample's second is
-the machine's power. The power of a process is a share of the machine's, so it is the machine's
-repaired power times the share, which is the ratio of both samples as they were recorded.
+A tool that derives watts from a counter without regard to its wraps records a sample below zero, too low by
+the counter's range. So the recorded sample of the machine, plus the range over the sample's second, is the
+power of the machine. The tool computes the power of a process as a share of the machine's power. So the
+power of the process is the repaired power of the machine times this share, which is the ratio of both
+samples as recorded.
 """
 
 from __future__ import annotations
@@ -15,115 +16,117 @@ from math import fsum, isnan
 from joulefleet.counters import ASSUMED_RANGE_UJ, COMMON_RANGE_J, unwrapped_power_w
 
 SAMPLE_S = 1.0
-"""PowerJoular samples once a second, and its totals count each sample as a second."""
+"""Duration of a sample, seconds: PowerJoular samples once a second, and sums its samples as seconds."""
 
 RANGES_J = (COMMON_RANGE_J, ASSUMED_RANGE_UJ / 1e6)
-"""Of Intel's packages: 2^32 units of 61 uJ (some 262,143 J) and of 15.3 uJ (some 65,536 J)."""
+"""Ranges of the package counters of Intel, joules: 2^32 units of 61 uJ (some 262,143 J) and of 15.3 uJ (65,536 J)."""
 
 Moment = tuple[str, int]
-"""A sample's date as it was recorded, and which of the samples of that date it is, from 0."""
+"""A sample's date as recorded, and its number among the samples of the same date, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerTrace:
-    """Samples of power as they were recorded, W; NaN where nothing was."""
+    """Samples of power as recorded, W; NaN where the sample is missing."""
 
     moments: Sequence[Moment]
     watts: Sequence[float]
 
-    def at(self) -> Mapping[Moment, float]:
-        """Each sample by its moment."""
+    def by_moment(self) -> Mapping[Moment, float]:
+        """Return each sample by its moment."""
         return dict(zip(self.moments, self.watts, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mended:
-    """One sample that was below zero."""
+class RepairedSample:
+    """A sample below zero of a trace, and the sample of the machine at the same moment; both before and after."""
 
     date: str
-    machine_said_w: float
+    recorded_machine_w: float
     machine_w: float
-    said_w: float
+    recorded_w: float
     watts: float
     range_j: float
+    """Range of the counter that was assumed, joules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """A trace without samples below zero, and what was mended in it."""
+    """A trace after its repair, W, and the samples that were repaired."""
 
     watts: Sequence[float]
-    mended: Sequence[Mended]
+    samples: Sequence[RepairedSample]
 
     @property
     def joules(self) -> float:
-        """The sum of the samples, each of a second."""
+        """The energy of the repaired trace, joules."""
         return fsum(self.watts) * SAMPLE_S
 
 
 @dataclass(frozen=True, slots=True)
 class Irreparable:
-    """No repair, and why."""
+    """The reason why a trace cannot be repaired."""
 
     reason: str
 
 
 def is_wrapped(trace: PowerTrace) -> bool:
-    """Whether a sample of `trace` is below zero."""
+    """Return whether a sample of `trace` is below zero."""
     return any(watts < 0 for watts in trace.watts)
 
 
 def repaired_machine(machine: PowerTrace, *, range_j: float | None = None) -> Repair | Irreparable:
-    """The machine's trace made whole; `range_j` is the counter's range, None: one of RANGES_J."""
-    return _repaired(machine, machine.at(), range_j)
+    """Repair the trace of a machine; `range_j` is the counter's range, joules, by default one of RANGES_J."""
+    return _repaired(machine, machine.by_moment(), range_j)
 
 
 def repaired_process(
     process: PowerTrace, machine: PowerTrace | None, *, range_j: float | None = None
 ) -> Repair | Irreparable:
-    """The trace of a process made whole by that of its `machine`; `range_j` as above."""
+    """Repair the trace of a process with that of its `machine`; `range_j` as in `repaired_machine`."""
     if machine is None:
         return Irreparable("the process's power is below zero and there is no trace of the machine to repair it by")
-    return _repaired(process, machine.at(), range_j)
+    return _repaired(process, machine.by_moment(), range_j)
 
 
 def _repaired(trace: PowerTrace, machine: Mapping[Moment, float], range_j: float | None) -> Repair | Irreparable:
     if any(isnan(watts) for watts in trace.watts):
-        return Irreparable("a sample of the trace is no number, so that its sum is not known")
-    mended = []
-    for step in _mended(trace, machine, RANGES_J if range_j is None else (range_j,)):
-        if isinstance(step, Irreparable):
-            return step
-        mended.append(step)
-    whole = iter(mended)
-    return Repair(watts=[watts if watts >= 0 else next(whole).watts for watts in trace.watts], mended=mended)
+        return Irreparable("a sample of the trace is no number, so its sum is not known")
+    samples = []
+    for sample in _repaired_samples(trace, machine, RANGES_J if range_j is None else (range_j,)):
+        if isinstance(sample, Irreparable):
+            return sample
+        samples.append(sample)
+    repaired = iter(samples)
+    return Repair(watts=[watts if watts >= 0 else next(repaired).watts for watts in trace.watts], samples=samples)
 
 
-def _mended(
+def _repaired_samples(
     trace: PowerTrace, machine: Mapping[Moment, float], ranges_j: Sequence[float]
-) -> Iterator[Mended | Irreparable]:
+) -> Iterator[RepairedSample | Irreparable]:
+    """Yield each sample of `trace` below zero after its repair, or, at the end, why one cannot be repaired."""
     for moment, watts in zip(trace.moments, trace.watts, strict=True):
-        said = machine.get(moment)
-        if watts > 0 and said is not None and said < 0:
+        recorded = machine.get(moment)
+        if watts > 0 and recorded is not None and recorded < 0:
             yield Irreparable(f"at {moment[0]} the machine's power is below zero and the process's share of it is not")
             return
         if watts >= 0:
             continue
-        if said is None:
+        if recorded is None:
             yield Irreparable(f"the machine's trace has no sample of {moment[0]}, where the process's is below zero")
             return
-        # A sample that is not below zero, or NaN, did not wrap: no share of it is.
-        found = [(repaired, range_j) for range_j in ranges_j if (repaired := _unwrapped(said, range_j)) is not None]
-        if not found:
-            yield Irreparable(f"no wrap of the counter explains the machine's {said:g} W at {moment[0]}")
+        # A machine's sample that is not below zero, or NaN, did not wrap: then there is no share to compute.
+        repairs = [(power, range_j) for range_j in ranges_j if (power := _unwrapped(recorded, range_j)) is not None]
+        if not repairs:
+            yield Irreparable(f"no wrap of the counter explains the machine's {recorded:g} W at {moment[0]}")
             return
-        repaired, range_j = found[0]
-        yield Mended(
+        machine_w, range_j = repairs[0]
+        yield RepairedSample(
             date=moment[0],
-            machine_said_w=said,
-            machine_w=repaired,
-            said_w=watts,
-            watts=repaired * (watts / said),
+            recorded_machine_w=recorded,
+            machine_w=machine_w,
+            recorded_w=watts,
+            watts=machine_w * (watts / recorded),
             range_j=range_j,
         )
 

@@ -30,24 +30,24 @@ traces: {energy_of: gpu}                               # traces.energy_of: must 
 
 WRONG_MEANING = """\
 machines:                                              # reported_by: missing
-  server: {cpu_model: X}                               # logical_cpus | needs its memory_bytes
+  server: {cpu_model: X}                               # give its logical_cpus | give its memory_bytes
 model: {value: bert, column: b}                        # model: give exactly one of value and column.
-task: {value: sst2, values: {a: b}}                    # task.values: says what stands in a column
+task: {value: sst2, values: {a: b}}                    # task.values: needs a column, and there is none
 machine: {value: serber}                               # machine: no machine is named 'serber'; did you mean server?
 time_zone: Europe/Atlantis                             # time_zone: this machine knows no zone
 metrics:
   energy_reported_j: {column: a}
   cpu_percent: {column: b, unit: fraction of all cores}
   peak_rss_bytes: {column: c, unit: percent of memory}
-  items: {column: i}                                   # metrics.items: is a column, and items says it too.
+  items: {column: i}                                   # metrics.items: is a column, and items states the number too
 items: 5
-labels: {run: r, own: o}                               # labels.run: every imported trial has such a label
+labels: {run: r, own: o}                               # labels.run: every imported trial has a label of this name
 folders:
-  - {match: "a/*"}                                     # folders.0: says nothing
-  - {match: "../b", model: x}                          # folders.1.match: a path below
-  - {match: c, model: x, leave_out: true}              # folders.2: left out, and yet
+  - {match: "a/*"}                                     # folders.0: has no facts about the runs
+  - {match: "../b", model: x}                          # folders.1.match: must be a path below
+  - {match: c, model: x, leave_out: true}              # folders.2: has leave_out and also facts
   - {match: d, machine: nowhere}                       # folders.3.machine: no machine is named 'nowhere'
-  - {match: d, labels: {own: z}}                       # stands a second time. | folders.4.labels.own: is a column's
+  - {match: d, labels: {own: z}}                       # is there twice. | folders.4.labels.own: is also the label
 pairs: {self: {teacher: x, student: x}}                # pairs.self: teacher and student are the same.
 """
 
@@ -102,7 +102,7 @@ def test_the_mapping_is_kept_as_it_was_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "../x", "x" * 64, 'a"b', "a\nb"])
 def test_a_name_that_no_study_may_have_is_refused(name: str) -> None:
     """It becomes the name of a file."""
-    with pytest.raises(StudyError, match="no name of a study"):
+    with pytest.raises(StudyError, match="no valid name of a study"):
         check_study_name(name, Path("m.yaml"))
 
 

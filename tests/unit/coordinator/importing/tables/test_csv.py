@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.importing.problems import Complaints
+from coordinator.importing.problems import ImportProblems
 from coordinator.importing.tables.csv import CsvReader, CsvTable, number
 
 
 def read(path: Path, content: bytes, *, most: int = 1000) -> tuple[CsvTable | None, list[str]]:
     """The table of a file with this content, and what is wrong with it."""
     path.write_bytes(content)
-    complaints = Complaints()
-    table = CsvReader(complaints, most_bytes=most).read(path)
-    return table, [text.removeprefix(str(path)) for text in complaints.found]
+    problems = ImportProblems()
+    table = CsvReader(problems, max_file_bytes=most).read(path)
+    return table, [text.removeprefix(str(path)) for text in problems.messages]
 
 
 def test_a_table_has_names_and_rows_with_their_lines(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_table_has_names_and_rows_with_their_lines(tmp_path: Path) -> None:
     assert not wrong
     assert table is not None
     assert table.header == ("a", "b")
-    assert [(line.number, tuple(line.cells)) for line in table.lines] == [(3, ("1", 'x "y",\nz')), (5, ("2", ""))]
+    assert [(row.line, tuple(row.cells)) for row in table.rows] == [(3, ("1", 'x "y",\nz')), (5, ("2", ""))]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_a_table_has_names_and_rows_with_their_lines(tmp_path: Path) -> None:
     [
         (b"", ": empty"),
         (b"a,b\n1\n1,2,3\n", ":2: 1 cells under 2 columns"),
-        (b"a,a\n1,2\n", ": the column 'a' stands there twice"),
+        (b"a,a\n1,2\n", ": the column 'a' is there twice"),
         (b"a\n\xff\n", ":2: not UTF-8"),
-        (b'a\n"b\n', ":2: no CSV"),
+        (b'a\n"b\n', ":2: not CSV"),
         (b"a\n" + b"x" * 2000, ": over 0 MiB"),
     ],
 )
@@ -47,18 +47,18 @@ def test_what_is_no_table_is_named_with_its_line(tmp_path: Path, content: bytes,
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With what the system said."""
-    complaints = Complaints()
-    assert CsvReader(complaints).read(tmp_path / "t.csv") is None
-    assert "cannot be read (No such file or directory)" in complaints.found[0]
+    problems = ImportProblems()
+    assert CsvReader(problems).read(tmp_path / "t.csv") is None
+    assert "cannot be read (No such file or directory)" in problems.messages[0]
 
 
 def test_too_much_in_all_is_a_mistake_said_once(tmp_path: Path) -> None:
     """However many files are left."""
     (tmp_path / "t.csv").write_text("a\n" + "1\n" * 50)
-    complaints = Complaints()
-    reader = CsvReader(complaints, most_in_all=250)
+    problems = ImportProblems()
+    reader = CsvReader(problems, max_total_bytes=250)
     assert [reader.read(tmp_path / "t.csv") is None for _ in range(5)] == [False, False, True, True, True]
-    assert len(complaints.found) == 1
+    assert len(problems.messages) == 1
 
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1_000", "1,5", "0x10", "1e999", "٣", "--1", "1 2"])
@@ -77,5 +77,5 @@ def test_a_missing_column_is_met_with_the_right_one(tmp_path: Path) -> None:
     """Or with those that are there."""
     table, _ = read(tmp_path / "t.csv", b"total_energy,time\n")
     assert table is not None
-    assert table.lacks("total_enrgy") == "no column 'total_enrgy'; did you mean 'total_energy'?"
-    assert table.lacks("x") == "no column 'x'; it has 'total_energy', 'time'."
+    assert table.missing_text("total_enrgy") == "no column 'total_enrgy'; did you mean 'total_energy'?"
+    assert table.missing_text("x") == "no column 'x'; it has 'total_energy', 'time'."

@@ -11,9 +11,7 @@ import pytest
 from coordinator.importing.mapping.load import mapping_of
 from coordinator.importing.mapping.spec import CodecarbonMapping
 from coordinator.importing.model import Package
-from coordinator.importing.problems import Complaints
-from coordinator.importing.tables.csv import CsvReader
-from coordinator.importing.tools.codecarbon import read_package
+from coordinator.importing.tools.codecarbon import EmissionsReader
 from joulefleet.errors import StudyError
 from joulefleet.yamlfile.reader import parse_yaml
 from tests.support.replication_package import write_csv
@@ -82,7 +80,7 @@ def write(path: Path, *rows: dict[str, str]) -> Path:
 def read(path: Path, mapping: str = MAPPING) -> Package:
     """The package at `path`."""
     asked = mapping_of(parse_yaml(mapping, name="m"), CodecarbonMapping, name="m")
-    return read_package(path, asked, mapping_name="m", reader=CsvReader(Complaints()))
+    return EmissionsReader(path, asked, mapping_name="m").read()
 
 
 def mistakes(path: Path, mapping: str = MAPPING) -> tuple[str, ...]:
@@ -98,7 +96,7 @@ def test_a_row_is_a_run(tmp_path: Path, row: dict[str, str]) -> None:
     (run,) = read(write(tmp_path / "emissions.csv", row)).runs
     assert run.energy.joules == pytest.approx(612.0, rel=1e-12)
     version = row["codecarbon_version"]
-    by = f"codecarbon {version}, tracking_mode machine: not said whether measured or modelled"
+    by = f"codecarbon {version}, tracking_mode machine: unknown whether measured or modelled"
     assert (run.energy.by, run.energy.repair) == (by, None)
     assert run.values.window_s == 12.5
     # The timestamp is of the end, and of the mapping's time zone.
@@ -157,10 +155,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"energy_consumed": "much"}, "emissions.csv:2: energy_consumed is 'much', no finite number"),
     ({"duration": "0"}, "emissions.csv:2: duration is 0"),
     ({"duration": "-1"}, "emissions.csv:2: duration is below 0"),
-    ({"duration": "1e300"}, "emissions.csv:2: duration is longer than there have been times"),
+    ({"duration": "1e300"}, "emissions.csv:2: duration is too long"),
     ({"timestamp": "yesterday"}, "emissions.csv:2: timestamp is 'yesterday', no date and time"),
     ({"run_id": ""}, "emissions.csv:2: run_id is empty"),
-    ({"cpu_model": ""}, "emissions.csv:2: cpu_model is empty; say the machine"),
+    ({"cpu_model": ""}, "emissions.csv:2: cpu_model is empty; give the machine"),
     ({"project_name": "gpt"}, "emissions.csv:2: project_name is 'gpt', which `model: values`"),
 ]
 
@@ -178,7 +176,7 @@ def test_what_is_no_file_of_codecarbon_is_named(tmp_path: Path) -> None:
         f"emissions.csv: no column '{name}'" for name in ("timestamp", "run_id", "duration", "energy_consumed")
     ]
     (twice,) = mistakes(write(tmp_path / "emissions.csv", VERSION_3, VERSION_3))
-    assert "keep the last row of each run" in twice
+    assert "keep only the last row of each run" in twice
     assert mistakes(tmp_path / "none")[0].startswith("none: neither a file nor a folder")
     (tmp_path / "empty").mkdir()
     assert mistakes(tmp_path / "empty")[0].startswith("empty: no emissions.csv in it or below")
@@ -188,6 +186,6 @@ def test_two_machines_of_one_cpu_must_be_told_apart(tmp_path: Path) -> None:
     """No row says which it was."""
     path = write(tmp_path / "emissions.csv", VERSION_3)
     both = MAPPING.replace("logical_cpus: 8}", "logical_cpus: 8}, other: {cpu_model: Fake CPU}")
-    assert "laptop and other are alike" in mistakes(path, both)[0]
+    assert "laptop and other both match this row" in mistakes(path, both)[0]
     (run,) = read(path, both + "machine: {value: other}\n").runs
     assert run.identity.machine.name == "other"

@@ -35,20 +35,20 @@ def test_the_published_seconds_come_out_between_their_neighbours(
     """A counter of 262,143 J that wrapped; the process's power is the same share as was recorded."""
     repair = repaired_process(trace(43.0, process_w, 43.5), trace(43.77, machine_w, 44.38))
     assert isinstance(repair, Repair)
-    (mended,) = repair.mended
-    assert round(mended.machine_w, 2) == machine
-    assert round(mended.watts, 2) == process
-    assert mended.watts == pytest.approx(mended.machine_w * (process_w / machine_w), rel=1e-15)
-    assert repair.joules == pytest.approx(43.0 + mended.watts + 43.5, rel=1e-15)
-    assert mended.range_j == 262_143.328850
+    (sample,) = repair.samples
+    assert round(sample.machine_w, 2) == machine
+    assert round(sample.watts, 2) == process
+    assert sample.watts == pytest.approx(sample.machine_w * (process_w / machine_w), rel=1e-15)
+    assert repair.joules == pytest.approx(43.0 + sample.watts + 43.5, rel=1e-15)
+    assert sample.range_j == 262_143.328850
 
 
 def test_the_smaller_range_is_found_where_it_explains_the_sample() -> None:
     """Some 65,536 W below zero."""
     repair = repaired_process(trace(-65_000.0), trace(-65_490.0))
     assert isinstance(repair, Repair)
-    assert repair.mended[0].range_j == 65_532.610987
-    assert repair.mended[0].machine_w == pytest.approx(42.610987)
+    assert repair.samples[0].range_j == 65_532.610987
+    assert repair.samples[0].machine_w == pytest.approx(42.610987)
 
 
 @given(
@@ -59,8 +59,8 @@ def test_any_wrap_gives_the_truth_back(watts: float, share: float, range_j: floa
     machine, process = watts - range_j, (watts - range_j) * share
     repair = repaired_process(trace(process, *others), trace(machine, *others))
     assert isinstance(repair, Repair)
-    assert repair.mended[0].machine_w == pytest.approx(watts, rel=1e-9)
-    assert repair.mended[0].watts == pytest.approx(watts * share, rel=1e-9)
+    assert repair.samples[0].machine_w == pytest.approx(watts, rel=1e-9)
+    assert repair.samples[0].watts == pytest.approx(watts * share, rel=1e-9)
     assert list(repair.watts[1:]) == others
 
 
