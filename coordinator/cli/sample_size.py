@@ -34,7 +34,10 @@ def sample_size(
     between: Annotated[
         float | None,
         typer.Option(
-            metavar="PERCENT", help="Assume this standard deviation of the ratio between machines; needs --within."
+            metavar="PERCENT",
+            min=0,
+            max=1000,
+            help="Assume this standard deviation of the ratio between machines; needs --within.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -60,8 +63,6 @@ def sample_size(
 
     if between is not None and within is None:
         raise typer.BadParameter("give --within as well.", param_hint="--between")
-    if between is not None and not 0 <= between < 1000:
-        raise typer.BadParameter("give a percentage from 0 to below 1000.", param_hint="--between")
     factor = 1 + precision / 100
     if within is not None:
         block, machine = (None if value is None else math.log1p(value / 100) ** 2 for value in (within, between))

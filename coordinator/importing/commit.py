@@ -29,8 +29,6 @@ from joulefleet.store.layout import StoreLayout
 from joulefleet.store.manifest import Manifest, manifest_bytes
 from joulefleet.store.row_groups import GROUP_ROWS, read_groups, rows_digest, write_groups
 
-OnStep = Callable[[Step], None]
-
 
 def import_package(
     root: Path, study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any], *, mapping_name: str
@@ -46,7 +44,11 @@ def import_package(
 
 
 def commit(
-    writer: StoreWriter, package: Package, record: Mapping[str, Any], *, on_step: OnStep = lambda step: None
+    writer: StoreWriter,
+    package: Package,
+    record: Mapping[str, Any],
+    *,
+    on_step: Callable[[Step], None] = lambda step: None,
 ) -> int:
     """Write `package` into the store of `writer` as the study of `record`; return the number of runs added.
 
@@ -66,41 +68,33 @@ def commit(
             cure="Import under another name: `--study NAME`.",
         )
     new = [row for identity, row in rows.items() if identity not in held]
-    steps = _Steps(on_step, len(new))
-    steps("recording")
+
+    def step(what: str) -> None:
+        on_step(Step(what=what, done=0, total=len(new)))
+
+    step("recording")
     writer.record_study(dict(record))
-    steps("recorded")
+    step("recorded")
     if new:
         try:
-            path, manifest = _write(writer.layout, new, steps)
+            path, manifest = _write(writer.layout, new, step)
         except OSError as error:
             raise _write_error(
                 writer.layout, error, "Nothing was imported. Free some space, and import again."
             ) from error
         try:
             sync_folder(writer.layout.compacted)
-            steps("imported")
+            step("imported")
             write_durably(writer.layout.manifest / manifest.name, manifest_bytes(manifest))
         except OSError as error:
             cure = f"Everything was imported. Free some space, and run `joulefleet compact`, which lists {path.name}."
             raise _write_error(writer.layout, error, cure) from error
-        steps("listed")
+        step("listed")
     return len(new)
 
 
 def _write_error(layout: StoreLayout, error: OSError, cure: str) -> StoreError:
     return StoreError(f"{layout.root}: cannot be written ({error.strerror or error}).", cure=cure)
-
-
-class _Steps:
-    """Reports each step of an import; tests stop an import at each of them."""
-
-    def __init__(self, on_step: OnStep, total: int) -> None:
-        self._on_step = on_step
-        self._total = total
-
-    def __call__(self, what: str) -> None:
-        self._on_step(Step(what=what, done=0, total=self._total))
 
 
 def _imported_attempts(layout: StoreLayout, study: str) -> dict[str, str | None]:
@@ -119,24 +113,24 @@ def _check_name(study: str, tool: str, before: Mapping[str, Any], *, measured: b
         raise StoreError(f"study {study} of this store was imported from {before['imported']['from']}.", cure=cure)
 
 
-def _write(layout: StoreLayout, rows: list[dict[str, Any]], steps: _Steps) -> tuple[Path, Manifest]:
+def _write(layout: StoreLayout, rows: list[dict[str, Any]], step: Callable[[str], None]) -> tuple[Path, Manifest]:
     """Write `rows` as a compacted file, which the store has from its rename on. Raises OSError before the rename."""
     for folder in (layout.compacted, layout.manifest):
         folder.mkdir(exist_ok=True)
     # If this process dies, a compaction removes the temporary file.
     with temporary_file(layout.compacted / "import.parquet") as temporary:
         with temporary.open("wb") as out:
-            steps("writing")
+            step("writing")
             ids, digests = write_groups(out, _groups(rows))
             out.flush()
             os.fsync(out.fileno())
-        steps("written")
+        step("written")
         if [rows_digest(group) for group in read_groups(temporary)] != digests:
             raise StoreError(
                 f"{layout.compacted}: the rows read back differ from the rows written.",
                 cure="Nothing was imported. Check this machine's disk and memory.",
             )
-        steps("checked")
+        step("checked")
         with temporary.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         path = layout.compacted / f"{sha256[:20]}.parquet"

@@ -31,56 +31,46 @@ MomentUnit = Literal["ISO 8601", "unix seconds", "unix milliseconds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnergyColumn(ClosedRecord):
+class NumberColumn(ClosedRecord):
+    """A column of numbers, and their scale."""
+
+    column: ColumnName
+    scale: Scale = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyColumn(NumberColumn):
     """A column of energies."""
 
-    column: ColumnName
     unit: EnergyUnit = "J"
-    scale: Scale = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimeColumn(ClosedRecord):
+class TimeColumn(NumberColumn):
     """A column of durations."""
 
-    column: ColumnName
     unit: TimeUnit = "s"
-    scale: Scale = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CpuColumn(ClosedRecord):
+class CpuColumn(NumberColumn):
     """A column of CPU use. `... of all cores` needs `logical_cpus` of the machine."""
 
-    column: ColumnName
     unit: CpuUnit = "percent of one core"
-    scale: Scale = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryColumn(ClosedRecord):
+class MemoryColumn(NumberColumn):
     """A column of memory. `... of memory` needs `memory_bytes` of the machine."""
 
-    column: ColumnName
     unit: MemoryUnit = "B"
-    scale: Scale = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountColumn(ClosedRecord):
-    """A column of whole numbers."""
-
-    column: ColumnName
-    scale: Scale = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QualityColumn(ClosedRecord):
+class QualityColumn(NumberColumn):
     """A column of scores."""
 
-    column: ColumnName
     metric: Annotated[Short, Field(description="What is scored, such as accuracy.")]
-    scale: Scale = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +89,8 @@ class CommonMetrics(ClosedRecord):
     cpu_seconds: Annotated[TimeColumn | None, Field(description="CPU time of the work.")] = None
     mean_rss_bytes: Annotated[MemoryColumn | None, Field(description="Mean memory of the work.")] = None
     peak_rss_bytes: Annotated[MemoryColumn | None, Field(description="Highest memory of the work.")] = None
-    items: Annotated[CountColumn | None, Field(description="Number of items of the run.")] = None
-    tokens: Annotated[CountColumn | None, Field(description="Number of tokens of the run.")] = None
+    items: Annotated[NumberColumn | None, Field(description="Number of items of the run.")] = None
+    tokens: Annotated[NumberColumn | None, Field(description="Number of tokens of the run.")] = None
     quality: Annotated[QualityColumn | None, Field(description="Quality of the answers.")] = None
 
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, tzinfo
 
 from coordinator.importing.mapping.spec import (
     CommonMetrics,
-    CountColumn,
     CpuColumn,
     MemoryColumn,
     Metrics,
     MomentUnit,
+    NumberColumn,
     TimeColumn,
 )
 from coordinator.importing.mapping.units import JOULES, SECONDS, cpu_factor, memory_factor
@@ -147,7 +147,7 @@ def _bytes(row: Row, column: MemoryColumn | None, memory_bytes: int | None) -> i
     return None if value is None else round(value)
 
 
-def _count(row: Row, column: CountColumn) -> int | None:
+def _count(row: Row, column: NumberColumn) -> int | None:
     value = not_below(row, column.column, column.scale)
     # The product with a scale such as 0.1 may differ from a whole number in its last digits.
     if value is not None and (abs(value - round(value)) > 1e-9 * value or value > _MAX_WHOLE):

@@ -9,7 +9,7 @@ samples as recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, isnan
 
@@ -31,10 +31,6 @@ class PowerTrace:
 
     moments: Sequence[Moment]
     watts: Sequence[float]
-
-    def by_moment(self) -> Mapping[Moment, float]:
-        """Return each sample by its moment."""
-        return dict(zip(self.moments, self.watts, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,61 +71,45 @@ def is_wrapped(trace: PowerTrace) -> bool:
     return any(watts < 0 for watts in trace.watts)
 
 
-def repaired_machine(machine: PowerTrace, *, range_j: float | None = None) -> Repair | Irreparable:
-    """Repair the trace of a machine; `range_j` is the counter's range, joules, by default one of RANGES_J."""
-    return _repaired(machine, machine.by_moment(), range_j)
+def repaired(trace: PowerTrace, machine: PowerTrace, *, range_j: float | None = None) -> Repair | Irreparable:
+    """Repair `trace` with the trace of its `machine`, which may be the same; return why if that is impossible.
 
-
-def repaired_process(
-    process: PowerTrace, machine: PowerTrace | None, *, range_j: float | None = None
-) -> Repair | Irreparable:
-    """Repair the trace of a process with that of its `machine`; `range_j` as in `repaired_machine`."""
-    if machine is None:
-        return Irreparable("the process's power is below zero and there is no trace of the machine to repair it by")
-    return _repaired(process, machine.by_moment(), range_j)
-
-
-def _repaired(trace: PowerTrace, machine: Mapping[Moment, float], range_j: float | None) -> Repair | Irreparable:
+    `range_j` is the range of the machine's counter, joules, by default one of RANGES_J.
+    """
     if any(isnan(watts) for watts in trace.watts):
         return Irreparable("a sample of the trace is no number, so its sum is not known")
-    samples = []
-    for sample in _repaired_samples(trace, machine, RANGES_J if range_j is None else (range_j,)):
-        if isinstance(sample, Irreparable):
-            return sample
-        samples.append(sample)
-    repaired = iter(samples)
-    return Repair(watts=[watts if watts >= 0 else next(repaired).watts for watts in trace.watts], samples=samples)
-
-
-def _repaired_samples(
-    trace: PowerTrace, machine: Mapping[Moment, float], ranges_j: Sequence[float]
-) -> Iterator[RepairedSample | Irreparable]:
-    """Yield each sample of `trace` below zero after its repair, or, at the end, why one cannot be repaired."""
-    for moment, watts in zip(trace.moments, trace.watts, strict=True):
-        recorded = machine.get(moment)
-        if watts > 0 and recorded is not None and recorded < 0:
-            yield Irreparable(f"at {moment[0]} the machine's power is below zero and the process's share of it is not")
-            return
-        if watts >= 0:
+    machine_by_moment = dict(zip(machine.moments, machine.watts, strict=True))
+    watts, samples = [], []
+    for (date, number), recorded_w in zip(trace.moments, trace.watts, strict=True):
+        recorded_machine_w = machine_by_moment.get((date, number))
+        if recorded_w >= 0:
+            if recorded_w > 0 and recorded_machine_w is not None and recorded_machine_w < 0:
+                return Irreparable(f"at {date} the machine's power is below zero and the process's share of it is not")
+            watts.append(recorded_w)
             continue
-        if recorded is None:
-            yield Irreparable(f"the machine's trace has no sample of {moment[0]}, where the process's is below zero")
-            return
-        # A machine's sample that is not below zero, or NaN, did not wrap: then there is no share to compute.
-        repairs = [(power, range_j) for range_j in ranges_j if (power := _unwrapped(recorded, range_j)) is not None]
-        if not repairs:
-            yield Irreparable(f"no wrap of the counter explains the machine's {recorded:g} W at {moment[0]}")
-            return
-        machine_w, range_j = repairs[0]
-        yield RepairedSample(
-            date=moment[0],
-            recorded_machine_w=recorded,
+        if recorded_machine_w is None:
+            return Irreparable(f"the machine's trace has no sample of {date}, where the process's is below zero")
+        repair = _unwrapped(recorded_machine_w, RANGES_J if range_j is None else (range_j,))
+        if repair is None:
+            return Irreparable(f"no wrap of the counter explains the machine's {recorded_machine_w:g} W at {date}")
+        machine_w, assumed_range_j = repair
+        sample = RepairedSample(
+            date=date,
+            recorded_machine_w=recorded_machine_w,
             machine_w=machine_w,
-            recorded_w=watts,
-            watts=machine_w * (watts / recorded),
-            range_j=range_j,
+            recorded_w=recorded_w,
+            watts=machine_w * (recorded_w / recorded_machine_w),
+            range_j=assumed_range_j,
         )
+        samples.append(sample)
+        watts.append(sample.watts)
+    return Repair(watts=watts, samples=samples)
 
 
-def _unwrapped(watts: float, range_j: float) -> float | None:
-    return unwrapped_power_w(watts, seconds=SAMPLE_S, range_j=range_j) if watts < 0 else None
+def _unwrapped(watts: float, ranges_j: Sequence[float]) -> tuple[float, float] | None:
+    """Return the power of the machine before its counter wrapped, W, and the first of `ranges_j` that explains it."""
+    for range_j in ranges_j if watts < 0 else ():
+        power_w = unwrapped_power_w(watts, seconds=SAMPLE_S, range_j=range_j)
+        if power_w is not None:
+            return power_w, range_j
+    return None

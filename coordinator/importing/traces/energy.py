@@ -14,8 +14,7 @@ from coordinator.importing.traces.counter_wrap import (
     Repair,
     RepairedSample,
     is_wrapped,
-    repaired_machine,
-    repaired_process,
+    repaired,
 )
 from coordinator.importing.traces.powerjoular import PowerJoularTrace, RunTraces, repaired_readings
 from joulefleet.measurement import Readings
@@ -59,29 +58,48 @@ def _rebuilt_process(
         return _none(by, f"{why}; the table says {table_j!r} J")
     (process,) = traces.processes
     power = _power(process)
-    repair = repaired_process(power, machine, range_j=how.range_j)
+    if machine is None:
+        why = "the process's power is below zero and there is no trace of the machine to repair it by"
+        return _none(by, f"{why}; the table says {table_j!r} J")
+    repair = repaired(power, machine, range_j=how.range_j)
     if isinstance(repair, Irreparable):
         return _none(by, f"{repair.reason}; the table says {table_j!r} J")
     if not repair.samples:
         # The machine's counter wrapped while the process drew no power, or before it began.
         return _as_stated(table_j, by, "the process's trace does not say why")
-    text = _repair_text(repair, "process", repair.joules, table_j=table_j, recorded_j=fsum(power.watts) * SAMPLE_S)
-    energy = ReportedEnergy(joules=repair.joules, by=by, repair=text, repaired=True)
-    return _repaired(traces, process, repair, energy)
+    recorded_j = fsum(power.watts) * SAMPLE_S
+    return _rebuilt(traces, process, repair, repair.joules, table_j=table_j, recorded_j=recorded_j, by=by)
 
 
 def _rebuilt_machine(table_j: float, traces: RunTraces, power: PowerTrace, how: Traces, by: str | None) -> Decision:
     assert traces.machine is not None
-    repair = repaired_machine(power, range_j=how.range_j)
+    repair = repaired(power, power, range_j=how.range_j)
     if isinstance(repair, Irreparable):
         return _none(by, f"{repair.reason}; the table says {table_j!r} J")
     # The total is the power of CPU and GPU, and only the CPU's counter wrapped.
     total = traces.machine.power("Total Power")
     recorded_j = fsum((power if total is None else total).watts) * SAMPLE_S
     joules = fsum([recorded_j, *((sample.watts - sample.recorded_w) * SAMPLE_S for sample in repair.samples)])
-    text = _repair_text(repair, "machine", joules, table_j=table_j, recorded_j=recorded_j)
+    return _rebuilt(traces, traces.machine, repair, joules, table_j=table_j, recorded_j=recorded_j, by=by)
+
+
+def _rebuilt(
+    traces: RunTraces,
+    trace: PowerJoularTrace,
+    repair: Repair,
+    joules: float,
+    *,
+    table_j: float,
+    recorded_j: float,
+    by: str | None,
+) -> Decision:
+    subject = "machine" if trace is traces.machine else "process"
+    text = _repair_text(repair, subject, joules, table_j=table_j, recorded_j=recorded_j)
+    if not joules >= 0:
+        return _none(by, f"the sum of the repaired trace is no energy. {text}")
+    first = min(min(each.times) for each in (traces.machine, *traces.processes) if each is not None and each.times)
     energy = ReportedEnergy(joules=joules, by=by, repair=text, repaired=True)
-    return _repaired(traces, traces.machine, repair, energy)
+    return Decision(energy=energy, readings=(repaired_readings(trace, repair.watts, first),))
 
 
 def _as_stated(table_j: float, by: str | None, why_negative: str) -> Decision:
@@ -93,13 +111,6 @@ def _as_stated(table_j: float, by: str | None, why_negative: str) -> Decision:
 
 def _none(by: str | None, why: str) -> Decision:
     return Decision(energy=ReportedEnergy(joules=None, by=by, repair=f"no energy: {why}"))
-
-
-def _repaired(traces: RunTraces, trace: PowerJoularTrace, repair: Repair, energy: ReportedEnergy) -> Decision:
-    if energy.joules is None or not energy.joules >= 0:
-        return _none(energy.by, f"the sum of the repaired trace is no energy. {energy.repair}")
-    first = min(min(each.times) for each in (traces.machine, *traces.processes) if each is not None and each.times)
-    return Decision(energy=energy, readings=(repaired_readings(trace, repair.watts, first),))
 
 
 def _repair_text(repair: Repair, of: str, joules: float, *, table_j: float, recorded_j: float) -> str:
