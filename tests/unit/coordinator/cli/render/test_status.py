@@ -36,7 +36,7 @@ def test_the_first_line_names_the_coordinator(coordinator: StoreCoordinator | No
 
 
 def test_progress_is_a_table_with_the_reasons_under_it(tmp_path: Path) -> None:
-    """One row a machine."""
+    """The table has one row for each machine."""
     study = study_from()
     rows = twelve_cell_rows(study)[:18]
     same = ("study", "trial_id", "attempt_id", "model", "task", "block", "started_at")
@@ -47,7 +47,7 @@ def test_progress_is_a_table_with_the_reasons_under_it(tmp_path: Path) -> None:
 
 
 def test_several_machines_have_a_sum(tmp_path: Path) -> None:
-    """Under them."""
+    """The sum stands below the machines."""
     machines = (("m1", "left"), ("m2", "right"))
     path = write_store(tmp_path / "s", [], study_from(), machines=machines)
     lines = list(state_lines(store_state(StoreLayout(path))))
@@ -55,13 +55,13 @@ def test_several_machines_have_a_sum(tmp_path: Path) -> None:
 
 
 def test_empty_store_says_what_to_do(tmp_path: Path) -> None:
-    """No study yet."""
+    """A store without a study names the command that runs one."""
     state = store_state(StoreLayout(write_store(tmp_path / "s", [])))
     assert "`joulefleet run STUDY` runs one." in list(state_lines(state))[-1]
 
 
 def test_the_expected_end_names_machines_that_it_leaves_out(tmp_path: Path) -> None:
-    """One has gone: when it will be done nobody knows."""
+    """Nobody knows when a machine that has gone will be done."""
     study = study_from()
     machines = [("a", "bee"), ("b", "ant")]
     rows = [row for row in twelve_cell_rows(study, machines=machines) if row["block"] == 1]

@@ -1,4 +1,4 @@
-"""Folders and the rules for them."""
+"""Folders of data, and the rules of a mapping for them."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from coordinator.importing.tables.folders import Rules, matches, natural, walk
     ],
 )
 def test_patterns_match_whole_names(pattern: str, folder: str, met: bool) -> None:  # noqa: FBT001 - a table
-    """One star stays within a name, two go through folders."""
+    """One star matches within a name, two match any number of folders."""
     assert matches(pattern, folder) is met
 
 
-def test_a_pattern_of_many_stars_is_judged_at_once() -> None:
-    """None takes exponential time."""
+def test_a_pattern_of_many_stars_is_matched_at_once() -> None:
+    """Backtracking would take exponential time."""
     assert not matches("/".join(["**"] * 200 + ["x"]), "/".join(["a"] * 200))
 
 
 def test_rules_that_match_a_folder_add_up() -> None:
-    """One says the model, another the task."""
+    """One rule gives the model, another the task."""
     problems = ImportProblems()
     rules = Rules([FolderRule(match="bert/**", model="bert"), FolderRule(match="**/sst2", task="sst2")], problems)
     facts = rules.facts("bert/sst2", Path("bert/sst2"))
@@ -52,8 +52,8 @@ def test_rules_that_match_a_folder_add_up() -> None:
     assert not problems.messages
 
 
-def test_two_models_for_one_folder_and_a_rule_of_no_use_are_mistakes() -> None:
-    """Each names its rules."""
+def test_two_models_for_one_folder_and_an_unused_rule_are_mistakes() -> None:
+    """Each message names the rules by their numbers."""
     problems = ImportProblems()
     rules = Rules(
         [FolderRule(match="*", model="bert"), FolderRule(match="b*", model="gpt2"), FolderRule(match="x", task="t")],
@@ -68,7 +68,7 @@ def test_two_models_for_one_folder_and_a_rule_of_no_use_are_mistakes() -> None:
 
 
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
-    """One that leads to its own parent would never end."""
+    """A link to a parent folder would never end."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
     assert set(walk(tmp_path, ImportProblems())) == {".", "a"}
