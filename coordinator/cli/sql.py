@@ -73,7 +73,7 @@ def sql(
     import signal
     import sys
 
-    from coordinator.cli.render.query_result import write_answer_table
+    from coordinator.cli.render.query_result import write_result_table
     from joulefleet.errors import QueryError
     from joulefleet.query import Store
     from joulefleet.query.examples import example as shipped
@@ -99,42 +99,42 @@ def sql(
         if text is None and output is None and output_format == "table" and terminal:
             _interact(opened)
             return
-        answer = opened.batches(_read_query() if text is None else text)
-        _write(answer, lambda out: write_answer_table(answer, out, sys.stderr), output_format, output)
+        result = opened.batches(_read_query() if text is None else text)
+        _write(result, lambda out: write_result_table(result, out, sys.stderr), output_format, output)
 
 
 def _descriptions(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
-    from coordinator.cli.render.catalog import catalogue_answer, write_catalogue
+    from coordinator.cli.render.catalog import catalogue_result, write_catalogue
     from joulefleet.query.catalog import catalogue, entry
 
     entries = catalogue() if name is None else (entry(name),)
-    return catalogue_answer(entries), lambda out: write_catalogue(entries, out)
+    return catalogue_result(entries), lambda out: write_catalogue(entries, out)
 
 
 def _examples(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
-    from coordinator.cli.render.catalog import examples_answer, write_examples
+    from coordinator.cli.render.catalog import examples_result, write_examples
     from joulefleet.query.examples import example, examples
 
     if name is None:
         every = examples()
-        return examples_answer(every), lambda out: write_examples(every, out)
+        return examples_result(every), lambda out: write_examples(every, out)
     one = example(name)
-    return examples_answer([one]), lambda out: out.writelines([one.sql])
+    return examples_result([one]), lambda out: out.writelines([one.sql])
 
 
 def _write(
-    answer: StreamedResult, write_table: Callable[[TextIO], None], output_format: OutputFormat, output: Path | None
+    result: StreamedResult, write_table: Callable[[TextIO], None], output_format: OutputFormat, output: Path | None
 ) -> None:
-    """Write `answer` in `output_format` to `output` or standard output; `write_table` writes format `table`."""
+    """Write `result` in `output_format` to `output` or standard output; `write_table` writes format `table`."""
     import io
     import sys
     from contextlib import nullcontext
 
-    from coordinator.cli.render.query_result import new_file, write_answer
+    from coordinator.cli.render.query_result import new_file, write_result
 
     with nullcontext(sys.stdout.buffer) if output is None else new_file(output) as out:
         if output_format != "table":
-            write_answer(answer, output_format, out)
+            write_result(result, output_format, out)
         elif output is None:
             write_table(sys.stdout)
         else:

@@ -32,9 +32,9 @@ def write_catalogue(entries: Sequence[Entry], out: TextIO) -> None:
             write_table(out, ("column", "type", "unit", "meaning"), rows)
 
 
-def catalogue_answer(entries: Sequence[Entry]) -> StreamedResult:
+def catalogue_result(entries: Sequence[Entry]) -> StreamedResult:
     """Return `entries` as a result: for each one row without a column, then one row a column."""
-    return _answer(("name", "kind", "column", "type", "unit", "meaning"), list(_rows(entries)))
+    return _result(("name", "kind", "column", "type", "unit", "meaning"), list(_rows(entries)))
 
 
 def write_examples(examples: Sequence[Example], out: TextIO) -> None:
@@ -42,9 +42,9 @@ def write_examples(examples: Sequence[Example], out: TextIO) -> None:
     write_table(out, ("name", "question"), [(example.name, example.question) for example in examples])
 
 
-def examples_answer(examples: Sequence[Example]) -> StreamedResult:
+def examples_result(examples: Sequence[Example]) -> StreamedResult:
     """Return `examples` as a result with the columns name, question and sql."""
-    return _answer(("name", "question", "sql"), [(example.name, example.question, example.sql) for example in examples])
+    return _result(("name", "question", "sql"), [(example.name, example.question, example.sql) for example in examples])
 
 
 def _rows(entries: Sequence[Entry]) -> Iterator[tuple[str | None, ...]]:
@@ -54,7 +54,7 @@ def _rows(entries: Sequence[Entry]) -> Iterator[tuple[str | None, ...]]:
             yield entry.name, entry.kind, column.name, column.type, column.unit or None, column.meaning
 
 
-def _answer(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> StreamedResult:
+def _result(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> StreamedResult:
     schema = pa.schema([(name, pa.string()) for name in names])
     batch = pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=schema)
     return schema, iter([batch])

@@ -31,9 +31,9 @@ _PLAIN_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 """A column name that CSV need not quote."""
 
 
-def write_answer(answer: StreamedResult, output_format: Literal["csv", "json", "parquet"], out: IO[bytes]) -> None:
-    """Write all rows of `answer` to `out`, one batch at a time."""
-    schema, batches = _unique_names(answer)
+def write_result(result: StreamedResult, output_format: Literal["csv", "json", "parquet"], out: IO[bytes]) -> None:
+    """Write all rows of `result` to `out`, one batch at a time."""
+    schema, batches = _unique_names(result)
     match output_format:
         case "csv":
             _write_csv(schema, batches, out)
@@ -45,9 +45,9 @@ def write_answer(answer: StreamedResult, output_format: Literal["csv", "json", "
                     writer.write_batch(batch)
 
 
-def write_answer_table(answer: StreamedResult, out: TextIO, notes: TextIO) -> None:
-    """Write the first rows of `answer` to `out` as a table; if there are more, write the number of rows to `notes`."""
-    schema, batches = _unique_names(answer)
+def write_result_table(result: StreamedResult, out: TextIO, notes: TextIO) -> None:
+    """Write the first rows of `result` to `out` as a table; if there are more, write the number of rows to `notes`."""
+    schema, batches = _unique_names(result)
     rows: list[tuple[Any, ...]] = []
     total = 0
     for batch in batches:
@@ -99,9 +99,9 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def _unique_names(answer: StreamedResult) -> StreamedResult:
-    """Return `answer` with a number added to each column name that an earlier column has."""
-    schema, batches = answer
+def _unique_names(result: StreamedResult) -> StreamedResult:
+    """Return `result` with a number added to each column name that an earlier column has."""
+    schema, batches = result
     names: list[str] = []
     for name in schema.names:
         unique, number = name, 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from coordinator.cli.render.catalog import write_catalogue, write_examples
-from coordinator.cli.render.query_result import write_answer_table
+from coordinator.cli.render.query_result import write_result_table
 from joulefleet.errors import JoulefleetError
 from joulefleet.query import Store
 from joulefleet.query.catalog import entry as catalogue_entry
@@ -74,11 +74,11 @@ def _answer(store: Store, entry: str, out: TextIO, notes: TextIO) -> None:
         case "", _ if not entry:
             pass
         case "", _:
-            write_answer_table(store.batches(entry), out, notes)
+            write_result_table(store.batches(entry), out, notes)
         case ".help", _:
             notes.write(_HELP + "\n")
         case ".tables", _:
-            write_answer_table(store.batches("show tables"), out, notes)
+            write_result_table(store.batches("show tables"), out, notes)
         case ".describe", name if name:
             write_catalogue([catalogue_entry(name)], out)
         case ".examples", _:
@@ -86,7 +86,7 @@ def _answer(store: Store, entry: str, out: TextIO, notes: TextIO) -> None:
         case ".example", name if name:
             query = example(name).sql
             notes.write(query)
-            write_answer_table(store.batches(query), out, notes)
+            write_result_table(store.batches(query), out, notes)
         case ".describe" | ".example", _:
             notes.write(f"{command} needs a name: {command} NAME.\n")
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from coordinator.cli.render.catalog import catalogue_answer, examples_answer, write_catalogue, write_examples
+from coordinator.cli.render.catalog import catalogue_result, examples_result, write_catalogue, write_examples
 from joulefleet.query.catalog import catalogue, entry
 from joulefleet.query.examples import examples
 
@@ -26,7 +26,7 @@ def test_the_fields_of_nested_types_are_left_out_for_people_only() -> None:
     write_catalogue(catalogue(), out)
     assert "STRUCT(…)" in out.getvalue()
     assert max(len(line.split("  ")[1]) for line in out.getvalue().splitlines() if "STRUCT" in line) < 40
-    _, batches = catalogue_answer(catalogue())
+    _, batches = catalogue_result(catalogue())
     types = [row["type"] for batch in batches for row in batch.to_pylist() if row["type"]]
     assert any("STRUCT(" in kind and "…" not in kind for kind in types)
 
@@ -34,7 +34,7 @@ def test_the_fields_of_nested_types_are_left_out_for_people_only() -> None:
 def test_a_result_has_a_row_for_each_entry_and_each_column() -> None:
     """The row of the entry itself has no column."""
     latencies = entry("latencies")
-    schema, batches = catalogue_answer([latencies])
+    schema, batches = catalogue_result([latencies])
     rows = [row for batch in batches for row in batch.to_pylist()]
     assert schema.names == ["name", "kind", "column", "type", "unit", "meaning"]
     assert [row["column"] for row in rows] == [None, *(column.name for column in latencies.columns)]
@@ -44,7 +44,7 @@ def test_examples_are_listed_with_their_questions() -> None:
     """The result also has their SQL."""
     out = io.StringIO()
     write_examples(examples(), out)
-    _, batches = examples_answer(examples())
+    _, batches = examples_result(examples())
     rows = [row for batch in batches for row in batch.to_pylist()]
     assert len(out.getvalue().splitlines()) == 1 + len(rows) == 1 + len(examples())
     assert all(row["question"] in out.getvalue() and row["sql"].startswith("--") for row in rows)

@@ -18,8 +18,8 @@ from coordinator.cli.render.query_result import (
     TABLE_ROWS,
     StreamedResult,
     new_file,
-    write_answer,
-    write_answer_table,
+    write_result,
+    write_result_table,
     write_table,
 )
 from joulefleet.errors import QueryError
@@ -27,7 +27,7 @@ from joulefleet.errors import QueryError
 HOSTILE = 'a "quoted", \n\x1b[31m name'
 
 
-def answer_of(*batches: pa.RecordBatch) -> StreamedResult:
+def result_of(*batches: pa.RecordBatch) -> StreamedResult:
     """Return a result of these `batches`."""
     return batches[0].schema, iter(batches)
 
@@ -49,16 +49,16 @@ def everything() -> pa.RecordBatch:
     )
 
 
-def written(answer: StreamedResult, form: Literal["csv", "json", "parquet"]) -> bytes:
+def written(result: StreamedResult, form: Literal["csv", "json", "parquet"]) -> bytes:
     """Return the bytes that are written."""
     out = io.BytesIO()
-    write_answer(answer, form, out)
+    write_result(result, form, out)
     return out.getvalue()
 
 
 def test_csv_holds_every_type() -> None:
     """Nested values are JSON, nulls are empty cells, and hostile text is quoted."""
-    rows = list(csv.reader(io.StringIO(written(answer_of(everything()), "csv").decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(written(result_of(everything()), "csv").decode(), newline="")))
     assert rows[0] == everything().schema.names
     assert rows[1][0] == HOSTILE
     assert rows[1][1:] == ["1", "0.1", "true", "2026-01-02 00:00:00.000000Z", '{"k": "v"}', '["a", "b"]', "7", "x"]
@@ -67,7 +67,7 @@ def test_csv_holds_every_type() -> None:
 
 def test_json_holds_every_type() -> None:
     """The result is an array of objects."""
-    rows = json.loads(written(answer_of(everything()), "json"))
+    rows = json.loads(written(result_of(everything()), "json"))
     assert rows[0]["text"] == HOSTILE
     assert rows[0]["map"] == {"k": "v"}
     assert rows[0]["huge"] == 7
@@ -76,21 +76,21 @@ def test_json_holds_every_type() -> None:
 
 def test_json_of_no_rows_is_an_empty_array() -> None:
     """A program must be able to parse it."""
-    assert json.loads(written(answer_of(pa.record_batch({"a": pa.array([], pa.int64())})), "json")) == []
+    assert json.loads(written(result_of(pa.record_batch({"a": pa.array([], pa.int64())})), "json")) == []
 
 
-def test_parquet_is_the_answer() -> None:
+def test_parquet_keeps_the_rows() -> None:
     """Parquet keeps the types of the columns."""
-    assert pq.read_table(io.BytesIO(written(answer_of(everything()), "parquet"))).schema == everything().schema
+    assert pq.read_table(io.BytesIO(written(result_of(everything()), "parquet"))).schema == everything().schema
 
 
 def test_columns_of_the_same_name_are_numbered() -> None:
     """JSON and Parquet could not hold two columns of the same name."""
     batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], names=["a", "a", "a_1"])
-    assert json.loads(written(answer_of(batch), "json")) == [{"a": 1, "a_1": 2, "a_1_1": 3}]
+    assert json.loads(written(result_of(batch), "json")) == [{"a": 1, "a_1": 2, "a_1_1": 3}]
 
 
-def test_answer_is_streamed() -> None:
+def test_the_result_is_streamed() -> None:
     """Each batch is written before the next one is computed."""
     out = io.BytesIO()
     seen: list[int] = []
@@ -100,7 +100,7 @@ def test_answer_is_streamed() -> None:
             seen.append(len(out.getvalue()))
             yield pa.record_batch({"a": list(range(1000))})
 
-    write_answer((pa.schema([("a", pa.int64())]), batches()), "csv", out)
+    write_result((pa.schema([("a", pa.int64())]), batches()), "csv", out)
     assert seen[0] < seen[1] < seen[2]
 
 
@@ -108,7 +108,7 @@ def test_long_table_is_cut_and_says_how_long_it_is() -> None:
     """The rows go to one stream, the note to the other."""
     out, notes = io.StringIO(), io.StringIO()
     batch = pa.record_batch({"a": list(range(80))})
-    write_answer_table(answer_of(batch, batch, batch), out, notes)
+    write_result_table(result_of(batch, batch, batch), out, notes)
     assert len(out.getvalue().splitlines()) == TABLE_ROWS + 1
     assert notes.getvalue().startswith(f"{TABLE_ROWS} of 240 rows shown.")
 
@@ -117,7 +117,7 @@ def test_table_shows_one_line_a_row() -> None:
     """This holds for any value: numbers have six digits, nulls are NULL, long values are cut."""
     out, notes = io.StringIO(), io.StringIO()
     batch = pa.record_batch({"a": [HOSTILE, None], "b": [1 / 3, 2.0], "c": ["x" * 500, ""]})
-    write_answer_table(answer_of(batch), out, notes)
+    write_result_table(result_of(batch), out, notes)
     header, first, second = out.getvalue().splitlines()
     assert "0.333333" in first
     assert "\x1b" not in first
@@ -158,7 +158,7 @@ def test_values_of_any_case_are_cells() -> None:
     """Booleans are spelt as in SQL, whole decimals have no point, and nested values are JSON."""
     out = io.StringIO()
     columns: dict[str, Any] = {name: everything().column(name) for name in ("flag", "map", "huge", "when")}
-    write_answer_table(answer_of(pa.record_batch(columns)), out, io.StringIO())
+    write_result_table(result_of(pa.record_batch(columns)), out, io.StringIO())
     assert out.getvalue().splitlines()[1].split() == ["true", '{"k":', '"v"}', "7", "2026-01-02T00:00:00+00:00"]
 
 
