@@ -100,7 +100,7 @@ def up(
     from coordinator.cluster.ray.auth import VALUE_VARIABLE
     from coordinator.cluster.ray.network import HEAD_WAIT_S, address_to_listen_on
     from coordinator.cluster.ray.node import lifecycle as nodes
-    from coordinator.cluster.ray.node.foreground import Heartbeat, Told, held
+    from coordinator.cluster.ray.node.foreground import Heartbeat, StopSignals, foreground_lock
     from coordinator.cluster.ray.node.spec import NodePlan, Ports, Tls
     from joulefleet.errors import MachineError
 
@@ -119,13 +119,13 @@ def up(
     if not foreground:
         _print_next_steps(plan, nodes.up(plan, state=state, token=token_file, tls=certificates), token_file, state)
         return
-    with held(state):
+    with foreground_lock(state):
         # A SIGTERM during the start raises KeyboardInterrupt, upon which `up` ends what it has started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         record = nodes.up(plan, state=state, token=token_file, tls=certificates)
-        end_request = Told()
+        signals = StopSignals()
         _print_next_steps(plan, record, token_file, state)
-        requested = end_request.wait(record, None if heartbeat is None else Heartbeat(heartbeat, plan.address))
+        requested = signals.wait(record, None if heartbeat is None else Heartbeat(heartbeat, plan.address))
         nodes.down(state)
     if not requested:
         raise MachineError(

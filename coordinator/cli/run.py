@@ -137,8 +137,8 @@ def _run_stages(
 
     try:
         from coordinator.campaign.stage import run_stage
+        from coordinator.cluster import open_cluster
         from coordinator.cluster.interface import Command
-        from coordinator.cluster.open import open_cluster
     except ImportError as error:
         raise MachineError(
             f"the packages that measure are not installed here ({error.name} is missing).",
@@ -179,9 +179,9 @@ def _node_for_run(address: str | None, listen: str | None) -> AbstractContextMan
     if address is None or listen is None:
         return nullcontext()
     from agent.config import state_folder
-    from coordinator.cluster.ray.node.foreground import beside
+    from coordinator.cluster.ray.node.foreground import coordinator_node
 
-    return beside(address, listen, state=state_folder())
+    return coordinator_node(address, listen, state=state_folder())
 
 
 def _report(result: CampaignResult, *, where: str, again: str) -> None:

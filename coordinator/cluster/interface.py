@@ -1,8 +1,4 @@
-"""What a cluster is to the campaign: nodes, each with an agent that does one thing at a time.
-
-A campaign drives it from one thread: it asks what has changed, hands every idle agent one call, and
-takes the answers as they come. A cluster never decides what runs.
-"""
+"""What a cluster is to a campaign: nodes, each with an agent that does one call at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """In whose name calls are made. An agent obeys the highest epoch of a store that it has heard of."""
+    """Whose calls these are. An agent obeys the coordinator with the highest epoch of a store that it has seen."""
 
     store_id: str
     epoch: int
@@ -25,14 +21,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepare:
-    """Get weights and items ready."""
+    """Prepare weights and items."""
 
     work: tuple[tuple[ResolvedModel, ResolvedTask], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Measure `trial`. What the store has durably leaves the outbox first. Answered with the row's file."""
+    """Drop the acknowledged attempts, then measure `trial`. Answered with the row's file."""
 
     trial: Trial
     acknowledged: tuple[str, ...] = ()
@@ -47,7 +43,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledge:
-    """The store has these attempts: they leave the outbox."""
+    """Drop these attempts from the outbox: the store has them."""
 
     attempt_ids: tuple[str, ...]
 
@@ -57,7 +53,7 @@ Call = Prepare | Run | Fetch | Acknowledge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The agent of a node is there and idle, for the first time or anew."""
+    """The agent of a node is there and idle, for the first time or again."""
 
     node: str
     hello: AgentHello
@@ -65,7 +61,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A node that has no agent, and why."""
+    """A node cannot have an agent."""
 
     node: str
     why: str
@@ -74,7 +70,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """A node, or its agent, has gone. A call that it had is answered as lost, before or after this."""
+    """A node or its agent is gone. A call that it had is answered as lost, before or after this."""
 
     node: str
     why: str
@@ -82,7 +78,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """A node whose agent cannot take part just now, and why; it is asked again by and by."""
+    """The agent of a node cannot take part just now; it is asked again later."""
 
     node: str
     why: str
@@ -93,55 +89,63 @@ MembershipChange = Joined | Refused | Left | Deferred
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
-    """What became of a call: one of data, error and lost, or none of them where there is nothing to say."""
+    """The answer to a call: one of data, error and lost, or none of them where a call has nothing to return."""
 
     node: str
     call: Call
     data: bytes | None = None
-    """The file of a row, of Run and Fetch."""
+    """File of a row, for Run and Fetch."""
     error: JoulefleetError | None = None
-    """What could not be done at all: the machine is busy, its disk full, the epoch superseded."""
+    """Why the agent could not do the call at all: the machine is busy, its disk full, the epoch superseded."""
     lost: str | None = None
-    """The infrastructure failed, not the trial: what became of it is unknown until the agent is asked again."""
+    """How the infrastructure failed. What became of the trial is unknown until the agent has joined again."""
 
 
 class Cluster(Protocol):
-    """Nodes and their agents. No method but `answers` waits."""
+    """The nodes of a fleet and their agents. It carries out what a campaign decides, and decides nothing itself.
+
+    One campaign drives it from one thread, in turns: it takes `changes`, hands each idle agent at most one call with
+    `start`, and takes `answers`. A node is known by the name in `Joined`, until `Left`. Only `answers` waits.
+
+    `changes` and `answers` raise MachineError once the cluster itself is gone, and SupersededError where an agent
+    obeys a newer coordinator; nothing but `close` may be called after that. The other methods raise nothing, and do
+    nothing for a node that is gone. Whoever made the cluster calls `close`.
+    """
 
     def changes(self) -> Sequence[MembershipChange]:
-        """What has changed since it was last asked. May be asked as often as one likes."""
+        """Return what has changed since the last call."""
         ...
 
     def expecting(self) -> bool:
-        """Whether an agent was asked who it is, and has not answered yet."""
+        """Tell whether an agent was asked who it is and has not answered yet, or will be asked again."""
         ...
 
     def start(self, node: str, call: Call) -> None:
-        """Hand `call` to the agent of `node`, which must be idle."""
+        """Send `call` to the agent of `node`, which must be idle. If it is gone, the call is answered as lost."""
         ...
 
     def answers(self, timeout_s: float) -> Sequence[CallResult]:
-        """The calls that have ended; waits for the first, or for a change, at most `timeout_s` seconds."""
+        """Return the answers that have come; wait for the first one, or for a change, at most `timeout_s` seconds."""
         ...
 
     def restart(self, node: str) -> None:
-        """End the agent of `node` and what it runs, at once; a new one joins. Its call is answered as lost."""
+        """End the agent of `node` and its trial at once; a new agent joins. Its call is answered as lost."""
         ...
 
     def dismiss(self, node: str) -> None:
-        """End the agent of `node`, and start none there again."""
+        """End the agent of `node`, and start no other one there."""
         ...
 
     def defer(self, node: str) -> None:
-        """Let go of the agent of `node`, which is idle, and ask it again later who it is."""
+        """Release the agent of `node`, which must be idle, and ask it again later who it is."""
         ...
 
     def abandon(self) -> None:
-        """Let go of every agent without ending it: a newer coordinator commands them."""
+        """Release every agent without ending it: a newer coordinator commands them."""
         ...
 
     def close(self) -> None:
-        """End what was started here, at once, and every agent that nobody else has commanded since.
+        """End at once what this cluster has started, and every agent that no other coordinator has commanded since.
 
         An agent that is still in a trial of an earlier run finishes it.
         """

@@ -1,4 +1,4 @@
-"""A cluster of this machine alone, its agent in this very process: for tests, and where there is no Ray."""
+"""A cluster of this machine alone, with the agent in this process: for tests, and where Ray is not installed."""
 
 from __future__ import annotations
 
@@ -7,31 +7,23 @@ from collections.abc import Sequence
 
 from agent.config import AgentSetup
 from agent.service import AgentService
-from coordinator.cluster.interface import (
-    Acknowledge,
-    Call,
-    CallResult,
-    Command,
-    Fetch,
-    Joined,
-    MembershipChange,
-    Prepare,
-    Run,
-)
+from coordinator.cluster.dispatch import dispatch
+from coordinator.cluster.interface import Call, CallResult, Command, Joined, MembershipChange
 from joulefleet.errors import JoulefleetError
 
 NODE = "this process"
+"""Name of the one node."""
 
 
 class LocalCluster:
-    """See `Cluster`. A call is done when its answer is asked for."""
+    """A `Cluster` of one node. A call is carried out when its answer is asked for."""
 
     def __init__(self, command: Command, setup: AgentSetup | None = None) -> None:
+        """Make the agent. Raises JoulefleetError where it cannot measure here."""
         self._agent = AgentService(setup)
         self._command = command
-        self._changes: list[MembershipChange] = [
-            Joined(node=NODE, hello=self._agent.hello(command.store_id, command.epoch)),
-        ]
+        hello = self._agent.hello(command.store_id, command.epoch)
+        self._changes: list[MembershipChange] = [Joined(node=NODE, hello=hello)]
         self._call: Call | None = None
 
     def changes(self) -> Sequence[MembershipChange]:
@@ -54,17 +46,17 @@ class LocalCluster:
             time.sleep(timeout_s)
             return []
         try:
-            return [CallResult(node=NODE, call=call, data=obeyed(self._agent, call, self._command))]
+            return [CallResult(node=NODE, call=call, data=dispatch(self._agent, call, self._command))]
         except JoulefleetError as error:
             return [CallResult(node=NODE, call=call, error=error)]
 
     def restart(self, node: str) -> None:
         """See `Cluster`."""
-        self._agent.close()
+        self.close()
 
     def dismiss(self, node: str) -> None:
         """See `Cluster`."""
-        self._agent.close()
+        self.close()
 
     def defer(self, node: str) -> None:
         """See `Cluster`."""
@@ -75,21 +67,3 @@ class LocalCluster:
     def close(self) -> None:
         """See `Cluster`."""
         self._agent.close()
-
-
-def obeyed(agent: AgentService, call: Call, command: Command) -> bytes | None:
-    """What `agent` answers to `call`. Raises JoulefleetError."""
-    store_id, epoch = command.store_id, command.epoch
-    match call:
-        case Prepare(work=work):
-            with agent.commanded(store_id, epoch):
-                agent.prepare(work)
-        case Run(trial=trial, acknowledged=acknowledged):
-            if acknowledged:
-                agent.acknowledge(store_id, acknowledged, epoch)
-            return agent.run(trial, epoch)
-        case Fetch(attempt_id=attempt_id):
-            return agent.fetch(store_id, attempt_id, epoch)
-        case Acknowledge(attempt_ids=attempt_ids):
-            agent.acknowledge(store_id, attempt_ids, epoch)
-    return None

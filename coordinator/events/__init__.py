@@ -1,1 +1,1 @@
-"""What happens in a campaign, as records for whoever shows or keeps them."""
+"""What happens in a campaign, as records for what shows or keeps them."""

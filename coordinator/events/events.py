@@ -1,4 +1,4 @@
-"""What happens in a campaign, for whoever shows it."""
+"""What happens in a campaign, as one record for each kind of event. `text` renders them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClockDiffers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRefused:
-    """A node that takes no part, and why."""
+    """A node takes no part."""
 
     node: str
     why: str
@@ -35,7 +35,7 @@ class MachineRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineLeft:
-    """A machine, or its agent, has gone; it may come back."""
+    """A machine or its agent is gone; it may come back."""
 
     machine: str
     why: str
@@ -43,7 +43,7 @@ class MachineLeft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineBusy:
-    """Somebody else measures there; it is asked again."""
+    """Somebody else measures on the machine; it is asked again."""
 
     machine: str
     message: str
@@ -51,7 +51,7 @@ class MachineBusy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSetAside:
-    """A machine that takes no further part in this run."""
+    """A machine takes no further part in this run."""
 
     machine: str
     why: str
@@ -66,7 +66,7 @@ class MachineDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparing:
-    """Weights or items are being made ready."""
+    """A machine prepares weights or items."""
 
     machine: str
     what: str
@@ -76,20 +76,21 @@ class Preparing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanFixed:
-    """The plan of a place (a machine, or a class of them) is known: pilots have told the passes."""
+    """The plan of a place (a machine, or a class of machines) is known: its pilots have fixed the passes."""
 
     place: str
     total: int
     done: int
-    """Trials that were done before."""
+    """Number of trials that were done before."""
     obsolete: int
-    """Attempts in the store that were measured in another way than the study now asks for."""
+    """Number of attempts in the store that were measured in another way than the study now asks for."""
     expected_s: float
+    """Time that the other trials take, seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockStarted:
-    """A block begins on a machine, or goes on."""
+    """A machine begins a block, or goes on with one."""
 
     machine: str
     number: int
@@ -99,18 +100,19 @@ class BlockStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStarted:
-    """A trial, or a pilot, was sent to an agent."""
+    """A trial or a pilot is sent to an agent."""
 
     machine: str
     trial: Trial
     number: int
     total: int
     left_s: float | None
+    """Time that the trials of its place still take, seconds; None for a pilot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded:
-    """It is in the store."""
+    """The row of a trial is in the store."""
 
     machine: str
     trial: Trial
@@ -121,7 +123,7 @@ class TrialEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialLost:
-    """The agent was lost, and does not have the trial's row: it runs again."""
+    """The agent of a trial was lost and has no row of it: the trial runs again."""
 
     machine: str
     trial: Trial
@@ -129,7 +131,7 @@ class TrialLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """An attempt of an earlier run was still in an outbox, and is in the store now."""
+    """An attempt of an earlier run was still in an outbox and is in the store now."""
 
     machine: str
     attempt_id: str
@@ -137,25 +139,25 @@ class Collected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled:
-    """The run cannot go on for the moment, and why: the store cannot be written, no machine is there."""
+    """The run cannot go on for the moment: the store cannot be written, or no machine is there."""
 
     message: str
 
 
-Event = (
+MachineEvent = (
     MachineJoined
     | ClockDiffers
-    | MachineRefused
     | MachineLeft
     | MachineBusy
     | MachineSetAside
     | MachineDone
     | Preparing
-    | PlanFixed
     | BlockStarted
     | TrialStarted
     | TrialEnded
     | TrialLost
     | Collected
-    | Stalled
 )
+"""An event of one machine that takes part."""
+
+Event = MachineEvent | MachineRefused | PlanFixed | Stalled

@@ -1,10 +1,12 @@
-"""What a coordinator is doing just now, beside the store, for `joulefleet status`. Never the truth, only the news."""
+"""A file in the store that says what each machine is doing, for `joulefleet status`.
+
+A best-effort snapshot; the rows of the store are authoritative.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,30 +24,31 @@ from coordinator.events.events import (
     TrialEnded,
     TrialStarted,
 )
-from coordinator.events.text import event_line
+from coordinator.events.text import event_detail
+from joulefleet.durable import temporary_file
 from joulefleet.store.layout import StoreLayout
 
 WRITE_SHARE = 0.01
-"""Of the time, at most, goes into writing: with a thousand machines the file takes milliseconds."""
+"""Largest share of the time that goes into writing: with a thousand machines one write takes milliseconds."""
 
 BURST_S = 0.1
-"""So much writing may come at once: of several events in one moment the last is the news."""
+"""Writing time that may be spent at once after a pause, seconds: several events may come in one moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Now:
-    """What one machine, or one refused node, is about."""
+class MachineActivity:
+    """What one machine, or one refused node, is doing."""
 
     name: str
     doing: str
     since: float
     """Seconds since 1970."""
     left_s: float | None = None
-    """Of all its trials."""
+    """Time that the trials of its place still take, seconds."""
 
 
 class LiveFile:
-    """Hears events and writes what is going on, each at once in a small fleet. A disk that is full is no matter."""
+    """Writes what the machines are doing to a file at each event, less often in a large fleet; ignores a full disk."""
 
     def __init__(
         self,
@@ -56,19 +59,18 @@ class LiveFile:
     ) -> None:
         self._path = layout.live_file
         self._clock, self._monotonic = clock, monotonic
-        self._now: dict[str, Now] = {}
+        self._machines: dict[str, MachineActivity] = {}
         self._credit_s = BURST_S
         self._counted_s = monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Note `event`."""
+        """Note `event`, and write the file unless too much time went into that."""
         match event:
-            case TrialStarted(machine=name, trial=trial, left_s=left_s):
-                what = "pilot" if trial.kind == "pilot" else f"block {trial.block}"
-                self._note(name, f"{what}, {trial.cell}", left_s)
+            case TrialStarted(machine=name, left_s=left_s):
+                self._note(name, event_detail(event), left_s)
             case TrialEnded(machine=name):
-                self._note(name, "between two trials", self._now[name].left_s if name in self._now else None)
-                # What comes next comes at once, and is the news.
+                self._note(name, "between two trials", self._machines[name].left_s if name in self._machines else None)
+                # Not written: the next event of this machine comes at once.
                 return
             case MachineRefused(node=name, why=why):
                 self._note(name, f"refused: {why}", None)
@@ -80,7 +82,7 @@ class LiveFile:
                 | MachineSetAside(machine=name)
                 | MachineDone(machine=name)
             ):
-                self._note(name, (event_line(event) or "").removeprefix(f"{name}: "), None)
+                self._note(name, event_detail(event), None)
             case _:
                 return
         now_s = self._monotonic()
@@ -90,28 +92,27 @@ class LiveFile:
             self.write()
 
     def write(self) -> None:
-        """Write it now."""
+        """Write the file now."""
         begun_s = self._monotonic()
-        known = sorted(self._now.values(), key=lambda now: now.name)
-        data = json.dumps([asdict(now) for now in known], ensure_ascii=False)
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):
+        by_name = sorted(self._machines.values(), key=lambda machine: machine.name)
+        data = json.dumps([asdict(machine) for machine in by_name], ensure_ascii=False)
+        with contextlib.suppress(OSError), temporary_file(self._path) as temporary:
             temporary.write_text(data, encoding="utf-8")
             temporary.replace(self._path)
         self._credit_s -= self._monotonic() - begun_s
 
     def close(self) -> None:
-        """Nobody is doing anything any more."""
+        """Remove the file: no machine does anything any more."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def _note(self, name: str, doing: str, left_s: float | None) -> None:
-        self._now[name] = Now(name=name, doing=doing, since=self._clock(), left_s=left_s)
+        self._machines[name] = MachineActivity(name=name, doing=doing, since=self._clock(), left_s=left_s)
 
 
-def read_live(file: Path) -> tuple[Now, ...]:
-    """What the file says; nothing where it is not there or damaged."""
+def read_live(file: Path) -> tuple[MachineActivity, ...]:
+    """Return what `file` says; nothing where it is missing or damaged."""
     try:
-        return tuple(Now(**entry) for entry in json.loads(file.read_bytes()))
+        return tuple(MachineActivity(**entry) for entry in json.loads(file.read_bytes()))
     except (OSError, ValueError, TypeError):
         return ()

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.events.live_file import Now, read_live
+from coordinator.events.live_file import MachineActivity, read_live
 from joulefleet.query import Store
 from joulefleet.query.progress import StudyProgress, progress
 from joulefleet.store.layout import StoreLayout
@@ -34,7 +34,7 @@ class StoreState:
     coordinator: StoreCoordinator | None
     """None where nobody writes."""
     studies: tuple[StudyProgress, ...]
-    now: tuple[Now, ...] = ()
+    now: tuple[MachineActivity, ...] = ()
     """What each machine is about, while there is a coordinator."""
 
     @property

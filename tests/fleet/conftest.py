@@ -1,4 +1,4 @@
-"""Several Ray nodes on this host, each a machine of its own."""
+"""Machines on this host whose Ray nodes the tests share."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from tests.support.ray_nodes import FAST_HEALTH, FakeMachine
 MakeMachine = Callable[..., FakeMachine]
 
 SLOWER_HEALTH = FAST_HEALTH | {"RAY_health_check_failure_threshold": "6"}
-"""Of a head: a cable may be out for longer than a trial takes, and then for some eight seconds."""
+"""Settings of a head with which a machine may be unplugged for longer than a trial takes, about eight seconds."""
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights, written once."""
+    """Return the folder of the weights, which are written once."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
 def net() -> Iterator[Network]:
-    """A network for all who need one."""
+    """Give one network to all tests that need one."""
     with network() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def lasting(net: Network, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[MakeMachine]:
-    """Makes machines with addresses of their own, whose nodes are up for many tests."""
+    """Give a maker of machines with addresses of their own, whose nodes are up for many tests."""
     folder = tmp_path_factory.mktemp("machines")
     yield from _machines(net, folder, cache)
 
 
 @pytest.fixture
 def plugged(net: Network, tmp_path: Path, cache: Path) -> Iterator[MakeMachine]:
-    """Makes machines with addresses of their own; their nodes are down after the test."""
+    """Give a maker of machines with addresses of their own, whose nodes are down after the test."""
     yield from _machines(net, tmp_path, cache)
 
 
@@ -62,7 +62,7 @@ def _machines(net: Network, folder: Path, cache: Path) -> Iterator[MakeMachine]:
 
 @pytest.fixture(scope="session")
 def far_head(lasting: MakeMachine) -> FakeMachine:
-    """A head on a network, on which nothing is measured."""
+    """Return a head on the network that measures nothing."""
     one = lasting("head", **SLOWER_HEALTH)
     one.up("--head")
     return one
@@ -70,7 +70,7 @@ def far_head(lasting: MakeMachine) -> FakeMachine:
 
 @pytest.fixture(scope="session")
 def lonely(lasting: MakeMachine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetRun]:
-    """A run to which no machine comes. It waits for a minute, in which other tests go on."""
+    """Give a run to which no machine comes. It waits for a minute, while other tests go on."""
     head = lasting("lonely-head")
     head.up("--head")
     with running(FleetRun(head, tmp_path_factory.mktemp("lonely"), name="lonely", repetitions=2)) as run:
@@ -79,27 +79,27 @@ def lonely(lasting: MakeMachine, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """A machine that looks for a head where there is nothing."""
+    """A machine whose node looks for a head at an address where there is none."""
 
     machine: FakeMachine
     head: str
     waiting: subprocess.Popen[str]
-    """Its `node up`."""
-    said: Path
+    """Process of its `node up`."""
+    output: Path
 
 
 @pytest.fixture(scope="session")
 def lost(
     net: Network, lasting: MakeMachine, far_head: FakeMachine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lost]:
-    """Its node waits for half a minute, in which other tests go on."""
+    """Give a machine whose node waits for half a minute, while other tests go on."""
     one = lasting("lost")
     assert one.plug is not None
-    one.take(far_head.state / "ray-token")
+    one.copy_token(far_head.state / "ray-token")
     address = f"{net.nowhere(one.plug)}:6379"
     folder = tmp_path_factory.mktemp("lost")
     up = ("node", "up", "--join", address, "--listen", one.plug.address)
-    waiting = one.begin(*up, folder=folder, said=folder / "said")
-    yield Lost(machine=one, head=address, waiting=waiting, said=folder / "said")
+    waiting = one.begin(*up, folder=folder, output=folder / "output")
+    yield Lost(machine=one, head=address, waiting=waiting, output=folder / "output")
     waiting.kill()
     waiting.wait()

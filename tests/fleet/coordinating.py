@@ -1,4 +1,4 @@
-"""A coordinator of one's own on a real cluster, and what it hears."""
+"""Coordinators on a real cluster: one in the test's process, others as programs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from coordinator.cluster.ray import RayCluster
 
 cluster = RayCluster(Command(store_id="store", epoch=1), sys.argv[1])
 trial = pickle.load(open(sys.argv[2], "rb"))
-while not (found := [change for change in cluster.changes() if isinstance(change, Joined)]):
+while not (joined := [change for change in cluster.changes() if isinstance(change, Joined)]):
     cluster.answers(1.0)
-cluster.start(found[0].node, Run(trial=trial))
-print(found[0].hello.pid, flush=True)
+cluster.start(joined[0].node, Run(trial=trial))
+print(joined[0].hello.pid, flush=True)
 cluster.answers(1000.0)
 """
 
@@ -38,13 +38,13 @@ from coordinator.cluster.interface import Command, Joined
 from coordinator.cluster.ray import RayCluster
 
 cluster = RayCluster(Command(store_id="store", epoch=2), sys.argv[1])
-while not (found := [change for change in cluster.changes() if isinstance(change, Joined)]):
+while not (joined := [change for change in cluster.changes() if isinstance(change, Joined)]):
     cluster.answers(1.0)
-print(json.dumps([found[0].hello.pid, *found[0].hello.waiting]))
+print(json.dumps([joined[0].hello.pid, *joined[0].hello.waiting]))
 cluster.close()
 """
 
-LOSES_AN_ANSWER = json.dumps(
+LOSE_ONE_ANSWER = json.dumps(
     {
         "CoreWorkerService.grpc_client.PushTask": {
             "num_failures": 1,
@@ -54,10 +54,10 @@ LOSES_AN_ANSWER = json.dumps(
         }
     }
 )
-"""Ray's own way of losing what an agent says: the first call of a coordinator arrives, its answer does not."""
+"""Value of RAY_testing_rpc_failure with which the first call of a coordinator arrives and its answer is lost."""
 
 
-OF_ANOTHER_STORE = """
+OTHER_STORE_COORDINATOR = """
 import sys
 from coordinator.cluster.interface import Command, Deferred
 from coordinator.cluster.ray import RayCluster
@@ -68,12 +68,12 @@ while not [change for change in cluster.changes() if isinstance(change, Deferred
 cluster.close()
 print("deferred")
 """
-"""A coordinator that finds an agent at the command of another, and goes again."""
+"""Program of a coordinator that finds an agent which another one commands, and ends."""
 
 
 @contextmanager
 def coordinating(head: FakeMachine, *, epoch: int = 1, patience_s: float = 20) -> Iterator[RayCluster]:
-    """A coordinator on the head."""
+    """Give a coordinator on the head, and close it at the end."""
     cluster = RayCluster(Command(store_id=STORE, epoch=epoch), head.address, head_patience_s=patience_s)
     try:
         yield cluster
@@ -84,7 +84,7 @@ def coordinating(head: FakeMachine, *, epoch: int = 1, patience_s: float = 20) -
 def changes_until(
     cluster: RayCluster, enough: Callable[[Sequence[MembershipChange]], bool], seconds: float = 60
 ) -> list[MembershipChange]:
-    """All changes from now on, until they are enough."""
+    """Return all changes from now on, until `enough` is true of them."""
     seen: list[MembershipChange] = []
     ends = time.monotonic() + seconds
     while not enough(seen):
@@ -96,7 +96,7 @@ def changes_until(
 
 
 def joined(cluster: RayCluster, *names: str) -> dict[str, Joined]:
-    """The machines of these names, by name, once all have joined."""
+    """Wait until the machines of these names have joined; return them by name."""
 
     def by_name(seen: Sequence[MembershipChange]) -> dict[str, Joined]:
         return {change.hello.machine.name: change for change in seen if isinstance(change, Joined)}
@@ -105,7 +105,7 @@ def joined(cluster: RayCluster, *names: str) -> dict[str, Joined]:
 
 
 def answer_of(cluster: RayCluster, seconds: float = 60) -> CallResult:
-    """The one answer that is due."""
+    """Return the one answer that is due."""
     ends = time.monotonic() + seconds
     while True:
         answers = cluster.answers(1.0)
@@ -115,19 +115,19 @@ def answer_of(cluster: RayCluster, seconds: float = 60) -> CallResult:
         assert time.monotonic() < ends, "no answer"
 
 
-def asked(cluster: RayCluster, node: str, call: Call) -> CallResult:
-    """The answer to `call`."""
+def answer_to(cluster: RayCluster, node: str, call: Call) -> CallResult:
+    """Start `call` and return its answer."""
     cluster.start(node, call)
     return answer_of(cluster)
 
 
 def warm_for(seconds: float) -> Trial:
-    """A trial whose warm-up takes so long."""
+    """Return a trial whose warm-up takes `seconds`."""
     trial = tiny_trial(store_id=STORE)
     timing = replace(trial.protocol.timing, warm_up_at_least_s=seconds, warm_up_at_most_s=seconds)
     return replace(trial, timeout_s=600.0, protocol=replace(trial.protocol, timing=timing))
 
 
-def prepared(trial: Trial) -> Prepare:
-    """What makes it ready."""
+def preparation_of(trial: Trial) -> Prepare:
+    """Return the call that prepares `trial`."""
     return Prepare(work=((trial.protocol.model, trial.protocol.task),))

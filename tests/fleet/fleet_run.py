@@ -1,4 +1,4 @@
-"""`joulefleet run` and its store, as a user sees them: by the command line alone."""
+"""A run of `joulefleet run` and its store, used by the command line alone."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ measure:
   cool_down: {{fixed_s: 0, at_most_s: 0}}
   timeout_s: 60
 """
-"""Two cells, each a trial of real torch in little more than its baseline."""
+"""Study of two cells. Each trial runs real torch and takes little more than its baseline."""
 
 CELLS = 2
 
 
 class FleetRun:
-    """A run on the machine `head`, and the commands that ask for its store there."""
+    """A run on the machine `head`, and commands that read its store there."""
 
     def __init__(
         self, head: FakeMachine, folder: Path, *, name: str, repetitions: int, baseline_s: float = 0.5
@@ -62,74 +62,74 @@ class FleetRun:
         self.process: subprocess.Popen[str] | None = None
 
     def begin(self) -> None:
-        """Begin it. Ray has workers look for modules in the coordinator's folder: that is no checkout here."""
+        """Start it outside of the checkout: Ray's workers look for modules in the coordinator's folder."""
         arguments = ("run", str(self.study), "--store", str(self.store), "--address", self._head.address)
-        self.process = self._head.begin(*arguments, folder=self._folder, said=self._log)
+        self.process = self._head.begin(*arguments, folder=self._folder, output=self._log)
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Id of its process."""
         assert self.process is not None
         return self.process.pid
 
     @property
-    def said(self) -> str:
-        """Its progress so far."""
+    def output(self) -> str:
+        """What it has printed so far."""
         return self._log.read_text()
 
     def ended(self, machine: str) -> int:
-        """How many trials of `machine` it has told the end of."""
-        return len(re.findall(rf"^{machine}: \[.*: ok, ", self.said, re.MULTILINE))
+        """Return the number of trials of `machine` that it has reported as ended."""
+        return len(re.findall(rf"^{machine}: \[.*: ok, ", self.output, re.MULTILINE))
 
-    def until_said(self, pattern: str, *, seconds: float = 120) -> None:
+    def until_line(self, pattern: str, *, seconds: float = 120) -> None:
         """Wait for a line that `pattern` matches."""
-        self._until(lambda: re.search(pattern, self.said, re.MULTILINE) is not None, pattern, seconds)
+        self._until(lambda: re.search(pattern, self.output, re.MULTILINE) is not None, pattern, seconds)
 
     def until_ended(self, machine: str, count: int, *, seconds: float = 120) -> None:
-        """Wait for so many trials of `machine`."""
+        """Wait until `count` trials of `machine` have ended."""
         self._until(lambda: self.ended(machine) >= count, f"{count} trials of {machine}", seconds)
 
     def _until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
         assert self.process is not None
         running = self.process
 
-        def over() -> bool:
+        def is_over() -> bool:
             return condition() or running.poll() is not None
 
-        until(over, seconds=seconds, why=lambda: f"{what} in\n{self.said}")
-        assert condition(), f"it ended with {running.returncode} before {what}:\n{self.said}"
+        until(is_over, seconds=seconds, why=lambda: f"{what} in\n{self.output}")
+        assert condition(), f"it ended with {running.returncode} before {what}:\n{self.output}"
 
     def wait(self, *, seconds: float = 240) -> int:
-        """Its exit code, at its end."""
+        """Wait for its end; return its exit code."""
         assert self.process is not None
         return self.process.wait(seconds)
 
     def stop(self) -> int:
-        """Its exit code, once it was told to end at once."""
+        """End it at once; return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.wait(seconds=60)
 
-    def asked(self, *arguments: str) -> str:
-        """What a command about its store prints in another shell."""
+    def command(self, *arguments: str) -> str:
+        """Run another command on its store; return what that prints."""
         done = self._head.command(*arguments, "--store", str(self.store))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def status(self) -> dict[str, Any]:
-        """`joulefleet status --json`."""
-        found: dict[str, Any] = json.loads(self.asked("status", "--json"))
-        return found
+        """Return the answer of `joulefleet status --json`."""
+        state: dict[str, Any] = json.loads(self.command("status", "--json"))
+        return state
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """The answer of `joulefleet sql`."""
-        found: list[dict[str, Any]] = json.loads(self.asked("sql", "--format", "json", query))
-        return found
+        """Return the rows of `joulefleet sql`."""
+        rows: list[dict[str, Any]] = json.loads(self.command("sql", "--format", "json", query))
+        return rows
 
 
 @contextmanager
 def running(run: FleetRun) -> Iterator[FleetRun]:
-    """The run, begun; it has ended afterwards."""
+    """Give the run, started, and kill it at the end if it still runs."""
     run.begin()
     assert run.process is not None
     try:

@@ -38,18 +38,18 @@ def test_machines_come_and_go_and_every_trial_is_there_once(plugged: MakeMachine
     with running(FleetRun(head, tmp_path, name="story", repetitions=REPETITIONS)) as run:
         run.until_ended("b", 2)
         b.die()
-        run.until_said(r"^b: gone \(")
-        said = run.asked("status")
-        assert f"process {run.pid} on head runs story since" in said
-        assert re.search(rf"^(story)? +b +{PLANNED} ", said, re.MULTILINE)
-        assert re.search(r"^b +gone \(", said, re.MULTILINE)
-        assert re.search(r"^a +(block \d, (big|small)/one|between two trials|done|preparing)", said, re.MULTILINE)
-        assert "Expected to be done at" in said
+        run.until_line(r"^b: gone \(")
+        status = run.command("status")
+        assert f"process {run.pid} on head runs story since" in status
+        assert re.search(rf"^(story)? +b +{PLANNED} ", status, re.MULTILINE)
+        assert re.search(r"^b +gone \(", status, re.MULTILINE)
+        assert re.search(r"^a +(block \d, (big|small)/one|between two trials|done|preparing)", status, re.MULTILINE)
+        assert "Expected to be done at" in status
 
         up(b, c)
         assert run.wait() == 0
-        assert len(re.findall(r"^b: joined", run.said, re.MULTILINE)) == 2
-        assert f"{3 * PLANNED} of {3 * PLANNED} trials ok, 0 failed." in run.said
+        assert len(re.findall(r"^b: joined", run.output, re.MULTILINE)) == 2
+        assert f"{3 * PLANNED} of {3 * PLANNED} trials ok, 0 failed." in run.output
         one = {"trials": PLANNED, "planned": PLANNED, "ids": PLANNED, "ok": PLANNED, "machines": 1}
         assert run.rows(EVERY_TRIAL) == [{"machine": name} | one for name in "abc"]
         state = run.status()

@@ -1,4 +1,4 @@
-"""What a network does to a fleet, by the command line: one run lasts through all of it."""
+"""Faults of the network under one long run, by the command line."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.support.network import Network
 from tests.support.ray_nodes import FakeMachine
 from tests.support.waiting import until
 
-# Those two only wait, so they begin here, and end in the tests of refusals.
+# These two fixtures only wait: they start here, and the tests of refusals look at their end.
 pytestmark = [pytest.mark.usefixtures("lonely", "lost"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def token(far_head: FakeMachine) -> Path:
-    """The head's."""
+    """Return the head's token."""
     return far_head.state / "ray-token"
 
 
 @pytest.fixture(scope="module")
 def steady(lasting: MakeMachine, far_head: FakeMachine, token: Path) -> FakeMachine:
-    """A machine that is always there."""
+    """Return a machine that is always there."""
     one = lasting("steady")
     one.up("--join", far_head.address, token=token)
     return one
@@ -37,17 +37,17 @@ def steady(lasting: MakeMachine, far_head: FakeMachine, token: Path) -> FakeMach
 
 @pytest.fixture(scope="module")
 def run(far_head: FakeMachine, steady: FakeMachine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetRun]:
-    """A run that does not end by itself: there is more to do than time."""
+    """Give a run that has more to do than there is time."""
     folder = tmp_path_factory.mktemp("endless")
-    with running(FleetRun(far_head, folder, name="endless", repetitions=2000, baseline_s=1.0)) as found:
-        found.until_ended("steady", 1)
-        yield found
-        assert found.stop() == 130
+    with running(FleetRun(far_head, folder, name="endless", repetitions=2000, baseline_s=1.0)) as started:
+        started.until_ended("steady", 1)
+        yield started
+        assert started.stop() == 130
 
 
 @pytest.fixture(scope="module")
 def far(lasting: MakeMachine, far_head: FakeMachine, token: Path, run: FleetRun) -> FakeMachine:
-    """A machine that takes part, and whose cable will be pulled."""
+    """Return a machine that takes part and will be unplugged."""
     one = lasting("far")
     one.up("--join", far_head.address, token=token)
     run.until_ended("far", 1)
@@ -55,62 +55,62 @@ def far(lasting: MakeMachine, far_head: FakeMachine, token: Path, run: FleetRun)
 
 
 def starts(machine: FakeMachine) -> list[dict[str, Any]]:
-    """Every start of a trial on `machine`, as its agent has noted them."""
+    """Return every start of a trial on `machine`, from its agent's journal."""
     return [json.loads(line) for line in (machine.state / "starts.jsonl").read_text().splitlines()]
 
 
-def begun_anew(machine: FakeMachine) -> str:
-    """The attempt that `machine` begins next."""
+def next_start(machine: FakeMachine) -> str:
+    """Wait for the next trial that `machine` starts; return its attempt."""
     before = len(starts(machine))
     until(lambda: len(starts(machine)) > before)
     return str(starts(machine)[-1]["attempt_id"])
 
 
-def kept(machine: FakeMachine, attempt_id: str) -> bool:
-    """Whether the row of the attempt is in the outbox of `machine`."""
+def is_in_outbox(machine: FakeMachine, attempt_id: str) -> bool:
+    """Tell whether the row of the attempt is in the outbox of `machine`."""
     return any(machine.state.glob(f"outbox/*/{attempt_id}.parquet"))
 
 
-def tries(run: FleetRun, attempt_id: str) -> list[tuple[int, str]]:
-    """Every attempt in the store at the trial of which `attempt_id` is one."""
+def attempts_at(run: FleetRun, attempt_id: str) -> list[tuple[int, str]]:
+    """Return every attempt in the store at the trial of `attempt_id`: number and status."""
     (trial_id,) = {row["trial_id"] for row in attempts(run) if row["attempt_id"] == attempt_id}
     return [(row["attempt"], row["status"]) for row in attempts(run) if row["trial_id"] == trial_id]
 
 
 def attempts(run: FleetRun) -> list[dict[str, Any]]:
-    """The attempts in its store."""
+    """Return the attempts in the store."""
     return run.rows("select trial_id, attempt_id, attempt, status from attempts order by all")
 
 
-def test_a_short_cut_is_not_noticed(net: Network, run: FleetRun, far: FakeMachine) -> None:
-    """The trial under way ends while its machine is alone, and counts."""
+def test_a_short_outage_is_not_noticed(net: Network, run: FleetRun, far: FakeMachine) -> None:
+    """The trial that runs ends while its machine is unplugged, and counts."""
     assert far.plug is not None
-    attempt_id = begun_anew(far)
+    attempt_id = next_start(far)
     net.cut(far.plug)
-    until(lambda: kept(far, attempt_id))
-    net.mend(far.plug)
+    until(lambda: is_in_outbox(far, attempt_id))
+    net.plug_in(far.plug)
     run.until_ended("far", run.ended("far") + 2)
-    assert tries(run, attempt_id) == [(1, "ok")]
-    assert "far: gone" not in run.said
+    assert attempts_at(run, attempt_id) == [(1, "ok")]
+    assert "far: gone" not in run.output
 
 
-def test_after_a_long_cut_a_machine_hands_over_what_it_finished_meanwhile(
+def test_after_a_long_outage_a_machine_hands_over_what_it_finished_meanwhile(
     net: Network, far_head: FakeMachine, run: FleetRun, far: FakeMachine
 ) -> None:
-    """It has left for the head, and its node ends when it hears so; brought up again, it goes on with nothing lost."""
+    """The head counts it as gone, and its node ends when it learns that. Started again, it has lost nothing."""
     assert far.plug is not None
     raylet = far.up_record().raylet
-    attempt_id = begun_anew(far)
+    attempt_id = next_start(far)
     net.cut(far.plug)
-    until(lambda: kept(far, attempt_id))
-    run.until_said("^far: gone")
+    until(lambda: is_in_outbox(far, attempt_id))
+    run.until_line("^far: gone")
     assert alive(raylet)
-    net.mend(far.plug)
+    net.plug_in(far.plug)
     until(lambda: not alive(raylet))
     done = run.ended("far")
     far.up("--join", far_head.address)
     run.until_ended("far", done + 2)
-    assert tries(run, attempt_id) == [(1, "ok")]
+    assert attempts_at(run, attempt_id) == [(1, "ok")]
     assert [start["attempt_id"] for start in starts(far)].count(attempt_id) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_machine_with_another_address_is_the_same_one(
 
 
 def test_a_second_run_of_the_store_is_refused(far_head: FakeMachine, run: FleetRun) -> None:
-    """It says which process on which machine writes to it, and by which epoch."""
+    """The message names the process, its machine and its epoch."""
     assert run.process is not None
     second = far_head.command("run", str(run.study), "--store", str(run.store), "--address", far_head.address)
     assert second.returncode == 4
@@ -145,21 +145,21 @@ def test_a_second_run_of_the_store_is_refused(far_head: FakeMachine, run: FleetR
 def test_a_machine_with_the_id_of_another_is_refused(
     far_head: FakeMachine, steady: FakeMachine, token: Path, run: FleetRun, plugged: MakeMachine
 ) -> None:
-    """Both were made from one image; the first goes on."""
+    """Both were made from one disk image. The first one goes on."""
     twin = plugged("twin")
     twin.folder.mkdir()
     shutil.copy(steady.folder / "machine-id", twin.folder / "machine-id")
     twin.up("--join", far_head.address, token=token)
-    run.until_said(r"^twin-\w+ takes no part: twin has the machine id of steady .*systemd-machine-id-setup")
+    run.until_line(r"^twin-\w+ takes no part: twin has the machine id of steady .*systemd-machine-id-setup")
     run.until_ended("steady", run.ended("steady") + 1)
-    (said,) = [now["doing"] for now in run.status()["now"] if now["name"].startswith("twin-")]
-    assert said.startswith("refused: twin has the machine id of steady")
+    (doing,) = [now["doing"] for now in run.status()["now"] if now["name"].startswith("twin-")]
+    assert doing.startswith("refused: twin has the machine id of steady")
 
 
 def test_a_machine_of_another_version_is_refused(
     far_head: FakeMachine, token: Path, run: FleetRun, tmp_path: Path, plugged: MakeMachine
 ) -> None:
-    """With both versions."""
+    """The message names both versions."""
     import joulefleet
 
     shutil.copytree(Path(joulefleet.__file__).parent, tmp_path / "old" / "joulefleet")
@@ -167,4 +167,4 @@ def test_a_machine_of_another_version_is_refused(
     module.write_text(module.read_text().replace(f'"{joulefleet.__version__}"', '"0.0.7"'))
     old = plugged("old", PYTHONPATH=str(tmp_path / "old"))
     old.up("--join", far_head.address, token=token)
-    run.until_said(rf"^old-\w+ takes no part: old has joulefleet 0\.0\.7 instead of {joulefleet.__version__}\. Install")
+    run.until_line(rf"^old-\w+ takes no part: old has joulefleet 0\.0\.7 instead of {joulefleet.__version__}\. Install")

@@ -1,4 +1,4 @@
-"""What does not come about across a network: each ends in bounded time with one line that has a cure."""
+"""Commands that fail across a network: each ends in bounded time with one line that has a cure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.ray_nodes import COMMAND, FakeMachine
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """It ended with an error of the machine, in one line that has `words`."""
+    """Check that a command ended with a MachineError whose message has all `words`."""
     assert done.returncode == 5, done.stderr
     assert "Traceback" not in done.stderr
     for word in words:
@@ -22,12 +22,12 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def test_a_token_of_another_cluster_is_refused(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:
-    """For a node and for a coordinator; without any there is the advice where to get it."""
+    """This holds for a node and for a coordinator. Without a token, the message says where to get it."""
     stranger = plugged("stranger")
     assert stranger.plug is not None
     up = ("node", "up", "--join", far_head.address, "--listen", stranger.plug.address)
     run = ("run", "quick", "--store", str(tmp_path / "store"), "--address", far_head.address)
-    refused(stranger.command(*up), "there is no token to show to the head at", "Copy it from the machine of the head")
+    refused(stranger.command(*up), "there is no token for the head at", "Copy it from the machine of the head")
     token = stranger.state / "ray-token"
     token.write_text("0123456789abcdef0123456789abcdef")
     token.chmod(0o600)
@@ -51,12 +51,12 @@ def test_a_node_that_would_listen_on_loopback_is_told_its_address(far_head: Fake
     refused(done, "could not reach a node that listens on 127.0.0.1", f"Add --listen {forgetful.plug.address}")
 
 
-def test_a_coordinator_needs_a_node_beside_it(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:
-    """Ray works through one; the message says how to have one that measures nothing."""
+def test_a_coordinator_needs_a_node_on_its_machine(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:
+    """Ray needs it; the message says how to start one that measures nothing."""
     apart = plugged("apart")
     assert apart.plug is not None
-    apart.take(far_head.state / "ray-token")
-    # With processes of its own too: a node is found by them.
+    apart.copy_token(far_head.state / "ray-token")
+    # In a process namespace of its own: Ray finds nodes by their processes.
     inside = [*apart.plug.inside, "unshare", "--pid", "--fork", "--mount-proc", *COMMAND]
     done = subprocess.run(
         [*inside, "run", "quick", "--store", str(tmp_path / "store"), "--address", far_head.address],
@@ -66,14 +66,14 @@ def test_a_coordinator_needs_a_node_beside_it(far_head: FakeMachine, plugged: Ma
         timeout=120,
         check=False,
     )
-    refused(done, "runs on this machine, and a coordinator needs one beside it", "--no-measure-here")
+    refused(done, "runs on this machine, and a coordinator needs one on its machine", "--no-measure-here")
 
 
 def test_another_version_of_ray_is_refused(far_head: FakeMachine, plugged: MakeMachine, tmp_path: Path) -> None:
-    """With the versions of both sides."""
+    """The message names the versions of both sides."""
     other = tmp_path / "ray"
     other.mkdir()
-    # Not imported: Ray reads its settings then, and other tests of this process have theirs still to make.
+    # Ray is not imported: it would read its settings, which other tests in this process still have to set.
     found = find_spec("ray")
     assert found is not None
     assert found.origin is not None
@@ -84,24 +84,24 @@ def test_another_version_of_ray_is_refused(far_head: FakeMachine, plugged: MakeM
     (other / "_version.py").write_text((installed / "_version.py").read_text().replace(own, "2.59.9"))
     old = plugged("old", PYTHONPATH=str(tmp_path))
     assert old.plug is not None
-    old.take(far_head.state / "ray-token")
+    old.copy_token(far_head.state / "ray-token")
     done = old.command("node", "up", "--join", far_head.address, "--listen", old.plug.address)
     refused(done, f"runs Ray {own} on Python", "this machine Ray 2.59.9", "Install the same versions")
 
 
 def test_a_head_that_does_not_answer_is_an_error_within_seconds(lost: Lost, tmp_path: Path) -> None:
-    """A coordinator does not wait for it; a node waits half a minute, as machines may start in any order."""
+    """A coordinator does not wait for a head; a node waits half a minute, as machines may start in any order."""
     begun = time.monotonic()
     done = lost.machine.command("run", "quick", "--store", str(tmp_path / "store"), "--address", lost.head)
     refused(done, f"no head answers at {lost.head} (timed out)", "the firewall between")
     assert time.monotonic() - begun < 30
     assert lost.waiting.wait(90) == 5
-    assert f"no head answers at {lost.head} (timed out)" in lost.said.read_text()
+    assert f"no head answers at {lost.head} (timed out)" in lost.output.read_text()
 
 
 def test_a_run_to_which_no_machine_comes_ends(lonely: FleetRun) -> None:
-    """After a minute, with the exit code of a machine's error."""
+    """It waits for a minute and ends with the exit code of a MachineError."""
     assert lonely.wait() == 5
-    assert "waiting for a machine to join" in lonely.said
-    assert "no machine has joined within" in lonely.said
-    assert "joulefleet node up --join" in lonely.said
+    assert "waiting for a machine to join" in lonely.output
+    assert "no machine has joined within" in lonely.output
+    assert "joulefleet node up --join" in lonely.output

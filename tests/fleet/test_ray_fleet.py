@@ -21,17 +21,17 @@ from coordinator.cluster.ray import RayCluster
 from coordinator.cluster.ray.node.processes import alive
 from joulefleet.errors import MachineError
 from tests.fleet.coordinating import (
-    LOSES_AN_ANSWER,
+    LOSE_ONE_ANSWER,
     NEW_COORDINATOR,
-    OF_ANOTHER_STORE,
     OLD_COORDINATOR,
+    OTHER_STORE_COORDINATOR,
     STORE,
     answer_of,
-    asked,
+    answer_to,
     changes_until,
     coordinating,
     joined,
-    prepared,
+    preparation_of,
     warm_for,
 )
 from tests.support.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
@@ -42,7 +42,7 @@ NOTHING = Prepare(work=())
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[FakeMachine]:
-    """A head on which nothing is measured. This process coordinates on it."""
+    """Give a head that measures nothing; this process coordinates on it."""
     folder = tmp_path_factory.mktemp("head")
     machine = FakeMachine(folder=folder, cache=cache, name="head", more=FAST_HEALTH)
     machine.up("--head")
@@ -56,7 +56,7 @@ def head(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Fake
 
 @pytest.fixture
 def machine(tmp_path: Path, cache: Path, head: FakeMachine) -> Iterator[Callable[[str], FakeMachine]]:
-    """Makes machines whose nodes are up; they are down after the test."""
+    """Give a maker of machines whose nodes are up during the test."""
     made = []
 
     def make(name: str) -> FakeMachine:
@@ -70,31 +70,31 @@ def machine(tmp_path: Path, cache: Path, head: FakeMachine) -> Iterator[Callable
         one.down()
 
 
-def blocking(machine: FakeMachine) -> Fetch:
-    """A call that its agent never answers: the file to hand over is a pipe into which nobody writes."""
+def endless_call(machine: FakeMachine) -> Fetch:
+    """Return a call that the agent never answers: the file to hand over is a pipe into which nobody writes."""
     outbox = machine.state / "outbox" / STORE
     outbox.mkdir(parents=True, exist_ok=True)
     os.mkfifo(outbox / "pipe.parquet")
     return Fetch(attempt_id="pipe")
 
 
-def begun(machine: FakeMachine) -> bool:
-    """Whether a trial's process has started there."""
+def has_begun(machine: FakeMachine) -> bool:
+    """Tell whether a trial's process has started on the machine."""
     journal = machine.state / "starts.jsonl"
     return journal.exists() and bool(journal.read_text())
 
 
 def test_machines_join_late_leave_and_come_back(head: FakeMachine, machine: Callable[[str], FakeMachine]) -> None:
-    """Two are there, one comes later; when the node of one dies its call is lost, and it may return."""
+    """Two are there at first, one comes later. When a node dies, its call is lost, and the machine may come back."""
     first, _ = machine("first"), machine("second")
     with coordinating(head) as cluster:
         nodes = joined(cluster, "first", "second")
         assert nodes["first"].hello.machine.machine_id != nodes["second"].hello.machine.machine_id
-        assert asked(cluster, nodes["second"].node, NOTHING) == CallResult(node=nodes["second"].node, call=NOTHING)
+        assert answer_to(cluster, nodes["second"].node, NOTHING) == CallResult(node=nodes["second"].node, call=NOTHING)
         machine("third")
         joined(cluster, "third")
 
-        cluster.start(nodes["first"].node, blocking(first))
+        cluster.start(nodes["first"].node, endless_call(first))
         record = first.up_record()
         os.kill(record.raylet.pid, signal.SIGKILL)
         lost = answer_of(cluster)
@@ -104,7 +104,7 @@ def test_machines_join_late_leave_and_come_back(head: FakeMachine, machine: Call
         assert isinstance(left, Left)
         assert left.node == nodes["first"].node
 
-        # A node that crashed is tidied up by the next `up`; nothing of it goes on measuring.
+        # The next `up` ends what a node that crashed has left, so nothing of it measures any more.
         first.up("--join", head.address)
         assert not any(alive(key) for key in record.processes)
         assert not Path(record.folder).exists()
@@ -116,7 +116,7 @@ def test_an_agent_that_dies_in_a_call_is_replaced(head: FakeMachine, machine: Ca
     one = machine("one")
     with coordinating(head) as cluster:
         before = joined(cluster, "one")["one"]
-        cluster.start(before.node, blocking(one))
+        cluster.start(before.node, endless_call(one))
         os.kill(before.hello.pid, signal.SIGKILL)
         assert answer_of(cluster).lost
         seen = changes_until(cluster, lambda seen: any(isinstance(change, Joined) for change in seen))
@@ -135,9 +135,9 @@ def test_restart_ends_what_runs_and_dismiss_ends_it_for_good(
     with coordinating(head) as cluster:
         nodes = joined(cluster, "one", "other")
         node, first_pid = nodes["one"].node, nodes["one"].hello.pid
-        assert asked(cluster, node, prepared(trial)).error is None
+        assert answer_to(cluster, node, preparation_of(trial)).error is None
         cluster.start(node, Run(trial=trial))
-        until(lambda: begun(one))
+        until(lambda: has_begun(one))
         below = psutil.Process(first_pid).children(recursive=True)
         cluster.restart(node)
         assert answer_of(cluster).lost
@@ -147,7 +147,7 @@ def test_restart_ends_what_runs_and_dismiss_ends_it_for_good(
 
         cluster.dismiss(node)
         until(lambda: not psutil.pid_exists(second.hello.pid))
-        assert asked(cluster, nodes["other"].node, NOTHING).lost is None
+        assert answer_to(cluster, nodes["other"].node, NOTHING).lost is None
         ends = time.monotonic() + 3
         while time.monotonic() < ends:
             assert cluster.answers(1.0) == []
@@ -159,13 +159,13 @@ def test_restart_ends_what_runs_and_dismiss_ends_it_for_good(
 def test_a_new_coordinator_finds_the_agent_of_one_that_died(
     head: FakeMachine, machine: Callable[[str], FakeMachine], tmp_path: Path
 ) -> None:
-    """It finishes its trial though nobody listens, and though the next coordinator does not hear it at first."""
+    """The agent finishes its trial without a coordinator, and although the first answer to the next one is lost."""
     import pickle
 
     one = machine("one")
     trial = warm_for(6)
     with coordinating(head) as cluster:
-        assert asked(cluster, joined(cluster, "one")["one"].node, prepared(trial)).error is None
+        assert answer_to(cluster, joined(cluster, "one")["one"].node, preparation_of(trial)).error is None
     (tmp_path / "trial").write_bytes(pickle.dumps(trial))
     old = subprocess.Popen(
         [sys.executable, "-c", OLD_COORDINATOR, head.address, str(tmp_path / "trial")],
@@ -174,12 +174,12 @@ def test_a_new_coordinator_finds_the_agent_of_one_that_died(
     )
     assert old.stdout is not None
     agent_pid = int(old.stdout.readline())
-    until(lambda: begun(one))
+    until(lambda: has_begun(one))
     old.kill()
     old.communicate()
     new = subprocess.run(
         [sys.executable, "-c", NEW_COORDINATOR, head.address],
-        env=os.environ | {"RAY_testing_rpc_failure": LOSES_AN_ANSWER},
+        env=os.environ | {"RAY_testing_rpc_failure": LOSE_ONE_ANSWER},
         capture_output=True,
         text=True,
         timeout=120,
@@ -193,16 +193,16 @@ def test_a_new_coordinator_finds_the_agent_of_one_that_died(
 def test_a_coordinator_of_another_store_ends_nobodys_trial(
     head: FakeMachine, machine: Callable[[str], FakeMachine]
 ) -> None:
-    """It is told that the agent is busy, and leaves it alone, also when it ends itself; a trial goes on."""
+    """It learns that the agent is busy and does not end it, not even when it closes: the trial goes on."""
     one = machine("one")
     trial = warm_for(8)
     with coordinating(head) as cluster:
-        found = joined(cluster, "one")["one"]
-        assert asked(cluster, found.node, prepared(trial)).error is None
-        cluster.start(found.node, Run(trial=trial))
-        until(lambda: begun(one))
+        agent_of_one = joined(cluster, "one")["one"]
+        assert answer_to(cluster, agent_of_one.node, preparation_of(trial)).error is None
+        cluster.start(agent_of_one.node, Run(trial=trial))
+        until(lambda: has_begun(one))
         other = subprocess.run(
-            [sys.executable, "-c", OF_ANOTHER_STORE, head.address],
+            [sys.executable, "-c", OTHER_STORE_COORDINATOR, head.address],
             capture_output=True,
             text=True,
             timeout=120,
@@ -210,15 +210,15 @@ def test_a_coordinator_of_another_store_ends_nobodys_trial(
         )
         assert other.stdout.strip() == "deferred", other.stderr
         assert answer_of(cluster).data is not None
-        assert psutil.pid_exists(found.hello.pid)
-        assert asked(cluster, found.node, NOTHING).lost is None
-    until(lambda: not psutil.pid_exists(found.hello.pid))
+        assert psutil.pid_exists(agent_of_one.hello.pid)
+        assert answer_to(cluster, agent_of_one.node, NOTHING).lost is None
+    until(lambda: not psutil.pid_exists(agent_of_one.hello.pid))
 
 
 def test_a_node_without_identity_is_refused_and_asked_again_when_it_returns(
     head: FakeMachine, machine: Callable[[str], FakeMachine]
 ) -> None:
-    """The reason and the cure are those of its agent; other machines do not wait for it."""
+    """Reason and cure are those of its agent. Once the machine is repaired, its node joins."""
     one = machine("one")
     one.down()
     (one.folder / "machine-id").write_text("")
@@ -245,7 +245,7 @@ __path__ = {agent.__path__!r}
 def test_a_node_without_joulefleet_is_refused(
     head: FakeMachine, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An agent that cannot be imported there is no reason to stop, nor to try for ever."""
+    """The run does not stop, and the agent is not started again and again."""
     broken = tmp_path / "broken" / "agent"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text(NO_AGENT_IN_WORKERS)
@@ -265,7 +265,7 @@ def test_a_node_without_joulefleet_is_refused(
 def test_a_head_that_is_not_there_and_a_wrong_token_are_errors_with_cures(
     head: FakeMachine, tmp_path: Path, cache: Path
 ) -> None:
-    """Both for a coordinator and for a node that would join; within seconds, and without a traceback."""
+    """This holds for a coordinator and for a node, within seconds and without a traceback."""
     with pytest.raises(MachineError, match="no head answers"):
         RayCluster(Command(store_id=STORE, epoch=1), "127.0.0.1:1")
     stranger = FakeMachine(folder=tmp_path / "stranger", cache=cache, name="stranger")
@@ -284,7 +284,7 @@ def test_a_head_that_is_not_there_and_a_wrong_token_are_errors_with_cures(
 def test_a_second_node_is_refused_and_down_ends_exactly_the_first(
     head: FakeMachine, machine: Callable[[str], FakeMachine]
 ) -> None:
-    """`up` says that one is up; `down` leaves neither process nor folder, and nothing else is touched."""
+    """`up` says that one is up. `down` leaves neither a process nor a folder, and ends nothing of other nodes."""
     one = machine("one")
     record = one.up_record()
     again = one.command("node", "up", "--head")
@@ -297,13 +297,11 @@ def test_a_second_node_is_refused_and_down_ends_exactly_the_first(
     assert "No node is up here" in one.command("node", "down").stderr
 
 
-def test_a_foreground_node_ends_when_it_is_told_to_and_when_ray_ends(
-    head: FakeMachine, tmp_path: Path, cache: Path
-) -> None:
-    """As a service wants it: SIGTERM takes it down cleanly, and the end of Ray is an error."""
+def test_a_foreground_node_ends_at_a_signal_and_when_ray_ends(head: FakeMachine, tmp_path: Path, cache: Path) -> None:
+    """As a service needs it: SIGTERM ends the node without an error, and the end of Ray is an error."""
     one = FakeMachine(folder=tmp_path / "one", cache=cache, name="one")
     shutil.copytree(head.state, one.state, ignore=shutil.ignore_patterns("ray-node*"))
-    for told, code in ((True, 0), (False, 5)):
+    for by_signal, code in ((True, 0), (False, 5)):
         process = subprocess.Popen(
             [*COMMAND, "node", "up", "--join", head.address, "--foreground", "--port-base", str(one.base)],
             env=one.environment(),
@@ -313,14 +311,14 @@ def test_a_foreground_node_ends_when_it_is_told_to_and_when_ray_ends(
         assert process.stderr is not None
         assert "is up" in process.stderr.readline()
         raylet = one.up_record().raylet
-        os.kill(process.pid if told else raylet.pid, signal.SIGTERM if told else signal.SIGKILL)
+        os.kill(process.pid if by_signal else raylet.pid, signal.SIGTERM if by_signal else signal.SIGKILL)
         process.communicate(timeout=60)
         assert process.returncode == code
         assert not alive(raylet)
 
 
 def test_when_the_head_has_gone_the_coordinator_says_so_and_ends(tmp_path: Path, cache: Path) -> None:
-    """Ray itself would wait for a minute, and then end the process without a word."""
+    """Ray itself would wait for a minute and then end the process without a message."""
     machine = FakeMachine(folder=tmp_path / "lone", cache=cache, name="lone")
     machine.up("--head")
     servers = [key.pid for key in machine.up_record().processes if key.name == "gcs_server"]

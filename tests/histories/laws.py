@@ -1,4 +1,4 @@
-"""What holds after every history of a fleet, once all is well again."""
+"""Laws that hold after every history of a fleet, once its faults have ended."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SLACK_S = 300.0
 
 
 def check(stage: Stage) -> None:
-    """Let all be well, run to the end, and look."""
+    """End the faults, run to the end, and check every law."""
     world, fate = stage.world, stage.fate
     if any(not host.here and not host.gone for host in world.hosts):
-        # They come back by themselves, some after hours.
+        # Hosts come back by themselves, some after hours.
         world.sleep(max(AWAY_S))
     fate.heal()
     world.sleep(60.0)
     design, ended = stage.design, None
-    # A trial that brings its machine down has that set aside for the rest of a run, when it does so often enough.
+    # A machine that restarts in a trial often enough is set aside for the rest of a run.
     for _ in range(1 if world.deadly is None else 1 + 2 * design.repetitions):
         ended = stage.run()
         if ended is not None and ended.missing == 0:
@@ -53,7 +53,7 @@ def check(stage: Stage) -> None:
 
 
 def accepted(design: Design, facts: Sequence[AttemptFact]) -> dict[str, AttemptFact]:
-    """The accepted attempt of each trial, by the words of the rule and not by its SQL."""
+    """Return the accepted attempt of each trial, by the text of the rule instead of its SQL."""
     trials: dict[str, list[AttemptFact]] = {}
     for fact in facts:
         if fact.kind == "trial":
@@ -66,7 +66,7 @@ def accepted(design: Design, facts: Sequence[AttemptFact]) -> dict[str, AttemptF
         if number is None or design.digest(number, attempts[0].passes) != attempts[0].protocol:
             continue
         group = design.groups[group_of[number]]
-        beside: dict[tuple[int, str], set[str]] = {}
+        by_round: dict[tuple[int, str], set[str]] = {}
         for other in facts:
             cell = design.number.get(other.cell)
             if (
@@ -74,8 +74,8 @@ def accepted(design: Design, facts: Sequence[AttemptFact]) -> dict[str, AttemptF
                 and (other.kind, other.place, other.block) == ("trial", attempts[0].place, attempts[0].block)
                 and other.protocol == design.digest(cell, other.passes)
             ):
-                beside.setdefault((other.round, other.machine_id), set()).add(other.trial_id)
-        whole = [fact for fact in attempts if len(beside[fact.round, fact.machine_id]) >= len(group)]
+                by_round.setdefault((other.round, other.machine_id), set()).add(other.trial_id)
+        whole = [fact for fact in attempts if len(by_round[fact.round, fact.machine_id]) >= len(group)]
         newest = max(fact.round for fact in whole or attempts)
         best = [fact for fact in whole or attempts if fact.round == newest]
         chosen[trial_id] = min(best, key=lambda fact: (not fact.ok, fact.attempt, fact.attempt_id))
@@ -83,7 +83,7 @@ def accepted(design: Design, facts: Sequence[AttemptFact]) -> dict[str, AttemptF
 
 
 def nothing_finished_is_lost(stage: Stage) -> None:
-    """What was durable on a disk is in the store, or still on the disk of a host that is not there."""
+    """Check that what was durable on a disk is in the store, or still on the disk of a host that is away."""
     by_id: dict[str, set[bytes]] = {}
     for host in stage.world.hosts:
         for attempt_id, data in host.durable.items():
@@ -100,7 +100,7 @@ def nothing_finished_is_lost(stage: Stage) -> None:
 def every_planned_trial_has_one_accepted_row(
     stage: Stage, ended: CampaignResult, design: Design, chosen: dict[str, AttemptFact]
 ) -> None:
-    """And the coordinator counts as the analysis does."""
+    """Check that, and that the coordinator counts as the analysis does."""
     here = {host.machine_id for host in stage.world.hosts if host.here}
     found: Counter[tuple[str, int, int]] = Counter()
     outcomes: Counter[bool] = Counter()
@@ -119,7 +119,7 @@ def every_planned_trial_has_one_accepted_row(
 
 
 def compared_rows_lie_in_one_round_of_one_machine(design: Design, chosen: dict[str, AttemptFact]) -> None:
-    """Else a comparison would compare two days, or two machines."""
+    """Check that no comparison is of two days or two machines."""
     group_of = {cell: number for number, group in enumerate(design.groups) for cell in group}
     where: dict[tuple[str, int, int], set[tuple[int, str]]] = {}
     for fact in chosen.values():
@@ -131,7 +131,7 @@ def compared_rows_lie_in_one_round_of_one_machine(design: Design, chosen: dict[s
 
 
 def a_round_lies_in_one_boot_and_has_no_long_gap(stage: Stage, design: Design, facts: Sequence[AttemptFact]) -> None:
-    """By true time, and where no clock was set: else nobody could tell how long a block had rested."""
+    """Check that by true time. Where a clock was set, nobody can know how long a block has rested."""
     ended_s: dict[str, float] = {}
     for host in stage.world.hosts:
         ended_s |= host.ended_s
@@ -145,9 +145,9 @@ def a_round_lies_in_one_boot_and_has_no_long_gap(stage: Stage, design: Design, f
             and fact.protocol == design.digest(number, fact.passes)
         ):
             rounds.setdefault((fact.place, fact.machine_id, fact.block, fact.round), []).append(fact)
-    told = {"coordinator's clock", "agent's clock", "twin"}.isdisjoint(stage.world.happened)
+    clocks_are_right = {"coordinator's clock", "agent's clock", "twin"}.isdisjoint(stage.world.happened)
     for at, mine in rounds.items():
-        if told:
+        if clocks_are_right:
             times = sorted(ended_s[fact.attempt_id] for fact in mine)
             longest = max((after - before for before, after in itertools.pairwise(times)), default=0.0)
             assert longest < COHERENT_S + SLACK_S, f"round {at} rested for {longest / 3600:.1f} h"
@@ -156,7 +156,7 @@ def a_round_lies_in_one_boot_and_has_no_long_gap(stage: Stage, design: Design, f
 
 
 def no_trial_is_given_up_without_a_cause(stage: Stage, facts: Sequence[AttemptFact]) -> None:
-    """Three losses of an agent for each that was lost for good; it has a row in each later round of its block too."""
+    """Check for three losses of an agent for each trial given up, which has a row in each later round of its block."""
     lost = len({fact.trial_id for fact in facts if fact.reason == AGENT_LOST})
     if stage.world.deadly is None:
         assert LOSSES_OF_A_TRIAL * lost <= stage.world.happened.total(), f"{lost} trials lost for good"
@@ -165,9 +165,10 @@ def no_trial_is_given_up_without_a_cause(stage: Stage, facts: Sequence[AttemptFa
 def no_failure_stands_before_it_was_tried_again(
     stage: Stage, facts: Sequence[AttemptFact], chosen: dict[str, AttemptFact]
 ) -> None:
-    """One of the work twice, or once where the cell is in quarantine in another block; any other three times.
+    """Check that a failure of the work came twice, or once if its cell is in quarantine in another block.
 
-    One whose agent was then lost for good was tried often enough; what a machine left when it went is not done.
+    Any other failure must have come three times. A trial whose agent was then lost for good was tried often enough,
+    and trials of a machine that has left are not done.
     """
     lost = {fact.trial_id for fact in facts if fact.reason == AGENT_LOST}
     gone = {host.machine_id for host in stage.world.hosts if not host.here}
@@ -185,7 +186,7 @@ def no_failure_stands_before_it_was_tried_again(
 
 
 def within_a_block_the_order_is_the_plans(stage: Stage) -> None:
-    """A cell waits only where it would have followed itself, and a retry until all others were tried."""
+    """Check that a cell waits only where it would follow itself, and a retry until all others were tried."""
     first: dict[tuple[int, str, int, int], list[Trial]] = {}
     for start in stage.world.starts:
         trial = start.trial
@@ -204,13 +205,13 @@ def within_a_block_the_order_is_the_plans(stage: Stage) -> None:
 
 
 def no_more_was_run_than_what_happened_explains(stage: Stage) -> None:
-    """Each fault costs at most the open block of each machine, once."""
+    """Check that each fault costs at most the open block of each machine, once."""
     design = stage.design
     machines, cells = stage.history.machines, len(design.cells)
     planned = machines * (design.repetitions + 2) * cells
     deadly = 0 if stage.world.deadly is None else 3 * machines * (design.repetitions + 1) * cells
     sick = 0 if stage.world.sick is None else machines * (design.repetitions + 1)
-    # Growing by a model measures its pairs again.
+    # When the study grows by a model, its pairs are measured again.
     again = stage.world.happened["grow"] * planned
     most = planned + deadly + sick + again + 2 * machines * cells * stage.world.happened.total()
     assert len(stage.world.starts) <= most, f"{len(stage.world.starts)} starts, where {most} would be many"

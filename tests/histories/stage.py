@@ -1,4 +1,4 @@
-"""A history of a fleet, and the stage on which it is played: the real coordinator among simulated hosts."""
+"""A history of a fleet, and what plays it: the real coordinator with simulated hosts."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ tasks:"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A fleet, a study, and what befalls them."""
+    """A fleet, a study, and the faults that happen to them."""
 
     machines: int
     any_machine: bool
     pilots: bool
     deadly: int | None
-    """The cell whose trials bring their machine down."""
+    """The cell whose trials make their machine restart; None where there is none."""
     sick: int | None
-    """The cell whose trials always fail."""
+    """The cell whose trials always fail; None where there is none."""
     faults: tuple[Fault, ...]
 
 
 @cache
 def study(any_machine: bool, pilots: bool, grown: int) -> Pinned:  # noqa: FBT001 - the key of a cache
-    """The tiny study: two pairs of two cells in two blocks; grown by a block, then by a model beside a pair."""
+    """Return the tiny study: two pairs of two cells in two blocks. It grows by a block, then by a model and a pair."""
     text = TINY_STUDY
     if pilots:
         text = text.replace("window: {passes: 3}", "window: {at_least_s: 2}")
@@ -63,12 +63,12 @@ def study(any_machine: bool, pilots: bool, grown: int) -> Pinned:  # noqa: FBT00
 
 @cache
 def design_of(any_machine: bool, pilots: bool, grown: int) -> Design:  # noqa: FBT001 - the key of a cache
-    """The design of that study, for the laws: coordinators make their own."""
+    """Return the design of that study, for the laws. Coordinators make their own."""
     return Design(study(any_machine, pilots, grown), store_id="store")
 
 
 class Stage:
-    """A history as it is played."""
+    """A history that is being played."""
 
     def __init__(self, history: History, folder: Path | None = None) -> None:
         self.history = history
@@ -94,16 +94,16 @@ class Stage:
 
     @property
     def pinned(self) -> Pinned:
-        """The study as it is now."""
+        """The study at this moment."""
         return study(self.history.any_machine, self.history.pilots, self.fate.grown)
 
     @property
     def design(self) -> Design:
-        """The design of the study as it is now."""
+        """The design of the study at this moment."""
         return design_of(self.history.any_machine, self.history.pilots, self.fate.grown)
 
     def play(self) -> None:
-        """Coordinators one after the other, or two at once, until nothing more befalls them."""
+        """Run coordinators one after the other, or two at once, until no fault is left."""
         for _ in range(MOST_COORDINATORS):
             if not self.fate.left:
                 break
@@ -112,14 +112,14 @@ class Stage:
             self.world.sleep(30.0)
 
     def run(self) -> CampaignResult | None:
-        """One coordinator from its beginning to its end; None where it died or could not go on."""
+        """Run one coordinator from its beginning to its end; return None where it died or could not go on."""
         try:
             with self._store() as (store, epoch):
                 cluster = FleetCluster(self.world, Command(store_id=self.store_id, epoch=epoch))
                 try:
                     return campaign(self, cluster, store).run()
                 except CrashError:
-                    # It ends no agent, and hears nothing more.
+                    # A coordinator that crashed ends no agent and takes no more answers.
                     cluster.dead = True
                 finally:
                     cluster.close()
@@ -142,7 +142,7 @@ class Stage:
                 self.disk.files = {path.stem: path.read_bytes() for path in writer.layout.attempts.glob("*.parquet")}
 
     def _play_together(self) -> None:
-        """A coordinator, and another one that takes over while it still lives, in turns of some moments."""
+        """Run a coordinator, and another one that takes over while it still lives, in turns of some moments."""
         alive = [Process(self._body)]
         self.world.between = self._between
         while alive:
@@ -169,7 +169,7 @@ class Stage:
         return MemoryShelf() if self.folder is None else DiskShelf(self.folder / name, self.store_id)
 
     def _untried(self, trial: Trial) -> frozenset[str]:
-        """The cells of the block of `trial` that have no row in the store."""
+        """Return the cells of the block of `trial` that have no row in the store."""
         if trial.attempt == 1:
             return frozenset()
         cells = {str(cell) for cell in self.design.cells}
@@ -179,7 +179,7 @@ class Stage:
 
 
 def campaign(stage: Stage, cluster: FleetCluster, store: CampaignStore) -> Campaign:
-    """A real one, in simulated time."""
+    """Return a real campaign in simulated time."""
     world, fate = stage.world, stage.fate
     return Campaign(
         cluster,

@@ -1,8 +1,8 @@
-"""Whatever befalls a fleet: nothing finished is lost, nothing finished is run again, and the study ends.
+"""Whatever happens to a fleet: nothing finished is lost, nothing finished is run again, and the study ends.
 
 Random histories of crashes, losses, full disks, restarts and clocks that jump, each followed by a run
-in which all is well. Coordinator and scheduler are the real ones; time, agents and disks are simulated.
-`JOULEFLEET_HISTORIES` says how many histories.
+without faults. Coordinator and scheduler are the real ones; time, agents and disks are simulated.
+`JOULEFLEET_HISTORIES` sets the number of histories.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tests.support.made import fact_in, lost_in_memory, study_and_fact_in
 HISTORIES = int(os.environ.get("JOULEFLEET_HISTORIES", "100"))
 ON_DISK = max(3, HISTORIES // 100)
 FEW = "JOULEFLEET_HISTORIES" not in os.environ
-"""The same few histories every time; new ones where one asks for more of them."""
+"""Whether to play the same few histories every time; with a number of their own, new ones are played."""
 
 
 def faults_of(kinds: Sequence[str]) -> st.SearchStrategy[tuple[Fault, ...]]:
-    """Some faults of these kinds, at any moments."""
+    """Return a strategy for faults of these kinds at any moments."""
     fault = st.builds(
         Fault,
         after=st.integers(0, 60),
@@ -44,7 +44,7 @@ def faults_of(kinds: Sequence[str]) -> st.SearchStrategy[tuple[Fault, ...]]:
 
 
 FEW_KINDS = st.lists(st.sampled_from(KINDS), min_size=1, max_size=4, unique=True)
-"""Of many kinds, those that are dangerous only together would hardly ever meet."""
+"""A few kinds of faults: among many kinds, two that are dangerous only together would hardly ever meet."""
 
 HISTORY = st.builds(
     History,
@@ -60,7 +60,7 @@ PLAYED: Counter[str] = Counter()
 
 
 def played(history: History, folder: Path | None = None) -> Stage:
-    """One history, and its laws."""
+    """Play one history and check its laws."""
     stage = Stage(history, folder)
     stage.play()
     check(stage)
@@ -75,7 +75,7 @@ def played(history: History, folder: Path | None = None) -> Stage:
 )
 @given(HISTORY)
 def play(history: History) -> None:
-    """One history."""
+    """Play one history."""
     played(history)
 
 
@@ -84,7 +84,7 @@ def play(history: History) -> None:
 )
 @given(HISTORY)
 def play_on_disk(history: History) -> None:
-    """One history with the real store, outboxes and epochs; the views accept what the rule says."""
+    """Play one history with the real store, outboxes and epochs, and check that the views accept what the rule says."""
     with tempfile.TemporaryDirectory() as folder:
         stage = played(history, Path(folder))
         chosen = accepted(stage.design, [fact_in(data) for data in stage.disk.files.values()])
@@ -95,7 +95,7 @@ def play_on_disk(history: History) -> None:
 
 
 @pytest.mark.timeout(300 + 3 * HISTORIES)
-def test_whatever_befalls_a_fleet_its_study_ends_whole(
+def test_whatever_happens_to_a_fleet_its_study_ends_whole(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The laws hold after every history; some of them are played on real disks."""

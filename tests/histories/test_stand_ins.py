@@ -1,4 +1,4 @@
-"""What stands in for files and hosts in the histories says and does what the real thing would."""
+"""The simulated files and hosts of the histories agree with the real ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ NOW_S = 1_800_000_000.5
 
 
 @pytest.mark.parametrize("reason", [None, "timeout"])
-def test_a_file_in_memory_says_what_a_coordinator_reads_in_parquet(tmp_path: Path, reason: str | None) -> None:
-    """Also of the columns that are numbers and lists."""
+def test_a_file_in_memory_reads_as_one_in_parquet(tmp_path: Path, reason: str | None) -> None:
+    """This holds for numbers and lists too."""
     trial = tiny_trial(attempt=2, round=3, place="m0")
     made = Made(trial=trial, machine_id="m0", boot_id="boot", started_s=NOW_S, wall_s=10.0, reason=reason)
     in_parquet = DiskShelf(tmp_path, "store").put(made)
     assert fact_in(MemoryShelf().put(made)) == fact_of(in_parquet) == fact_in(in_parquet)
 
 
-def test_so_it_is_with_a_row_that_nobody_lived_to_report() -> None:
+def test_the_row_of_a_lost_agent_reads_the_same_in_memory() -> None:
     """The coordinator writes it, not an agent."""
     hello = hello_of(Agent(World(), Host("m0", "host0", MemoryShelf())))
     trial = tiny_trial(place="m0")
@@ -37,7 +37,7 @@ def test_so_it_is_with_a_row_that_nobody_lived_to_report() -> None:
 
 
 def test_no_agent_outlives_a_restart_of_its_host() -> None:
-    """Else it would measure in a boot of which it has never told."""
+    """Else it would measure in a boot that it has never reported."""
     world, host, other = World(), Host("m0", "host0", MemoryShelf()), Host("m1", "host1", MemoryShelf())
     mine, second, elsewhere = (world.agent_of(world.join(at)) for at in (host, host, other))
     mine.cut, host.lock = True, mine

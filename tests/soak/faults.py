@@ -105,7 +105,7 @@ def _cut(fleet: Fleet, seconds: float) -> str | None:
 
     def mend() -> None:
         fleet.pause(seconds)
-        fleet.network.mend(node.plug)
+        fleet.network.plug_in(node.plug)
         if seconds > HEALTH_LIMIT_S:
             # By the operator, whether or not its raylet has noticed.
             with node.lock:

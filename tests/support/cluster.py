@@ -1,4 +1,4 @@
-"""A cluster whose trials take no time, with outboxes that behave as the agents'."""
+"""A cluster whose trials take no time. Its agents keep outboxes as real ones do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Before = Callable[[Trial, int], JoulefleetError | str | None]
 
 @dataclass
 class FakeAgent:
-    """One node's agent, and what it keeps over its deaths."""
+    """The agent of one node, with what it keeps when it dies."""
 
     node: str
     machine: Machine = MACHINE
@@ -44,7 +44,7 @@ class FakeAgent:
     call: Call | None = None
 
     def hello(self) -> AgentHello:
-        """As a real one."""
+        """Return who it is and what it holds."""
         return AgentHello(
             machine=self.machine,
             boot_id=self.boot_id,
@@ -58,10 +58,10 @@ class FakeAgent:
 
 
 class FakeCluster:
-    """`before(trial, start)` is called at each start, counted from 1.
+    """A `Cluster` that calls `before(trial, start)` at each start of a trial, counted from 1.
 
-    It may return an error of the agent, "failed", "lost" (the agent dies before the row is durable) or
-    "lost after" (it dies once it is).
+    `before` may return an error of the agent, "failed", "lost" (the agent dies before the row is durable) or
+    "lost after" (it dies once the row is durable).
     """
 
     def __init__(self, before: Before | None = None, *, machines: Sequence[str] = ("machine",)) -> None:
@@ -78,18 +78,18 @@ class FakeCluster:
         self.reconnect()
 
     def reconnect(self) -> None:
-        """Another coordinator: what was under way has come to nothing, and every agent says hello to it."""
+        """Begin for another coordinator: calls that were under way are dropped, and every agent says hello to it."""
         for agent in self.agents.values():
             agent.call = None
         self._changes = [Joined(node=node, hello=agent.hello()) for node, agent in self.agents.items()]
 
     def join(self, agent: FakeAgent) -> None:
-        """A machine is there, for the first time or again."""
+        """Let a machine join, for the first time or again."""
         self.agents[agent.node] = agent
         self._changes.append(Joined(node=agent.node, hello=agent.hello()))
 
     def leave(self, node: str, why: str = "unplugged") -> FakeAgent:
-        """A machine has gone."""
+        """Let a machine leave; return its agent."""
         agent = self.agents.pop(node)
         agent.call = None
         self._changes.append(Left(node=node, why=why))
@@ -111,13 +111,13 @@ class FakeCluster:
         agent.call = call
 
     def answers(self, timeout_s: float) -> Sequence[CallResult]:
-        """Every call is done at once."""
-        found = []
+        """Answer every call at once."""
+        answers = []
         for agent in list(self.agents.values()):
             call, agent.call = agent.call, None
             if call is not None:
-                found.append(self._answer(agent, call))
-        return found
+                answers.append(self._answer(agent, call))
+        return answers
 
     def restart(self, node: str) -> None:
         """See `Cluster`."""
@@ -128,11 +128,11 @@ class FakeCluster:
         del self.agents[node]
 
     def defer(self, node: str) -> None:
-        """Asked again by `ask_again`."""
+        """Release the agent until `ask_again`."""
         self.deferred.append(self.agents.pop(node))
 
     def ask_again(self) -> None:
-        """Every agent that was deferred says hello again."""
+        """Let every agent that was deferred say hello again."""
         deferred, self.deferred = self.deferred, []
         for agent in deferred:
             self.join(agent)
@@ -142,36 +142,36 @@ class FakeCluster:
         self.abandoned = True
 
     def close(self) -> None:
-        """Nothing to end."""
+        """See `Cluster`."""
 
     def _answer(self, agent: FakeAgent, call: Call) -> CallResult:
         match call:
             case Run(trial=trial, acknowledged=acknowledged):
-                self._let_go(agent, acknowledged)
+                self._drop(agent, acknowledged)
                 return self._run(agent, call, trial)
             case Fetch(attempt_id=attempt_id):
                 return CallResult(node=agent.node, call=call, data=agent.outbox[attempt_id])
             case Acknowledge(attempt_ids=attempt_ids):
-                self._let_go(agent, attempt_ids)
+                self._drop(agent, attempt_ids)
             case _:
                 self.prepared += 1
         return CallResult(node=agent.node, call=call)
 
     def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> CallResult:
         self.started.append(trial.attempt_id)
-        said = self._before(trial, len(self.started))
-        if isinstance(said, JoulefleetError):
-            return CallResult(node=agent.node, call=call, error=said)
-        if said != "lost":
+        fate = self._before(trial, len(self.started))
+        if isinstance(fate, JoulefleetError):
+            return CallResult(node=agent.node, call=call, error=fate)
+        if fate != "lost":
             agent.outbox[trial.attempt_id] = parquet_of(
-                trial, agent.machine, failed=said == "failed", boot_id=agent.boot_id
+                trial, agent.machine, failed=fate == "failed", boot_id=agent.boot_id
             )
-        if said in ("lost", "lost after"):
+        if fate in ("lost", "lost after"):
             self._changes += [Left(node=agent.node, why="died"), Joined(node=agent.node, hello=agent.hello())]
             return CallResult(node=agent.node, call=call, lost="died")
         return CallResult(node=agent.node, call=call, data=agent.outbox[trial.attempt_id])
 
-    def _let_go(self, agent: FakeAgent, attempt_ids: Sequence[str]) -> None:
+    def _drop(self, agent: FakeAgent, attempt_ids: Sequence[str]) -> None:
         for attempt_id in attempt_ids:
             del agent.outbox[attempt_id]
 
@@ -184,7 +184,7 @@ def parquet_of(
     boot_id: str = "boot",
     started_at: datetime | None = None,
 ) -> bytes:
-    """The row of a trial of half a second a pass, as a file."""
+    """Return the row of a trial whose passes took half a second each, as a file."""
     row = attempt_row(
         **columns_of(trial),
         machine_id=machine.machine_id,

@@ -1,4 +1,4 @@
-"""What befalls a fleet, in the order in which it does: a list that can be shortened as long as a law stays broken."""
+"""The faults of a simulated fleet, as a list: Hypothesis can shorten it while a law stays broken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AILS = (
     "fail: timeout",
     "fail: runner_died",
 )
-"""What befalls the next trial of a machine."""
+"""Faults of the next trial of a machine."""
 
 KINDS = (
     *AILS,
@@ -51,7 +51,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """So many moments after the one before it. `machine` and `amount` choose among what there is."""
+    """A fault `after` so many moments from the one before it. `machine` and `amount` choose where and how much."""
 
     after: int
     kind: str
@@ -60,22 +60,22 @@ class Fault:
 
 
 class Fate:
-    """Applies faults to a world as its moments go by."""
+    """Applies faults to a world as its moments pass."""
 
     def __init__(self, world: World, faults: Sequence[Fault], *, shelf: Callable[[str], Shelf]) -> None:
-        """`shelf` makes an empty one for a host of that name."""
+        """`shelf` makes an empty shelf for a host, by its name."""
         self.world = world
         self._shelf = shelf
         self.left = deque(faults)
         self.stopping = False
         self.usurping = 0
-        """For how many moments at a time two coordinators take turns; 0 where no second one is to start."""
+        """Number of moments after which two coordinators take turns; 0 where no second one starts."""
         self.clock_off_s = 0.0
         self.store_full_until_s = 0.0
         self.grown = 0
         self._since = 0
         self._machines = tuple(world.hosts)
-        self._of_coordinators: dict[str, Callable[[int], None]] = {
+        self._coordinator_faults: dict[str, Callable[[int], None]] = {
             "crash": self._crash,
             "crash of all": self._crash_all,
             "stop": self._stop,
@@ -84,7 +84,7 @@ class Fate:
             "coordinator's clock": self._set_clock,
             "grow": self._grow,
         }
-        self._of_hosts: dict[str, Callable[[Host, Fault], None]] = {
+        self._host_faults: dict[str, Callable[[Host, Fault], None]] = {
             "kill": self._kill,
             "hang": self._hang,
             "cut off": self._cut_off,
@@ -95,13 +95,13 @@ class Fate:
             "twin": self._add_twin,
             "second node": self._add_node,
             "agent's disk full": self._fill_agent,
-            "agent's clock": self._set_its_clock,
+            "agent's clock": self._set_host_clock,
             "busy": self._keep_busy,
         }
         world.befall = self._befall
 
     def heal(self) -> None:
-        """All is well from now on, but for what is gone for good."""
+        """End all faults, except that hosts which are gone for good stay away."""
         self.left.clear()
         self.stopping, self.world.crashing, self.usurping, self.store_full_until_s = False, False, 0, 0.0
         for host in list(self.world.hosts):
@@ -128,10 +128,10 @@ class Fate:
     def _apply(self, fault: Fault, host: Host) -> None:
         if fault.kind in AILS:
             host.ails.append(fault.kind)
-        elif fault.kind in self._of_hosts:
-            self._of_hosts[fault.kind](host, fault)
+        elif fault.kind in self._host_faults:
+            self._host_faults[fault.kind](host, fault)
         else:
-            self._of_coordinators[fault.kind](fault.amount)
+            self._coordinator_faults[fault.kind](fault.amount)
 
     def _crash_all(self, _: int) -> None:
         self.world.crashing = True
@@ -170,14 +170,14 @@ class Fate:
     def _fill_agent(self, host: Host, fault: Fault) -> None:
         host.full_until_s = self.world.now + SHORT_S[fault.amount]
 
-    def _set_its_clock(self, host: Host, fault: Fault) -> None:
+    def _set_host_clock(self, host: Host, fault: Fault) -> None:
         host.clock_off_s += STEPS_S[fault.amount]
 
     def _keep_busy(self, host: Host, fault: Fault) -> None:
         host.busy_until_s = self.world.now + SHORT_S[fault.amount]
 
     def _add_node(self, host: Host, _: Fault) -> None:
-        """A second node on the same host."""
+        """Start a second node on the same host."""
         if host.here:
             node = self.world.join(host)
             del self.world.nodes[node.name]
@@ -187,7 +187,7 @@ class Fate:
     def _end_agent(self, host: Host, *, cut: bool) -> None:
         for node in self.world.nodes.values():
             if node.host is host and node.agent is not None and cut:
-                # It goes on unheard, and another one starts beside it.
+                # It goes on, but nobody hears it, and another agent starts on the same host.
                 node.agent.cut = True
             elif node.host is host and node.agent is not None:
                 node.agent.kill()
@@ -209,7 +209,7 @@ class Fate:
             self.world.join(host)
 
     def _add_twin(self, host: Host, _: Fault) -> None:
-        """Another host with the same machine id, as two copies of one image have it."""
+        """Add another host with the same machine id, as two copies of one disk image have."""
         name = f"twin {len(self.world.hosts)}"
         twin = Host(host.machine_id, name, self._shelf(name))
         self.world.hosts.append(twin)

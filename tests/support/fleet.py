@@ -1,6 +1,6 @@
-"""A fleet in simulated time: hosts with agents, disks, locks and clocks of their own, and all that can go wrong.
+"""A fleet in simulated time: hosts with agents, disks, locks and clocks of their own, and faults.
 
-What happens to a host happens at a moment: between any two steps of a coordinator or of an agent.
+Faults happen at moments: between any two steps of a coordinator or of an agent.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ MOST_MOMENTS = 10_000
 
 
 class CrashError(BaseException):
-    """The coordinator's process ends here and now."""
+    """The coordinator's process ends at this step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A trial that an agent began to measure."""
+    """A trial that an agent has begun to measure."""
 
     trial: Trial
     machine_id: str
     epoch: int
     untried: frozenset[str]
-    """The cells of the same block that had no row in the store then."""
+    """Cells of the same block that had no row in the store then."""
 
 
 class Caller(Protocol):
-    """Who commands an agent, and hears from it."""
+    """A coordinator's cluster, which commands an agent and takes its answers."""
 
     command: Command
 
-    def heard(self, agent: Agent, call: Call | None, said: CallResult | JoulefleetError | None) -> None:
-        """What became of `call`; of None, the hello, None: it may join."""
+    def heard(self, agent: Agent, call: Call | None, answer: CallResult | JoulefleetError | None) -> None:
+        """Take the answer to `call`. A call of None is the hello; if its answer is None, the agent joins."""
         ...
 
 
 class Host:
-    """A physical machine: what outlives its agents."""
+    """A physical machine: everything that stays when its agents die."""
 
     def __init__(self, machine_id: str, name: str, shelf: Shelf) -> None:
         self.machine_id, self.name, self.shelf = machine_id, name, shelf
@@ -62,23 +62,23 @@ class Host:
         self.gone = False
         self.heard_epoch = 0
         self.durable: dict[str, bytes] = {}
-        """Every row that its disk ever held whole."""
+        """Every row that was ever whole on its disk, by attempt."""
         self.ended_s: dict[str, float] = {}
-        """When they ended, in truth."""
+        """True times at which attempts ended, seconds since 1970."""
         self.ails: deque[str] = deque()
-        """What befalls the trials that come."""
+        """Faults of its next trials."""
         self.hangs = False
-        """Whether what it does next is never answered."""
+        """Whether its next call is never answered."""
 
     @property
     def boot_id(self) -> str:
-        """Another one after each restart."""
+        """Id of the boot, another one after each restart."""
         return f"{self.name}-boot-{self.boot}"
 
 
 @dataclass(slots=True)
 class Node:
-    """A host in the cluster. Another node each time it comes back."""
+    """A host in the cluster. It is another node each time that it comes back."""
 
     name: str
     host: Host
@@ -87,16 +87,16 @@ class Node:
 
 @dataclass(slots=True)
 class World:
-    """Time, hosts and nodes. `befall` is called at every moment, and may change all of it."""
+    """Time, hosts and nodes. `befall` is called at every moment and may change any of them."""
 
     now: float = 1_800_000_000.0
     befall: Callable[[], None] = lambda: None
     between: Callable[[], None] = lambda: None
-    """Called at the moments of coordinators alone: another one may go on."""
+    """Called at the moments of coordinators alone, where another coordinator may take its turn."""
     crashing: bool = False
-    """Whether the coordinator of the moment is to end."""
+    """Whether the coordinator that runs ends at its next moment."""
     deadly: str | None = None
-    """The cell whose trials bring their machine down, and have it restarted."""
+    """The cell whose trials make their machine restart."""
     sick: str | None = None
     """The cell whose trials always fail."""
     hosts: list[Host] = field(default_factory=list)
@@ -109,13 +109,13 @@ class World:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def moment(self) -> None:
-        """Anything may happen now."""
+        """Let a fault happen."""
         self.moments += 1
         assert self.moments < MOST_MOMENTS, "the study does not end"
         self.befall()
 
     def danger(self) -> None:
-        """A moment of a coordinator, which may be its last."""
+        """Let a fault happen to a coordinator. Raises CrashError where that ends it."""
         self.moment()
         if self.crashing:
             self.crashing = False
@@ -123,11 +123,11 @@ class World:
         self.between()
 
     def later(self, seconds: float, do: Callable[[], None]) -> None:
-        """Do it so many seconds from now."""
+        """Call `do` in `seconds`."""
         heapq.heappush(self._events, (self.now + seconds, next(self._numbers), do))
 
     def step(self, until: float) -> None:
-        """Go on to the next thing that happens, or to `until` where nothing does before."""
+        """Go on to the next event, or to `until` where nothing happens before."""
         if self._events and self._events[0][0] <= until:
             self.now, _, do = heapq.heappop(self._events)
             do()
@@ -135,22 +135,22 @@ class World:
             self.now = until
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let `seconds` pass."""
         ends = self.now + seconds
         while self.now < ends:
             self.step(ends)
 
-    # hosts come and go
+    # Hosts join and leave.
 
     def join(self, host: Host) -> Node:
-        """The host is a node of the cluster from now on."""
+        """Make the host a node of the cluster."""
         host.here = True
         node = Node(name=f"{host.name}-{next(self._numbers)}", host=host)
         self.nodes[node.name] = node
         return node
 
     def leave(self, host: Host, *, power: bool) -> None:
-        """The host is no node any more. With its power its agent is gone; without the network alone it goes on."""
+        """Take the host out of the cluster. Where its `power` fails, its agent dies; else only the network is cut."""
         host.here = False
         for name in [name for name, node in self.nodes.items() if node.host is host]:
             agent = self.nodes.pop(name).agent
@@ -162,7 +162,7 @@ class World:
             host.lock.kill()
 
     def restart(self, host: Host) -> None:
-        """The host goes down and is back at once, in another boot: no process outlives it."""
+        """Restart the host at once: all its processes end."""
         host.boot += 1
         for node in self.nodes.values():
             if node.host is host and node.agent is not None:
@@ -171,37 +171,37 @@ class World:
             host.lock.kill()
 
     def agent_of(self, node: Node) -> Agent:
-        """The agent of a node, started where there is none."""
+        """Return the agent of a node; start one where there is none."""
         if node.agent is None or not node.agent.alive or node.agent.cut:
             node.agent = Agent(self, node.host)
         return node.agent
 
 
 class Agent:
-    """One process on a host. It does one call at a time, in the order in which they come."""
+    """One process on a host. It does one call at a time, in the order in which they arrive."""
 
     def __init__(self, world: World, host: Host) -> None:
         self.world, self.host = world, host
         self.alive = True
         self.cut = False
-        """Nobody hears it any more; it ends what it does."""
+        """Whether nobody hears it any more; it finishes its call."""
         self._calls: deque[tuple[Caller, Call | None]] = deque()
         self._works = False
 
     def submit(self, caller: Caller, call: Call | None) -> None:
-        """Do it when it is its turn; None: say hello."""
+        """Queue a call; None is the hello."""
         self._calls.append((caller, call))
         self._go_on()
 
     def kill(self) -> None:
-        """End it, and what it measures."""
+        """End it and its trial."""
         self.alive = False
         self._calls.clear()
         if self.host.lock is self:
             self.host.lock = None
 
     def waiting(self) -> tuple[str, ...]:
-        """What it holds."""
+        """Return the attempts that it holds."""
         return tuple(self.host.shelf.waiting())
 
     def _go_on(self) -> None:
@@ -220,7 +220,7 @@ class Agent:
                 return
             data = self.host.shelf.get(call.attempt_id) if isinstance(call, Fetch) else None
             if isinstance(call, Acknowledge):
-                self._let_go(call.attempt_ids)
+                self._drop(call.attempt_ids)
         except JoulefleetError as error:
             self._answer(caller, call, error)
             return
@@ -232,7 +232,7 @@ class Agent:
         self.host.shelf.obey(command.store_id, command.epoch)
         self.host.heard_epoch = max(self.host.heard_epoch, command.epoch)
 
-    def _let_go(self, attempt_ids: Iterable[str]) -> None:
+    def _drop(self, attempt_ids: Iterable[str]) -> None:
         for attempt_id in attempt_ids:
             self.host.shelf.acknowledge(attempt_id)
             self.world.moment()
@@ -241,7 +241,7 @@ class Agent:
 
     def _run(self, caller: Caller, call: Run) -> None:
         host, trial = self.host, call.trial
-        self._let_go(call.acknowledged)
+        self._drop(call.acknowledged)
         if not self.alive:
             return
         if trial.attempt_id in host.shelf.waiting():
@@ -299,7 +299,7 @@ class Agent:
             self._answer(caller, call, data, times=2 if ail == "answered twice" else 1)
 
     def _answer(
-        self, caller: Caller, call: Call | None, said: bytes | JoulefleetError | None, *, times: int = 1
+        self, caller: Caller, call: Call | None, answer: bytes | JoulefleetError | None, *, times: int = 1
     ) -> None:
         self._works = False
         if self.cut:
@@ -309,9 +309,9 @@ class Agent:
             self.host.hangs, times = False, 0
         for _ in range(times):
             if call is None:
-                caller.heard(self, None, said if isinstance(said, JoulefleetError) else None)
-            elif isinstance(said, JoulefleetError):
-                caller.heard(self, call, CallResult(node="", call=call, error=said))
+                caller.heard(self, None, answer if isinstance(answer, JoulefleetError) else None)
+            elif isinstance(answer, JoulefleetError):
+                caller.heard(self, call, CallResult(node="", call=call, error=answer))
             else:
-                caller.heard(self, call, CallResult(node="", call=call, data=said))
+                caller.heard(self, call, CallResult(node="", call=call, data=answer))
         self._go_on()

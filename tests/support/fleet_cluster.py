@@ -1,4 +1,4 @@
-"""A coordinator's view of a fleet in simulated time, and the store of a disk that forgets nothing."""
+"""A coordinator's cluster in a simulated fleet, and stores at any of whose steps the coordinator may end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.fleet import Agent, Node, World
 from tests.support.made import fact_in
 
 AGAIN_S = 30.0
-"""So long after it was deferred, an agent is asked again."""
+"""Time after which a deferred agent is asked again, seconds."""
 
 own_versions = cache(versions)
 
@@ -37,7 +37,7 @@ class _View:
 
 
 class FleetCluster:
-    """See `Cluster`. Of one coordinator; it dies with it, and the agents go on."""
+    """A `Cluster` of one coordinator. It dies with its coordinator, and the agents go on."""
 
     def __init__(self, world: World, command: Command) -> None:
         self.world, self.command = world, command
@@ -102,7 +102,7 @@ class FleetCluster:
         """See `Cluster`."""
         view = self._views.get(node)
         if view is not None:
-            # Its agent goes on: only nobody speaks with it.
+            # Its agent lives on, but nobody calls it.
             view.agent, view.joined, view.not_before_s = None, False, self.world.now + AGAIN_S
 
     def abandon(self) -> None:
@@ -117,20 +117,20 @@ class FleetCluster:
                     self._lose(view, "the coordinator has ended")
         self.dead = True
 
-    def heard(self, agent: Agent, call: Call | None, said: CallResult | JoulefleetError | None) -> None:
-        """What an agent says comes here, if somebody still listens."""
+    def heard(self, agent: Agent, call: Call | None, answer: CallResult | JoulefleetError | None) -> None:
+        """Take what an agent answers, if the coordinator still lives."""
         view = next((view for view in self._views.values() if view.agent is agent), None)
         if self.dead or view is None:
             return
-        if isinstance(said, CallResult):
+        if isinstance(answer, CallResult):
             view.call = None
-            self._answers.append(replace(said, node=view.node.name))
-        elif isinstance(said, SupersededError):
-            self._superseded = said
-        elif isinstance(said, JoulefleetError):
+            self._answers.append(replace(answer, node=view.node.name))
+        elif isinstance(answer, SupersededError):
+            self._superseded = answer
+        elif isinstance(answer, JoulefleetError):
             view.barred = True
-            self._lose(view, str(said))
-            self._changes.append(Refused(node=view.node.name, why=str(said), cure=said.cure))
+            self._lose(view, str(answer))
+            self._changes.append(Refused(node=view.node.name, why=str(answer), cure=answer.cure))
         else:
             view.joined = True
             self._changes.append(Joined(node=view.node.name, hello=hello_of(agent)))
@@ -175,19 +175,19 @@ def hello_of(agent: Agent) -> AgentHello:
 
 
 class DangerousStore:
-    """A real store, at any of whose steps the coordinator may end, or the disk be full."""
+    """A real store. The coordinator may end at any step of it, and its disk may be full."""
 
     def __init__(
         self, writer: StoreWriter, disk: Disk, *, danger: Callable[[], None], full: Callable[[], bool]
     ) -> None:
-        """`disk` is told of what is committed."""
+        """Copy what is committed to `disk`."""
         self._disk = disk
         self.store_id = writer.store_id
         self.attempts, self.find, self.last_record = writer.attempts, writer.find, writer.last_record
         self._writer, self._danger, self._full = writer, danger, full
 
     def commit(self, attempt_id: str, parquet: bytes) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         self._danger()
         _refuse(full=self._full())
         self._writer.commit(attempt_id, parquet)
@@ -195,19 +195,19 @@ class DangerousStore:
         self._danger()
 
     def record_study(self, record: dict[str, Any]) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         self._danger()
         _refuse(full=self._full())
         self._writer.record_study(record)
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         _refuse(full=self._full())
         self._writer.record_plan(study, place, protocols)
 
 
 class Disk:
-    """What a store in memory keeps over its coordinators."""
+    """What a store in memory keeps when its coordinator ends."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -215,7 +215,7 @@ class Disk:
 
 
 class MemoryStore:
-    """The contract of StoreWriter without a disk: what a method has returned from is durable, or it raises."""
+    """A `CampaignStore` in memory: what a method has written when it returns is durable."""
 
     store_id = "store"
 
@@ -223,15 +223,15 @@ class MemoryStore:
         self._disk, self._danger, self._full = disk, danger, full
 
     def attempts(self, study: str) -> list[AttemptFact]:
-        """See `Store`."""
+        """See `CampaignStore`."""
         return [fact_in(data) for _, data in sorted(self._disk.files.items())]
 
     def find(self, attempt_id: str) -> bytes | None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         return self._disk.files.get(attempt_id)
 
     def commit(self, attempt_id: str, parquet: bytes) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         self._danger()
         if attempt_id not in self._disk.files:
             _refuse(full=self._full())
@@ -239,18 +239,18 @@ class MemoryStore:
         self._danger()
 
     def last_record(self, study: str) -> dict[str, Any]:
-        """See `Store`."""
+        """See `CampaignStore`."""
         return self._disk.records.get(study, {})
 
     def record_study(self, record: dict[str, Any]) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         self._danger()
         if self._disk.records.get(record["study"]["name"]) != record:
             _refuse(full=self._full())
             self._disk.records[record["study"]["name"]] = record
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
-        """See `Store`."""
+        """See `CampaignStore`."""
         _refuse(full=self._full())
 
 

@@ -1,4 +1,4 @@
-"""A scheduler and machines that do what it says, one trial a call; facts as their rows would tell them."""
+"""A scheduler with machines that run its assignments at once, and the attempts that come of it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TRIAL_S = 10.0
 
 @cache
 def pinned(text: str = TINY_STUDY) -> Pinned:
-    """The tiny study, or another one, pinned once."""
+    """Return the tiny study or another one, pinned once."""
     return tiny_pinned(text)
 
 
 def tiny_design(text: str = TINY_STUDY) -> Design:
-    """Four cells, of which 0 and 2 are compared, and 1 and 3; in two blocks."""
+    """Return a design of two blocks of four cells, of which 0 and 2 are compared, and 1 and 3."""
     return Design(pinned(text), store_id="store")
 
 
@@ -54,7 +54,7 @@ def fact_of(
     ended_s: float = START_S,
     protocol: str | None = None,
 ) -> AttemptFact:
-    """An attempt that has ended; measured, where there is no `reason`."""
+    """Return an attempt that has ended: measured, or failed where there is a `reason`."""
     own = design.pilot_digest(cell) if kind == "pilot" else design.digest(cell, passes)
     return AttemptFact(
         trial_id=f"{kind}-{cell}-{block}-{place}",
@@ -99,24 +99,24 @@ class AtWork:
             self.join(machine_id)
 
     def join(self, machine_id: str, *, boot_id: str = "boot") -> None:
-        """The machine is there."""
+        """Let the machine join."""
         self.boots[machine_id] = boot_id
         self.scheduler.join(machine_id, place=self.place or machine_id, boot_id=boot_id)
 
     def next(self, machine_id: str = "m") -> Assignment:
-        """What it does next, which must be something."""
+        """Return what the machine does next, which must be an assignment."""
         found = self.scheduler.next(machine_id, self.now_s)
         assert isinstance(found, Assignment), found
         return found
 
     def rest(self, machine_id: str = "m") -> Rest:
-        """Why it does nothing."""
+        """Return why the machine does nothing, which it must."""
         found = self.scheduler.next(machine_id, self.now_s)
         assert isinstance(found, Rest), found
         return found
 
     def fact(self, done: Assignment, reason: str | None = None, *, pass_s: float = 0.5) -> AttemptFact:
-        """The row of an assignment that is carried out now."""
+        """Return the attempt of an assignment that is carried out now."""
         passes = self.scheduler.places[done.place].passes
         return fact_of(
             self.design,
@@ -135,20 +135,20 @@ class AtWork:
         )
 
     def end(self, done: Assignment, reason: str | None = None, *, pass_s: float = 0.5) -> None:
-        """It has ended, ten seconds later."""
+        """End an assignment ten seconds later."""
         self.now_s += TRIAL_S
         fact = self.fact(done, reason, pass_s=pass_s)
         self.facts.append(fact)
         self.scheduler.ended(fact, machine_id=done.machine_id)
 
     def do(self, machine_id: str = "m", reason: str | None = None, *, pass_s: float = 0.5) -> Assignment:
-        """One trial from its beginning to its end."""
+        """Run one trial from its beginning to its end."""
         done = self.next(machine_id)
         self.end(done, reason, pass_s=pass_s)
         return done
 
     def finish(self, machine_id: str = "m") -> list[Assignment]:
-        """All that is left for it."""
+        """Run all that is left for the machine; return the assignments."""
         done = []
         while isinstance(self.scheduler.next(machine_id, self.now_s), Assignment):
             self.scheduler.release(machine_id)

@@ -1,4 +1,4 @@
-"""What a simulated agent made of a trial: as a whole row, or as the little that a coordinator reads of one."""
+"""Outcomes of simulated trials: as a whole row, or as the few values that a coordinator reads of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.attempt_rows import attempt_row, columns_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The outcome of `trial`, of some half a second a pass; failed where there is a `reason`."""
+    """The outcome of `trial`, with passes of about half a second; failed where there is a `reason`."""
 
     trial: Trial
     machine_id: str
@@ -28,14 +28,14 @@ class Made:
 
     @property
     def window_s(self) -> float | None:
-        """Not the same on any two machines, so that pilots of two of them do not agree on the passes."""
+        """Length of the window, seconds. It differs between machines, so their pilots do not agree on the passes."""
         if self.reason is not None:
             return None
         trial = self.trial
         return trial.protocol.passes * (0.3 + 0.1 * len(trial.cell.model) / (1 + sum(self.machine_id.encode()) % 3))
 
     def row(self) -> dict[str, Any]:
-        """Its row in a store."""
+        """Return its row in a store."""
         trial = self.trial
         return attempt_row(
             **columns_of(trial),
@@ -50,7 +50,7 @@ class Made:
         )
 
     def fact(self) -> AttemptFact:
-        """What a coordinator reads of that row."""
+        """Return what a coordinator reads of that row."""
         trial = self.trial
         return AttemptFact(
             trial_id=trial.trial_id,
@@ -74,7 +74,7 @@ class Made:
 
 
 def lost_in_memory(trial: Trial, hello: AgentHello, *, now_s: float) -> bytes:
-    """In the place of `row_of_lost`, whose 150 columns take ten milliseconds to write."""
+    """Replace `row_of_lost`, whose 150 columns take ten milliseconds to write."""
     made = Made(
         trial=trial,
         machine_id=hello.machine.machine_id,
@@ -87,18 +87,18 @@ def lost_in_memory(trial: Trial, hello: AgentHello, *, now_s: float) -> bytes:
 
 
 def memory_file(made: Made) -> bytes:
-    """It as a file for stores in memory: a Parquet file takes fifty times as long to write and to read."""
+    """Return an outcome as a file for stores in memory: Parquet takes fifty times as long to write and to read."""
     return json.dumps([made.trial.study, asdict(made.fact())]).encode()
 
 
 def fact_in(data: bytes) -> AttemptFact:
-    """The attempt in a file, of memory or in Parquet."""
+    """Return the attempt in a file from `memory_file` or of Parquet."""
     return study_and_fact_in(data)[1]
 
 
 @lru_cache(maxsize=1000)
 def study_and_fact_in(data: bytes) -> tuple[str, AttemptFact]:
-    """It, and of which study it is."""
+    """Return the study and the attempt in such a file."""
     if not data.startswith(b"["):
         return study_and_fact(data)
     study, known = json.loads(data)

@@ -1,10 +1,11 @@
-"""Machines with addresses of their own: network namespaces on one switch, whose cables can be pulled."""
+"""Machines with addresses of their own: network namespaces on one switch, whose cables can be unplugged."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,30 +18,30 @@ CURE = (
 
 @dataclass(slots=True, kw_only=True)
 class Plug:
-    """A machine's place in a network."""
+    """A machine's connection to a network."""
 
     space: str
-    """Its network namespace."""
+    """Name of the machine's network namespace."""
     cable: str
-    """The switch's end of its cable."""
+    """Name of the switch's end of its cable."""
     address: str
 
     @property
     def inside(self) -> list[str]:
-        """What runs a command on it. Only the network is another: files and processes are the host's."""
+        """Command line that runs a command on the machine. Only the network is its own; the files are the host's."""
         return ["nsenter", f"--net=/run/netns/{self.space}", "--"]
 
 
 @dataclass(slots=True, kw_only=True)
 class Network:
-    """192.0.2.0/24, a switch and its machines. Nothing goes in or out of it."""
+    """The network 192.0.2.0/24: a switch and its machines. Nothing goes in or out."""
 
     name: str = field(default_factory=lambda: f"jf{secrets.token_hex(3)}")
     _stack: ExitStack = field(default_factory=ExitStack)
     _given: int = 0
 
     def machine(self) -> Plug:
-        """Plug in another one."""
+        """Plug in another machine."""
         number = self._given + 1
         plug = Plug(space=f"{self.name}-{number}", cable=f"port{number}", address="")
         self._space(plug.space)
@@ -52,25 +53,25 @@ class Network:
         return plug
 
     def renumber(self, plug: Plug) -> None:
-        """Give it an address that nobody had before."""
+        """Give the machine an address that nobody had before."""
         self._given += 1
         plug.address = f"192.0.2.{self._given}"
         _ip("-n", plug.space, "address", "flush", "dev", "eth0")
         _ip("-n", plug.space, "address", "add", f"{plug.address}/24", "dev", "eth0")
 
     def nowhere(self, plug: Plug) -> str:
-        """An address that nobody has, though `plug` has a way there: what is sent to it is lost without a word."""
+        """Return an address that nobody has. What `plug` sends to it is lost without an error."""
         self._given += 1
         address = f"192.0.2.{self._given}"
         _ip("-n", plug.space, "neighbor", "add", address, "lladdr", "02:00:00:00:00:00", "dev", "eth0")
         return address
 
     def cut(self, plug: Plug) -> None:
-        """Pull its cable: nothing is refused, nothing arrives."""
+        """Unplug the machine: nothing is refused, and nothing arrives."""
         _ip("-n", self.name, "link", "set", plug.cable, "nomaster")
 
-    def mend(self, plug: Plug) -> None:
-        """Plug it in again."""
+    def plug_in(self, plug: Plug) -> None:
+        """Plug the machine in again."""
         _ip("-n", self.name, "link", "set", plug.cable, "master", "switch")
 
     def _space(self, name: str) -> None:
@@ -78,19 +79,19 @@ class Network:
         self._stack.callback(_ip, "netns", "delete", name)
 
     def open(self) -> None:
-        """Put the switch up."""
+        """Set up the switch."""
         self._space(self.name)
         _ip("-n", self.name, "link", "add", "switch", "type", "bridge", "forward_delay", "0")
         _ip("-n", self.name, "link", "set", "switch", "up")
 
     def close(self) -> None:
-        """Take everything away; the processes in it are the caller's to end before."""
+        """Remove the network. The caller must have ended the processes in it."""
         self._stack.close()
 
 
 @contextmanager
 def network() -> Iterator[Network]:
-    """A network that is gone afterwards."""
+    """Give a network, and remove it at the end. Raises RuntimeError where tools or rights are missing."""
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("nsenter") is None:
         raise RuntimeError(CURE)
     made = Network()
@@ -99,6 +100,13 @@ def network() -> Iterator[Network]:
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def listening() -> Iterator[str]:
+    """Give the HOST:PORT of a socket that listens on this machine and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def _ip(*arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""Coordinators as processes of which one goes on at a time: each in a thread of its own, in turns."""
+"""Simulated processes that take turns: each runs in a thread of its own, and one at a time goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Process:
-    """Runs `body` whenever it has its turn. One thread of all goes on at any time, so nothing here is by chance."""
+    """Runs `body` whenever it has its turn. Only one of all threads goes on at any time, so every run is the same."""
 
     def __init__(self, body: Callable[[], None]) -> None:
         self.ended = False
@@ -18,7 +18,7 @@ class Process:
         self._thread.start()
 
     def turn(self) -> None:
-        """Let it go on until it yields or ends; raises what it ended with."""
+        """Let it go on until it yields or ends. Raises what it ended with."""
         self._go.release()
         self._back.acquire()
         if self.ended:
@@ -27,7 +27,7 @@ class Process:
             raise self._error
 
     def yield_(self) -> None:
-        """Called by the body: wait for the next turn."""
+        """Wait for the next turn; `body` calls this."""
         self._back.release()
         self._go.acquire()
 

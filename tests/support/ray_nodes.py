@@ -1,4 +1,4 @@
-"""Several nodes on one host, each a machine of its own: its id, name, state, lock and ports."""
+"""Several machines on one host: each has its own id, name, state, lock and ports."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FAST_HEALTH = {
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
 }
-"""Of a head: a node that died is noticed after a second, not after fourteen."""
+"""Settings of a head with which a node that died is noticed after a second instead of fourteen."""
 
 _AS_HOST = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
 
 
 def free_base(first: int = 20000) -> int:
-    """The first of the ports of a node that are all free, below those that the kernel gives away."""
+    """Return the first port of a node whose ports are all free and below those that the kernel assigns."""
     for base in range(first + secrets.randbelow(200) * 40, 32000, 40):
         if all(_free(port) for port in Ports(base=base).all(is_head=True)):
             return base
@@ -49,7 +49,7 @@ def _free(port: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeMachine:
-    """A machine that exists as environment variables, and as a network namespace where it has a plug."""
+    """A machine made of environment variables, and of a network namespace where it has a plug."""
 
     folder: Path
     cache: Path
@@ -59,7 +59,7 @@ class FakeMachine:
     plug: Plug | None = None
 
     def environment(self) -> dict[str, str]:
-        """Of all that runs on it."""
+        """Return the environment of everything that runs on the machine."""
         self.folder.mkdir(exist_ok=True)
         identity = self.folder / "machine-id"
         if not identity.exists():
@@ -70,7 +70,7 @@ class FakeMachine:
             "JOULEFLEET_HOST_FOLDER": str(self.folder),
             "JOULEFLEET_MACHINE_ID_FILE": str(identity),
             "JOULEFLEET_MACHINE_NAME": self.name,
-            # Even where the tests run in a container: here it is the host.
+            # Also where the tests run in a container.
             "JOULEFLEET_ENVIRONMENT": "bare",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
@@ -78,43 +78,43 @@ class FakeMachine:
 
     @property
     def state(self) -> Path:
-        """Its state folder."""
+        """State folder of the machine."""
         return self.folder / "state"
 
     @property
     def address(self) -> str:
-        """Its address, where it is a head."""
+        """HOST:PORT of the machine as a head."""
         return f"{'127.0.0.1' if self.plug is None else self.plug.address}:{self.base}"
 
     @property
     def program(self) -> list[str]:
-        """What runs `joulefleet` on it; with a plug under a host name of its own."""
+        """Command line of `joulefleet` on the machine; with a plug, under a hostname of its own."""
         if self.plug is None:
             return COMMAND
         return [*self.plug.inside, "unshare", "--uts", "sh", "-c", _AS_HOST, self.name, *COMMAND]
 
     def up(self, *arguments: str, token: Path | None = None) -> NodeRecord:
-        """Start its node, with a copy of the head's token."""
+        """Start its node; `token` is the head's, to be copied. Return what `up` has recorded."""
         if token is not None:
-            self.take(token)
+            self.copy_token(token)
         listen = () if self.plug is None else ("--listen", self.plug.address)
         done = self.command("node", "up", *arguments, "--port-base", str(self.base), *listen)
         assert done.returncode == 0, done.stderr
         return self.up_record()
 
-    def take(self, token: Path) -> None:
-        """Keep a copy of the head's token."""
+    def copy_token(self, token: Path) -> None:
+        """Copy the head's token to this machine."""
         self.state.mkdir(parents=True, exist_ok=True)
         shutil.copy(token, self.state / "ray-token")
 
     def up_record(self) -> NodeRecord:
-        """What `up` has written."""
+        """Return what `up` has recorded."""
         record = read_record(self.state)
         assert record is not None
         return record
 
     def die(self) -> None:
-        """End all processes of its node at once, as when its power fails; what `up` has written stays."""
+        """End all processes of its node at once, as a power failure does; the record stays."""
         number = self.up_record().session
         end(lambda: session(number), grace_s=0)
 
@@ -124,7 +124,7 @@ class FakeMachine:
         assert done.returncode == 0, done.stderr
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`joulefleet ARGUMENTS` on it."""
+        """Run `joulefleet ARGUMENTS` on the machine."""
         return subprocess.run(
             [*self.program, *arguments],
             env=self.environment(),
@@ -134,15 +134,15 @@ class FakeMachine:
             check=False,
         )
 
-    def begin(self, *arguments: str, folder: Path, said: Path) -> subprocess.Popen[str]:
-        """Begin `joulefleet ARGUMENTS` on it, in `folder`; its words go to the file `said`."""
-        with said.open("w") as output:
+    def begin(self, *arguments: str, folder: Path, output: Path) -> subprocess.Popen[str]:
+        """Start `joulefleet ARGUMENTS` on the machine, in `folder`; its output goes to the file `output`."""
+        with output.open("w") as stream:
             return subprocess.Popen(
                 [*self.program, *arguments],
                 env=self.environment(),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=stream,
                 stderr=subprocess.STDOUT,
                 text=True,
             )

@@ -1,4 +1,4 @@
-"""An agent's disk: the epochs it has heard of and its outbox; in memory, or by the agent's own classes."""
+"""A simulated agent's disk: its epochs and its outbox, in memory or by the agent's own classes."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from tests.support.made import Made, memory_file
 
 
 class Shelf(Protocol):
-    """What an agent keeps over its deaths, of one store."""
+    """What an agent keeps for one store when it dies."""
 
     def obey(self, store_id: str, epoch: int) -> None:
-        """Raises SupersededError where a higher epoch was heard of."""
+        """Keep `epoch`. Raises SupersededError where a higher one was kept before."""
         ...
 
     def put(self, made: Made) -> bytes:
-        """Keep it durably; its file."""
+        """Keep the row durably; return its file."""
         ...
 
     def waiting(self) -> Sequence[str]:
-        """What is not acknowledged."""
+        """Return the ids of the attempts that are not acknowledged."""
         ...
 
     def get(self, attempt_id: str) -> bytes:
-        """Its file."""
+        """Return the file of an attempt."""
         ...
 
     def acknowledge(self, attempt_id: str) -> None:
-        """Let it go."""
+        """Drop an attempt."""
         ...
 
 
 class MemoryShelf:
-    """The contract without a disk; its files are what `fact_in` reads."""
+    """A `Shelf` in memory. Its files are those that `fact_in` reads."""
 
     def __init__(self) -> None:
         self._files: dict[str, bytes] = {}
@@ -70,7 +70,7 @@ class MemoryShelf:
 
 
 class DiskShelf:
-    """An agent's own outbox and epochs, in a folder."""
+    """A `Shelf` of an agent's own classes, in a folder."""
 
     def __init__(self, folder: Path, store_id: str) -> None:
         self._folder = folder
@@ -78,7 +78,7 @@ class DiskShelf:
         self.waiting, self.get, self.acknowledge = self._outbox.waiting, self._outbox.get, self._outbox.acknowledge
 
     def obey(self, store_id: str, epoch: int) -> None:
-        """As an agent that has just started: it knows only what is on the disk."""
+        """See `Shelf`. As an agent that has just started, know only what is on the disk."""
         Epochs(self._folder).obey(store_id, epoch)
 
     def put(self, made: Made) -> bytes:

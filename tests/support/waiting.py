@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time."""
+"""Waiting for a condition instead of for a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def until(condition: Callable[[], bool], *, seconds: float = 120, why: Callable[[], str] = str) -> None:
-    """Wait for `condition`; where it does not come, the assertion says `why`."""
+    """Wait until `condition` is true, at most `seconds`; else fail with `why`."""
     ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends, f"waited in vain: {why()}"

@@ -1,4 +1,4 @@
-"""Addresses and ports: of a head, and of this machine."""
+"""Addresses and ports of a head and of this machine."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from joulefleet.errors import MachineError
 
 AUTO = "auto"
-"""In place of an address to listen on: that of this machine on the way to the head."""
+"""Word for the address of this machine on the way to the head, in place of an address to listen on."""
 
 HEAD_WAIT_S = 30.0
-"""Machines that start together need not start in order."""
+"""Time to wait for a head that may start later than this machine, seconds."""
 
 _RETRY_S = 0.5
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """HOST:PORT in two parts. Raises MachineError."""
+    """Split HOST:PORT. Raises MachineError."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise MachineError(
-            f"{address!r} is no address of a head.", cure="Give it as HOST:PORT, as `node up` printed it."
+            f"{address!r} is no address of a head.", cure="Give it as HOST:PORT, as `joulefleet node up` printed it."
         )
     return host.strip("[]"), int(port)
 
@@ -41,7 +41,7 @@ def wait_for_head(address: str, *, wait_s: float) -> None:
             if time.monotonic() >= ends:
                 raise MachineError(
                     f"no head answers at {address} ({error.strerror or error}).",
-                    cure="Start it there with `joulefleet node up --head --listen ADDRESS`; if it runs, look at the "
+                    cure="Start it there with `joulefleet node up --head --listen ADDRESS`; if it runs, check the "
                     "address, the port and the firewall between.",
                 ) from error
             time.sleep(_RETRY_S)
@@ -50,7 +50,7 @@ def wait_for_head(address: str, *, wait_s: float) -> None:
 
 
 def check_ports(listen: str, ports: Sequence[int]) -> None:
-    """Raise MachineError where a port of this machine is in use, or cannot be listened on."""
+    """Raise MachineError where one of `ports` is in use on this machine, or nothing can listen on it."""
     for port in ports:
         with socket.socket(socket.AF_INET6 if ":" in listen else socket.AF_INET) as test:
             test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -69,45 +69,45 @@ def check_ports(listen: str, ports: Sequence[int]) -> None:
 
 
 def address_to_listen_on(listen: str, join: str | None, *, wait_s: float) -> str:
-    """The IP address that `listen` means: one, a name of this machine, or `auto`.
+    """Return the IP address that `listen` stands for: an address, a name of this machine, or `auto`.
 
-    The head's name may come to be known only when the head is there: that is waited for, at most `wait_s`
-    seconds. Raises MachineError.
+    `join` is the head's HOST:PORT, None on a head. Its name may be resolved only once the head is up: `auto` waits for
+    that, at most `wait_s` seconds. Raises MachineError.
     """
     if listen == AUTO and join is not None:
         ends = time.monotonic() + wait_s
-        while (found := own_address(join)) is None:
+        while (own := own_address(join)) is None:
             if time.monotonic() >= ends:
                 raise MachineError(
                     f"--listen {AUTO}: there is no way from here to {join}.",
-                    cure="Look at the head's name or address, and that it is up; or give this machine's own address.",
+                    cure="Check the head's name or address, and that it is up; or give this machine's own address.",
                 )
             time.sleep(_RETRY_S)
-        return found
+        return own
     name = socket.gethostname() if listen == AUTO else listen
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
         pass
     try:
-        places = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise MachineError(
             f"--listen {listen}: {name} has no address ({error.strerror}).",
             cure=f"Give an IP address of this machine, a name of it, or with --join `{AUTO}`.",
         ) from error
-    # The first one: the system's own order of preference.
-    return str(places[0][4][0])
+    # They come in the system's order of preference.
+    return str(addresses[0][4][0])
 
 
 def own_address(join: str | None) -> str | None:
-    """The address of this machine on the way to the head; None where there is no way. Sends nothing."""
+    """Return the address of this machine on the way to the head; None where there is no way. Sends nothing."""
     if join is None:
         return None
     with contextlib.suppress(OSError):
-        family, kind, _, _, place = socket.getaddrinfo(*host_and_port(join), type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind) as way:
-            way.connect(place)
-            address: str = way.getsockname()[0]
+        family, kind, _, _, head = socket.getaddrinfo(*host_and_port(join), type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as datagrams:
+            datagrams.connect(head)
+            address: str = datagrams.getsockname()[0]
             return address
     return None

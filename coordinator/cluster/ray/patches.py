@@ -1,4 +1,4 @@
-"""What Ray has no public switch for. Each is done in the version it was tried with, and nothing in any other."""
+"""Changes to Ray for which it has no public switch. They are made in the known version of Ray, and in no other."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from contextlib import contextmanager
 from typing import Any
 
 KNOWN_VERSION = "2.60"
-"""The version whose private names are changed here. In another one Ray is louder, and open to the network."""
+"""Version whose private names are changed here. In any other, Ray takes more CPU and listens to the whole network."""
 
 
 def is_known() -> bool:
-    """Whether this Ray is of the version that is known."""
+    """Tell whether the installed Ray is of the known version."""
     import ray
 
     return ray.__version__.startswith(KNOWN_VERSION + ".")
 
 
 def keep_loopback() -> None:
-    """Have Ray take 127.0.0.1 for what it is.
+    """Have the servers of a node at 127.0.0.1 listen there alone.
 
-    It puts the machine's outer address in its place, and then listens to everybody. Where a node's
-    address is 127.0.0.1, its servers listen there alone.
+    Ray replaces 127.0.0.1 by an address of the machine on the network, and then listens to everybody.
     """
     if not is_known():
         return
@@ -32,7 +31,7 @@ def keep_loopback() -> None:
 
 
 def keep_quiet() -> None:
-    """Have Ray print nothing of its own into the output of a run. What it says of dead workers is in its logs."""
+    """Keep Ray from printing messages about its workers into the output of a run. They are in its logs all the same."""
     if not is_known():
         return
     import ray._private.worker
@@ -43,9 +42,9 @@ def keep_quiet() -> None:
 
 @contextmanager
 def without_monitors() -> Iterator[None]:
-    """Have `ray.init` start neither log monitor nor autoscaler monitor, 0.8 % of a core together.
+    """Have `ray.init` start neither log monitor nor autoscaler monitor, which take 0.8 % of a core together.
 
-    `ray start` has switches for them; here private parameters are made with other defaults meanwhile.
+    `ray start` has switches for them; `ray.init` has none, so its private parameters get other defaults meanwhile.
     """
     import ray._private.parameter
 

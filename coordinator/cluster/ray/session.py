@@ -1,4 +1,4 @@
-"""Becoming a part of a Ray cluster: one of this machine alone, or one that is there."""
+"""Joining a Ray cluster: one of this machine alone, or one that runs already. And whether its head is still there."""
 
 from __future__ import annotations
 
@@ -24,65 +24,76 @@ from joulefleet.errors import EXIT_INTERRUPTED, MachineError
 
 _LOOPBACK = "127.0.0.1"
 
+_INIT_OPTIONS: dict[str, Any] = {
+    "namespace": NAMESPACE,
+    "log_to_driver": False,
+    "configure_logging": True,
+    "logging_level": logging.ERROR,
+}
 
-def start_embedded() -> Any:
-    """Ray, started on this machine and ended with this process. Raises MachineError."""
-    settings.apply()
+
+def start_embedded(*, gone_after_s: float) -> tuple[Any, Head]:
+    """Start Ray on this machine, to end with this process. Return its module and head. Raises MachineError."""
     ensure_token(token_file(state_folder()))
-    ray = _import_ray()
-    patches.keep_loopback()
-    patches.keep_quiet()
+    ray = _load_ray()
     with patches.without_monitors():
         try:
             ray.init(
-                # Never `auto`: that would join whatever cluster was left running here.
+                # Never `auto`, which joins any cluster that was left running here.
                 address="local",
                 num_cpus=1,
                 resources={AGENT_RESOURCE: 1},
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _node_ip_address=_LOOPBACK,
-                **_init_options(),
+                **_INIT_OPTIONS,
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise MachineError(
                 f"Ray could not be started here ({error}).",
-                cure="See its logs under /tmp/ray; free memory and a writable /tmp are what it needs most.",
+                cure="Look at its logs in /tmp/ray. It needs free memory and a writable /tmp.",
             ) from error
-    return ray
+    return ray, Head(ray.get_runtime_context().gcs_address, gone_after_s=gone_after_s, nodes=ray.nodes)
 
 
-def connect(address: str) -> tuple[Any, str]:
-    """Ray, connected to the cluster whose head is at `address`, and which that is. Raises MachineError."""
+def connect(address: str, *, gone_after_s: float) -> tuple[Any, Head]:
+    """Join the cluster whose head is at `address`. Return Ray's module and the head. Raises MachineError."""
     host_and_port(address)
-    settings.apply()
     _use_record(state_folder(), address)
     need_token(token_file(state_folder()), whose=f"the head at {address}")
-    ray = _import_ray()
-    patches.keep_loopback()
-    patches.keep_quiet()
+    ray = _load_ray()
     wait_for_head(address, wait_s=0.0)
-    found = probe(address, os.environ)
-    if not any(node.node_id in found.here for node in found.nodes):
+    cluster = probe(address, os.environ)
+    if not any(node.node_id in cluster.here for node in cluster.nodes):
         raise MachineError(
-            f"no node of the cluster at {address} runs on this machine, and a coordinator needs one beside it.",
+            f"no node of the cluster at {address} runs on this machine, and a coordinator needs one on its machine.",
             cure="Run this on the machine of the head, or make this machine a node that measures nothing: "
             f"joulefleet node up --join {address} --no-measure-here.",
         )
     try:
-        ray.init(address=address, **_init_options())
+        ray.init(address=address, **_INIT_OPTIONS)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise MachineError(
             f"the cluster at {address} cannot be joined ({str(error).splitlines()[0]}).",
-            cure="See that the head is up, and that Ray and Python are of the same versions there and here.",
+            cure="Check that the head is up, and that Ray and Python have the same versions there and here.",
         ) from error
-    return ray, found.cluster
+    head = Head(
+        ray.get_runtime_context().gcs_address,
+        gone_after_s=gone_after_s,
+        nodes=ray.nodes,
+        session=cluster.session,
+        session_now=lambda: probe(address, os.environ).session,
+    )
+    return ray, head
 
 
 class Head:
-    """Whether the control server of a cluster is there, and what it says. `cluster_now` asks it which it is.
+    """The control server of a cluster: whether it is there, and which nodes it knows.
 
-    It is asked by a connection first: Ray itself would wait a minute and then end this process.
+    RayCluster owns it. It tries a plain connection first, as Ray itself would wait for a minute and then end this
+    process. Once `nodes` has raised, the head is gone for good, and nothing may be asked of Ray any more.
+    `session` names the cluster that was joined, and `session_now` asks for the one that is there: a head that was
+    started anew has another. Both are None for an embedded head, which ends with this process.
     """
 
     def __init__(
@@ -91,52 +102,57 @@ class Head:
         *,
         gone_after_s: float,
         nodes: Callable[[], list[dict[str, Any]]],
-        cluster: str | None = None,
-        cluster_now: Callable[[], str] | None = None,
+        session: str | None = None,
+        session_now: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._address = address
         self._gone_after_s = gone_after_s
         self._nodes = nodes
+        self._session = session
+        self._session_now = session_now
         self._clock = clock
-        self._away_since: float | None = None
+        self._away_since_s: float | None = None
         self._was_away = False
-        self._cluster = cluster
-        self._cluster_now = cluster_now
+        self._is_gone = False
 
-    def there(self) -> bool:
-        """Whether it listens, as far as is known."""
+    def is_there(self) -> bool:
+        """Tell whether it listens, as far as is known."""
+        if self._is_gone:
+            return False
         try:
             wait_for_head(self._address, wait_s=0.0)
         except MachineError:
             self._was_away = True
-            if self._away_since is None:
-                self._away_since = self._clock()
+            if self._away_since_s is None:
+                self._away_since_s = self._clock()
         else:
-            self._away_since = None
-        return self._away_since is None
+            self._away_since_s = None
+        return self._away_since_s is None
 
     def nodes(self) -> list[dict[str, Any]] | None:
-        """The nodes it knows; None while it is away. Raises MachineError once it will not come back."""
-        if self.there():
-            self._check_same()
-            # It may go in this very moment, or hang; then Ray's call does not return in time.
-            answer: list[list[dict[str, Any]]] = []
-            asking = threading.Thread(target=lambda: answer.append(self._nodes()), daemon=True)
-            asking.start()
-            asking.join(self._gone_after_s)
-            if answer:
-                return answer[0]
-        elif self._clock() - (self._away_since or 0.0) <= self._gone_after_s:
+        """Return the nodes it knows; None while it is away. Raises MachineError once it will not come back."""
+        if self.is_there():
+            self._check_session()
+            # It may go at this moment, or hang; then Ray's call does not return in time.
+            answers: list[list[dict[str, Any]]] = []
+            thread = threading.Thread(target=lambda: answers.append(self._nodes()), daemon=True)
+            thread.start()
+            thread.join(self._gone_after_s)
+            if answers:
+                return answers[0]
+        elif self._clock() - (self._away_since_s or 0.0) <= self._gone_after_s:
             return None
+        self._is_gone = True
         raise MachineError(
             f"the head at {self._address} has gone.",
             cure="Start it again, and its nodes; then run again: finished trials are kept and not repeated.",
         )
 
-    def _check_same(self) -> None:
-        """Raise MachineError where what has come back is another cluster: asked for its nodes, Ray would crash."""
-        if self._was_away and self._cluster_now is not None and self._cluster_now() != self._cluster:
+    def _check_session(self) -> None:
+        """Raise MachineError where another cluster is there now: Ray would crash if it were asked for its nodes."""
+        if self._was_away and self._session_now is not None and self._session_now() != self._session:
+            self._is_gone = True
             raise MachineError(
                 f"the head at {self._address} was started anew: its nodes have to join it, and so has this run.",
                 cure="Run again once its nodes are up: finished trials are kept and not repeated.",
@@ -145,9 +161,9 @@ class Head:
 
 
 def leave_without_head() -> None:
-    """Have this process end, when it does, at once: where nobody says with which exit code, with a MachineError's.
+    """Arrange that this process, when it ends, ends without Ray, which would wait a minute for the head or crash.
 
-    Ray would wait a minute for the head to say goodbye to, or crash in its destructors.
+    Where no exit code is given, it is that of an interrupt or of a MachineError.
     """
     process_exit.at_once()
     interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
@@ -162,27 +178,18 @@ def leave_without_head() -> None:
 
 
 def _use_record(state: Path, address: str) -> None:
-    """Where a node of this machine is in that cluster, its token and certificates are the right ones here too."""
+    """Use the token and certificates of this machine's node, if the node is in the cluster at `address`."""
     record = read_record(state)
     if record is not None and record.head == address:
         for name, value in record.access.items():
             os.environ.setdefault(name, value)
 
 
-def _init_options() -> dict[str, Any]:
-    return {
-        "namespace": NAMESPACE,
-        "log_to_driver": False,
-        "configure_logging": True,
-        "logging_level": logging.ERROR,
-    }
+def _load_ray() -> Any:
+    settings.apply()
+    settings.need_ray()
+    import ray
 
-
-def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise MachineError(
-            "Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure."
-        ) from error
+    patches.keep_loopback()
+    patches.keep_quiet()
     return ray

@@ -1,13 +1,16 @@
-"""Ray as quiet as it goes: what its processes do on a measured machine is measured with the work.
+"""Settings that keep Ray quiet: what its processes do on a measured machine is measured with the work.
 
-Each setting was tried by itself against the CPU an idle node takes. Ray reads them when it is
-imported, so `apply` comes before the first `import ray`.
+Each one was tried alone, by the CPU time that an idle node takes. Ray reads them when it is imported, so `apply`
+must come before the first `import ray`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
+
+from joulefleet.errors import MachineError
 
 OBJECT_STORE_BYTES = 100_000_000
 """Memory of a node's object store, bytes."""
@@ -17,6 +20,9 @@ AGENT_RESOURCE = "joulefleet_agent"
 
 NAMESPACE = "joulefleet"
 """Ray namespace of the agents."""
+
+NODE_VARIABLE = "JOULEFLEET_RAY_NODE"
+"""Environment variable of all processes of a node that `joulefleet node up` started: they have their own session."""
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,17 +45,23 @@ SETTINGS = {
     # Under uv, Ray would ship the working folder to every node.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_DEDUP_LOGS": "0",
-    # Announced as the default of a coming version; saying it keeps Ray from warning about it at every start.
+    # The default of a future version; without it Ray prints a warning at every start.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
 
+def need_ray() -> None:
+    """Raise MachineError where Ray is not installed. Does not import it."""
+    if importlib.util.find_spec("ray") is None:
+        raise MachineError("Ray is not installed here.", cure="pip install 'joulefleet[all]' on machines that measure.")
+
+
 def apply() -> None:
-    """Put the quiet settings into the environment; what the user has set stays."""
+    """Put the settings into this process's environment; what the user has set stays."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """`base` with the quiet settings; what the user has set stays."""
+    """Return `base` with the settings; what the user has set stays."""
     return SETTINGS | dict(base)

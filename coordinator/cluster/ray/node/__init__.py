@@ -1,1 +1,1 @@
-"""Ray nodes of one machine: started, kept, recorded and ended."""
+"""The Ray node of this machine: started, recorded and ended."""

@@ -1,4 +1,4 @@
-"""A node that a process stays with: a service's, a container's, or one beside a run."""
+"""A node that lives as long as one process: a service, a container, or a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from coordinator.cluster.ray.network import HEAD_WAIT_S, address_to_listen_on, wait_for_head
@@ -17,25 +17,25 @@ from coordinator.cluster.ray.node.state import NodeRecord
 from joulefleet.errors import MachineError
 
 BEAT_S = 30.0
-"""A health check takes a heartbeat of some minutes ago for a sign of death."""
+"""Time between two heartbeats, seconds. Health checks allow some minutes."""
 
 
-class Told:
-    """From its making on to the end of the process, SIGTERM and SIGINT ask for the end of the node and do no more.
+class StopSignals:
+    """Catches SIGTERM and SIGINT from now to the end of the process: they ask for the end of the node, nothing else.
 
-    Made before anybody hears that the node is up: whoever hears it may ask at once. Being told twice
-    must not cut the ending short.
+    Make it before it is announced that the node is up, as the signal may follow at once. A second signal
+    does not interrupt the ending.
     """
 
     def __init__(self) -> None:
-        self._asked, ask = os.pipe()
-        os.set_blocking(ask, False)
-        signal.set_wakeup_fd(ask)
+        self._requests, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        signal.set_wakeup_fd(write_end)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
 
     def wait(self, record: NodeRecord, heartbeat: Heartbeat | None) -> bool:
-        """Wait for the end of the node (False), or to be told to end it (True). Meanwhile its heart beats."""
+        """Wait until the node has ended (return False) or a signal asks for its end (return True); beat meanwhile."""
         try:
             raylet = os.pidfd_open(record.raylet.pid)
         except ProcessLookupError:
@@ -45,28 +45,28 @@ class Told:
             if heartbeat is not None:
                 heartbeat.beat()
             _reap()
-            # Without anything to do meanwhile it sleeps for good.
+            # Without a heartbeat and without children to reap, nothing wakes it in between.
             idle = None if heartbeat is None and os.getpid() != 1 else BEAT_S
-            ready, _, _ = select.select([self._asked, raylet], [], [], idle)
-        return self._asked in ready
+            ready, _, _ = select.select([self._requests, raylet], [], [], idle)
+        return self._requests in ready
 
 
 class Heartbeat:
-    """A file whose age says how long ago the node last answered: what health checks look at, without any of Python."""
+    """A file whose age says how long ago the node last answered: a health check needs no Python to read it."""
 
     def __init__(self, file: Path, address: str) -> None:
         self._file = file
         self._address = address
 
     def beat(self) -> None:
-        """Touch the file, if the node answers at its address. Where the file cannot be written it grows old."""
+        """Touch the file if the node answers at its address. A file that cannot be written grows old."""
         with contextlib.suppress(MachineError, OSError):
             wait_for_head(self._address, wait_s=0.0)
             self._file.touch()
 
 
 def _reap() -> None:
-    """As a container's first process: let go of what was left to it by others and has ended."""
+    """Reap processes that have ended, if this is a container's first process, which inherits all orphans."""
     if os.getpid() == 1:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
@@ -74,34 +74,28 @@ def _reap() -> None:
 
 
 @contextmanager
-def beside(join: str, listen: str, *, state: Path) -> Iterator[None]:
-    """Meanwhile this machine has a node in the cluster of the head at `join` that measures nothing.
+def coordinator_node(join: str, listen: str, *, state: Path) -> Iterator[None]:
+    """Run a node that measures nothing in the cluster of the head at `join`: a coordinator needs one on its machine.
 
-    A coordinator needs one beside it. `listen` as in `address_to_listen_on`. Raises MachineError.
+    `listen` as in `address_to_listen_on`. Raises MachineError.
     """
     address = address_to_listen_on(listen, join, wait_s=HEAD_WAIT_S)
-    with held(state):
-        up(
-            NodePlan(join=join, listen=address, ports=Ports(base=PORT_BASE), measures=False),
-            state=state,
-            token=None,
-            tls=None,
-        )
+    plan = NodePlan(join=join, listen=address, ports=Ports(base=PORT_BASE), measures=False)
+    with foreground_lock(state):
+        up(plan, state=state, token=None, tls=None)
         try:
             yield
         finally:
             down(state)
 
 
-@contextmanager
-def held(state: Path) -> Iterator[None]:
-    """Meanwhile no other process has a node in the foreground with this state folder. Raises MachineError.
+def foreground_lock(state: Path) -> AbstractContextManager[None]:
+    """Hold the lock of a process that stays with the node of this state folder. Raises MachineError.
 
-    Containers that share a volume do not see each other's processes, and so not that a node is up.
+    Containers that share a volume do not see each other's processes, so they cannot see that a node is up.
     """
     taken = MachineError(
         f"another process has a node with the state in {state}, perhaps in another container.",
-        cure="Give each its own folder or volume ($JOULEFLEET_STATE): what is measured waits there.",
+        cure="Give each its own folder or volume ($JOULEFLEET_STATE): rows wait there until they are in the store.",
     )
-    with locked(state, "ray-node.held", taken):
-        yield
+    return locked(state, "ray-node.held", taken)

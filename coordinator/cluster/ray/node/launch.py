@@ -1,4 +1,4 @@
-"""`ray start` as Joulefleet needs it: a node on loopback listens on loopback."""
+"""Run `ray start` so that a node on loopback listens on loopback alone. Started with `python -m` by `lifecycle`."""
 
 from __future__ import annotations
 

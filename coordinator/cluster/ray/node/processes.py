@@ -1,4 +1,4 @@
-"""Processes by number and start: a number alone may meanwhile be another's."""
+"""Processes by id and start time: an id alone may meanwhile belong to another process."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PROC = Path("/proc")
+import psutil
+
 _POLL_S = 0.05
 _KILL_S = 20.0
-"""A process that was killed is gone within milliseconds."""
+"""Time to wait for processes that were killed, seconds. Usually they are gone within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessKey:
-    """A process of this boot. `started` is in clock ticks since boot, as the kernel counts."""
+    """A process of this boot. `started` is in clock ticks since boot, which setting the time of day does not change."""
 
     pid: int
     started: int
@@ -26,57 +27,58 @@ class ProcessKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A process that is there, perhaps only until its parent has asked for its exit code (`ended`)."""
+class FoundProcess:
+    """A process in the table; `ended` if it is there only until its parent asks for its exit code."""
 
     key: ProcessKey
-    session: int
     ended: bool
 
 
-def processes() -> Iterator[Found]:
-    """Every process there is."""
-    for folder in _PROC.iterdir():
-        if folder.name.isdecimal():
-            found = process(int(folder.name))
-            if found is not None:
-                yield found
-
-
-def process(pid: int) -> Found | None:
-    """The process `pid`; None where there is none."""
+def process(pid: int) -> FoundProcess | None:
+    """Return the process `pid`; None where there is none."""
     try:
-        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     # The name is in brackets and may hold anything, brackets too: proc(5).
     name, _, rest = stat.partition("(")[2].rpartition(")")
     fields = rest.split()
-    key = ProcessKey(pid=pid, started=int(fields[19]), name=name)
-    return Found(key=key, session=int(fields[3]), ended=fields[0] in {"Z", "X"})
+    return FoundProcess(key=ProcessKey(pid=pid, started=int(fields[19]), name=name), ended=fields[0] in {"Z", "X"})
 
 
 def alive(key: ProcessKey) -> bool:
-    """Whether it still runs."""
+    """Tell whether the process still runs."""
     found = process(key.pid)
     return found is not None and found.key.started == key.started and not found.ended
 
 
+def session_pids(number: int) -> Iterator[int]:
+    """Yield the ids of the processes of a session, by its number."""
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            if os.getsid(pid) == number:
+                yield pid
+
+
 def session(number: int) -> list[ProcessKey]:
-    """The running processes of a session."""
-    return [found.key for found in processes() if found.session == number and not found.ended]
+    """Return the running processes of a session."""
+    return [found.key for found in _in_session(number) if not found.ended]
 
 
 def members(number: int, known: Iterable[ProcessKey], folder: Path) -> list[ProcessKey]:
-    """The running processes of session `number`, which held the `known` ones and what they started.
+    """Return the running processes of session `number`, which held the `known` ones and what they started.
 
-    The kernel gives a session's number to nobody else while one of its processes is there. Once no
-    known one is, only those count that write into `folder`.
+    The kernel gives a session's number to nobody else while one of its processes is there. Once none of the known
+    ones is, only processes that write into `folder` count.
     """
-    numbers = {(key.pid, key.started) for key in known}
-    there = [found for found in processes() if found.session == number]
-    ours = any((found.key.pid, found.key.started) in numbers for found in there)
-    return [found.key for found in there if not found.ended and (ours or _writes_into(found.key.pid, folder))]
+    keys = {(key.pid, key.started) for key in known}
+    there = list(_in_session(number))
+    is_known = any((found.key.pid, found.key.started) in keys for found in there)
+    return [found.key for found in there if not found.ended and (is_known or _writes_into(found.key.pid, folder))]
+
+
+def _in_session(number: int) -> Iterator[FoundProcess]:
+    return (found for pid in session_pids(number) if (found := process(pid)) is not None)
 
 
 def _writes_into(pid: int, folder: Path) -> bool:
@@ -87,18 +89,18 @@ def _writes_into(pid: int, folder: Path) -> bool:
     return False
 
 
-def end(found: Callable[[], Sequence[ProcessKey]], *, grace_s: float) -> int:
-    """End what `found` finds: SIGTERM, and SIGKILL for what is left after `grace_s` seconds. How many there were.
+def end(find: Callable[[], Sequence[ProcessKey]], *, grace_s: float) -> int:
+    """End what `find` returns: SIGTERM, then SIGKILL for what is left after `grace_s` seconds. Return their number.
 
-    A process that the kernel does not let go even then (a disk or a mount that hangs) is left.
+    A process that the kernel does not let end even then (a disk or a mount that hangs) is left.
     """
     seen: set[ProcessKey] = set()
-    ends = time.monotonic() + grace_s
-    while (left := found()) and time.monotonic() < ends + _KILL_S:
-        over = time.monotonic() >= ends
+    ends_s = time.monotonic() + grace_s
+    while (left := find()) and time.monotonic() < ends_s + _KILL_S:
+        is_over = time.monotonic() >= ends_s
         for key in left:
-            if over or key not in seen:
-                _signal(key, signal.SIGKILL if over else signal.SIGTERM)
+            if is_over or key not in seen:
+                _signal(key, signal.SIGKILL if is_over else signal.SIGTERM)
         seen.update(left)
         time.sleep(_POLL_S)
     return len(seen)

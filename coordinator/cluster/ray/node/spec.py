@@ -1,4 +1,4 @@
-"""How a node is to be started: its addresses, ports and arguments, and what is refused. Pure."""
+"""What a node is: its addresses, ports and arguments, and which of them are refused. Reads nothing but certificates."""
 
 from __future__ import annotations
 
@@ -12,59 +12,61 @@ from coordinator.cluster.ray.settings import AGENT_RESOURCE, OBJECT_STORE_BYTES
 from joulefleet.errors import MachineError
 
 PORT_BASE = 6379
-"""Ray's own port of a head. A node takes it and those that follow."""
+"""First port of a node by default: Ray's own default port of a head."""
 
 _WORKER_PORTS = 20
-"""An agent needs one, and each coordinator of the machine."""
+"""Number of ports for agents and coordinators; each takes one."""
 
 _MOST_FOLDER_CHARACTERS = 40
-"""The path of a Unix socket has 107 characters, of which Ray needs 66 below the folder."""
+"""Longest path of a node's folder: a Unix socket's path may have 107 characters, and Ray adds 66 to the folder's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The ports of a node, all fixed, so that a firewall can be written."""
+    """The ports of a node. All are fixed, so that rules for a firewall can be written."""
 
     base: int
+    """The first one."""
 
     @property
     def head(self) -> int:
-        """The control server: every node and coordinator connects to it."""
+        """Port of the control server, to which every node and coordinator connects."""
         return self.base
 
     @property
     def named(self) -> Mapping[str, int]:
-        """Options of `ray start` and their ports. The last three only listen where ray[default] is installed."""
+        """Ports by option of `ray start`. The last three listen only where ray[default] is installed."""
         names = (
             "node-manager",
             "object-manager",
             "runtime-env-agent",
             "dashboard-agent-listen",
             "dashboard-agent-grpc",
+            "metrics-export",
         )
-        return {f"--{name}-port": self.base + 1 + number for number, name in enumerate((*names, "metrics-export"))}
+        return {f"--{name}-port": self.base + 1 + number for number, name in enumerate(names)}
 
     @property
     def workers(self) -> tuple[int, int]:
-        """Of agents and coordinators, first and last."""
+        """First and last port of agents and coordinators."""
         return self.base + 10, self.base + 10 + _WORKER_PORTS - 1
 
     def all(self, *, is_head: bool) -> list[int]:
-        """All of them."""
+        """Return every port of a node."""
         first, last = self.workers
         return [*([self.head] if is_head else []), *self.named.values(), *range(first, last + 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """The files of a node's certificate, its key, and the authority that all trust."""
+    """The files of a node's certificate, of its key, and of the certificate of the authority that all nodes trust."""
 
     cert: Path
     key: Path
     ca: Path
 
     def environment(self) -> dict[str, str]:
-        """As Ray takes it. Raises MachineError where a file cannot be read."""
+        """Return Ray's environment variables for them. Raises MachineError where a file cannot be read."""
         names = {"RAY_TLS_SERVER_CERT": self.cert, "RAY_TLS_SERVER_KEY": self.key, "RAY_TLS_CA_CERT": self.ca}
         for path in names.values():
             try:
@@ -79,37 +81,40 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
-    """A node to be started. `join` is the head's HOST:PORT, None for a head."""
+    """A node to be started."""
 
     join: str | None
+    """HOST:PORT of the head to join; None for a head."""
     listen: str
+    """IP address of this machine on which the node listens."""
     ports: Ports
     measures: bool
+    """Whether the node gets an agent."""
 
     @property
     def head(self) -> str:
-        """HOST:PORT of the head."""
+        """HOST:PORT of the cluster's head."""
         return self.join or f"{self.listen}:{self.ports.head}"
 
     @property
     def address(self) -> str:
-        """The node's own HOST:PORT in its cluster."""
+        """HOST:PORT by which the cluster knows the node."""
         return f"{self.listen}:{self.ports.named['--node-manager-port']}"
 
     def check(self, *, with_token: bool, towards_head: str | None) -> None:
-        """Raise MachineError for what would be open to strangers, or out of reach.
+        """Raise MachineError where the node would be open to strangers, or out of reach of the others.
 
-        `towards_head` is the address of this machine that the head would see.
+        `towards_head` is the address of this machine that the head sees.
         """
         try:
             address = ipaddress.ip_address(self.listen)
         except ValueError as error:
             raise MachineError(
-                f"--listen {self.listen}: not an address.", cure="Give an IP address of this machine."
+                f"--listen {self.listen}: not an IP address.", cure="Give an IP address of this machine."
             ) from error
         if address.is_unspecified:
             raise MachineError(
-                f"--listen {self.listen}: the other nodes could not reach that.",
+                f"--listen {self.listen}: other nodes cannot connect to that address.",
                 cure="Give the address by which they reach this machine.",
             )
         if not address.is_loopback and not with_token:
@@ -124,11 +129,11 @@ class NodePlan:
             )
 
     def arguments(self, folder: Path) -> list[str]:
-        """The arguments of `ray start`."""
+        """Return the arguments of `ray start`; `folder` is for everything that Ray writes."""
         first, last = self.ports.workers
         place = [f"--address={self.join}"]
         if self.join is None:
-            # Without the dashboard's page its process is still there, and its port is of no use to anybody.
+            # The process of the dashboard starts all the same, but without its web page.
             place = ["--head", f"--port={self.ports.head}", "--include-dashboard=false", "--no-monitor"]
         return [
             "start",
@@ -147,8 +152,9 @@ class NodePlan:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise MachineError where Ray's sockets in `folder` would have names that are too long."""
+    """Raise MachineError where the paths of Ray's sockets in `folder` would be too long."""
     if len(str(folder)) > _MOST_FOLDER_CHARACTERS:
         raise MachineError(
-            f"{folder}: too long a name for the folder of a node.", cure="Name a shorter one in $TMPDIR, /tmp say."
+            f"{folder}: the path is too long for the folder of a node.",
+            cure="Set $TMPDIR to a shorter one, such as /tmp.",
         )

@@ -1,10 +1,13 @@
+"""Which agents may take part in a study."""
+
+from __future__ import annotations
+
 from dataclasses import replace
 
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.campaign.admission import check_admission
-from coordinator.scheduling.machine_class import machine_class
-from tests.support.cluster import MACHINE, FakeAgent
+from tests.support.cluster import FakeAgent
 from tests.support.trials import tiny_pinned
 
 HELLO = FakeAgent(node="a").hello()
@@ -13,7 +16,7 @@ STUDY = tiny_pinned().study
 
 
 def test_an_agent_of_the_same_versions_is_welcome() -> None:
-    """With what the coordinator has not, it may have anything."""
+    """A library that the coordinator lacks may have any version."""
     assert check_admission(HELLO, own=OWN, present={}, study=STUDY) is None
     assert (
         check_admission(
@@ -24,7 +27,7 @@ def test_an_agent_of_the_same_versions_is_welcome() -> None:
 
 
 def test_another_version_is_refused_with_both() -> None:
-    """It would measure something else, or write rows that are not understood."""
+    """It would measure something else, or write rows of another form."""
     for name in ("joulefleet", "protocol", "schema", "torch"):
         other = replace(HELLO, versions=dict(HELLO.versions) | {name: "0"})
         refused = check_admission(other, own=OWN, present={}, study=STUDY)
@@ -38,7 +41,7 @@ def test_another_version_is_refused_with_both() -> None:
 
 
 def test_an_agent_must_have_every_environment_of_the_study() -> None:
-    """Blocks hold every cell. Why a runner that was found cannot be used is said too."""
+    """Blocks hold every cell. The refusal also says why a runner that was found cannot be used."""
     wants = replace(STUDY, environments=("bare", "pod"))
     refused = check_admission(
         replace(HELLO, not_offered=("the runner of pod is old",)), own=OWN, present={}, study=wants
@@ -52,7 +55,7 @@ def test_an_agent_must_have_every_environment_of_the_study() -> None:
 
 
 def test_a_quota_below_the_studys_threads_is_refused() -> None:
-    """They would be stopped again and again. As many as there are (0) adapt themselves."""
+    """They would be paused again and again. Threads 0 means as many as there are, which fits every machine."""
     limited = replace(HELLO, offers=(Offer(label="bare", cpus=1, cpu_limit=1.5),))
     for threads, fits in (((0,), True), ((1,), True), ((1, 2), False)):
         study = replace(STUDY, environments=("bare",), factors=replace(STUDY.factors, threads=threads))
@@ -64,7 +67,7 @@ def test_a_quota_below_the_studys_threads_is_refused() -> None:
 
 
 def test_one_machine_has_one_agent() -> None:
-    """A second node of the same host, and another host of the same id, each with its own cure."""
+    """A second node of one host and another host with its id are refused, each with its own cure."""
     present = {"machine": ("first", HELLO)}
     same = check_admission(HELLO, own=OWN, present=present, study=STUDY)
     other = check_admission(replace(HELLO, host="elsewhere", boot_id="other"), own=OWN, present=present, study=STUDY)
@@ -75,31 +78,10 @@ def test_one_machine_has_one_agent() -> None:
 
 
 def test_a_machine_that_was_restarted_is_no_copy_of_itself() -> None:
-    """Its old node may be there for some seconds more: nobody is told to delete a machine id."""
+    """Its old node may stay for some seconds: the refusal is temporary, and nobody has to delete a machine id."""
     refused = check_admission(
         replace(HELLO, boot_id="other"), own=OWN, present={"machine": ("first", HELLO)}, study=STUDY
     )
     assert refused is not None
     assert refused.temporary
     assert "from another boot of the machine" in refused.why
-
-
-def test_memory_counts_as_it_is_sold() -> None:
-    """What the kernel sees of 16 GB is 15.4 to 15.7 GiB, by firmware and graphics."""
-
-    def of(gib: float) -> str:
-        return machine_class(replace(MACHINE, memory_bytes=int(gib * 2**30)))
-
-    assert of(15.499) == of(15.501) == of(14.9) == of(16)
-    assert of(23.4) == of(24) != of(31.2)
-    assert of(251.6) == of(256) != of(187)
-
-
-def test_a_class_is_made_of_what_decides_the_speed() -> None:
-    """Not of names, ids, or a few megabytes that the firmware keeps."""
-    machine = replace(MACHINE, memory_bytes=64 * 2**30)
-    assert machine_class(machine) == machine_class(
-        replace(machine, machine_id="b", name="b", memory_bytes=64 * 2**30 - 5_000_000)
-    )
-    for other in (replace(machine, cpu_model="x"), replace(machine, logical_cpus=2), replace(machine, sockets=2)):
-        assert machine_class(other) != machine_class(machine)

@@ -1,4 +1,4 @@
-"""What a campaign runs, in which order, and what it never runs twice."""
+"""Which trials a campaign runs, in which order, and which it never runs twice."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ WITH_PILOT = TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 2}"
 
 
 class Clock:
-    """Goes on by itself, a hundredth of a second at a look: nobody waits for a fake."""
+    """A clock that goes on by a hundredth of a second each time that it is read."""
 
     def __init__(self) -> None:
         self.now = time.time()
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time, seconds since 1970."""
         self.now += 0.01
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Later."""
+        """Go on by `seconds` at once."""
         self.now += seconds
 
 
@@ -65,7 +65,7 @@ def run(
     retry: frozenset[str] = frozenset(),
     known: Mapping[str, str] | None = None,
 ) -> tuple[CampaignResult, list[Event]]:
-    """A campaign on the store at `root`, stopped before the start that comes after `stop_after`."""
+    """Run a campaign on the store at `root`; after `stop_after` trials have started, stop it."""
     events: list[Event] = []
     clock = Clock()
     cluster.reconnect()
@@ -117,7 +117,7 @@ def test_pilots_fix_the_passes_and_are_not_repeated(tmp_path: Path) -> None:
 
 
 def test_more_repetitions_run_only_what_is_new(tmp_path: Path) -> None:
-    """Growing a study from two blocks to three runs one more block."""
+    """A study that grows from two blocks to three runs one more block."""
     cluster = FakeCluster()
     run(tmp_path / "s", cluster)
     _, events = run(tmp_path / "s", cluster, text=TINY_STUDY.replace("repetitions: 2", "repetitions: 3"))
@@ -175,7 +175,7 @@ def _dead(store: StoreWriter, attempt_id: str, parquet: bytes) -> None:
 
 
 def test_a_trial_that_loses_its_agent_again_and_again_has_failed(tmp_path: Path) -> None:
-    """Three losses in one trial are a failure of it, with a row; the study goes on."""
+    """After three losses in one trial, the trial has failed and gets a row; the study goes on."""
     cluster = FakeCluster(lambda trial, start: "lost" if start in (2, 3, 4, 5, 6) and trial.position == 2 else None)
     ended, events = run(tmp_path / "s", cluster)
     assert (ended.ok, ended.failed) == (7, 1)
@@ -185,14 +185,14 @@ def test_a_trial_that_loses_its_agent_again_and_again_has_failed(tmp_path: Path)
 
 
 def test_a_machine_that_loses_its_agent_all_the_time_is_set_aside(tmp_path: Path) -> None:
-    """Six losses in succession; with nobody else the run ends, and says so."""
+    """It takes six losses in succession. Without another machine the run ends with that error."""
     cluster = FakeCluster(lambda trial, start: "lost")
     with pytest.raises(MachineError, match="lost 6 times in succession"):
         run(tmp_path / "s", cluster)
 
 
 def test_a_busy_machine_is_reported_and_asked_again(tmp_path: Path) -> None:
-    """Somebody else measures there: it is no failure, and nothing is lost."""
+    """Somebody else measures there, which is neither a failure nor a loss."""
     busy = BusyError("this machine is busy.", cure="Wait.")
     cluster = FakeCluster(lambda trial, start: busy if start == 4 else None)
     ended, events = run(tmp_path / "s", cluster)
@@ -201,7 +201,7 @@ def test_a_busy_machine_is_reported_and_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_cannot_measure_is_set_aside_with_its_cure(tmp_path: Path) -> None:
-    """What the agent says of its machine reaches the user as it is; what was finished is kept."""
+    """The user sees the agent's own message; finished trials are kept."""
     full: JoulefleetError = MachineError("the disk is full.", cure="Make room.")
     cluster = FakeCluster(lambda trial, start: full if start == 4 else None)
     with pytest.raises(MachineError, match=r"the disk is full\. Make room"):
@@ -259,8 +259,8 @@ def test_a_newer_coordinator_ends_this_one_without_ending_its_agents(tmp_path: P
     assert cluster.abandoned
 
 
-def test_failures_are_tried_again_when_asked(tmp_path: Path) -> None:
-    """What stands after two tries runs again, with all that it is compared with, as a new round of its block."""
+def test_failures_are_tried_again_on_request(tmp_path: Path) -> None:
+    """A trial that failed twice runs again, with all that it is compared with, as a new round of its block."""
     cluster = FakeCluster(lambda trial, start: "failed" if str(trial.cell).startswith("big/one") else None)
     ended, _ = run(tmp_path / "s", cluster)
     assert (ended.ok, ended.failed) == (6, 2)
@@ -290,10 +290,10 @@ def test_a_new_model_measures_every_pair_concerned_again_and_nothing_else(tmp_pa
 
 
 def test_rows_of_another_study_in_an_outbox_are_kept_and_count_for_nothing(tmp_path: Path) -> None:
-    """They are of the same cells and protocols; each study has trials of its own."""
+    """The rows have the same cells and protocols, but each study has trials of its own."""
     first = FakeCluster()
     run(tmp_path / "s", first, stop_after=3)
-    # As an interrupted run leaves it: one row more that never came to the store.
+    # An interrupted run leaves this: one more row, which never came to the store.
     held = FakeCluster()
     run(tmp_path / "elsewhere", held, stop_after=4)
     other = FakeCluster()
@@ -308,45 +308,45 @@ def test_rows_of_another_study_in_an_outbox_are_kept_and_count_for_nothing(tmp_p
 
 
 class BusyAtFirst(FakeCluster):
-    """Somebody else measures there when weights are first to be prepared."""
+    """A cluster whose machine is busy when weights are first to be prepared."""
 
-    asked = 0
+    preparations = 0
 
     def _answer(self, agent: FakeAgent, call: Call) -> CallResult:
         if isinstance(call, Prepare):
-            self.asked += 1
-            if self.asked == 1:
+            self.preparations += 1
+            if self.preparations == 1:
                 return CallResult(node=agent.node, call=call, error=BusyError("busy.", cure="Wait."))
         return super()._answer(agent, call)
 
     def answers(self, timeout_s: float) -> Sequence[CallResult]:
-        """Nothing to do for a moment."""
+        """Count the turns of the campaign."""
         self.looks = getattr(self, "looks", 0) + 1
         return super().answers(timeout_s)
 
 
 def test_a_machine_that_is_busy_is_left_alone_before_it_is_prepared_too(tmp_path: Path) -> None:
-    """Asked again after a while; each attempt would disturb whoever measures there."""
+    """It is asked again after 30 s: each call would disturb whoever measures there."""
     cluster = BusyAtFirst()
     ended, events = run(tmp_path / "s", cluster)
     assert ended.ok == 8
     assert len([event for event in events if isinstance(event, MachineBusy)]) == 1
-    # 30 s at two hundredths or so a look.
+    # 30 s, at about two hundredths of a second in each turn.
     assert cluster.looks > 200
 
 
 def test_a_machine_that_is_back_before_its_old_node_has_gone_takes_part_again(tmp_path: Path) -> None:
-    """A quick restart: for some seconds Ray knows both. It must not be taken for a copy of itself."""
+    """After a quick restart Ray knows both nodes for some seconds. The machine is no copy of itself."""
 
     class Restarted(FakeCluster):
         def answers(self, timeout_s: float) -> Sequence[CallResult]:
-            found = super().answers(timeout_s)
+            answers = super().answers(timeout_s)
             if len(self.started) == 3 and "new node" not in self.agents and not self.deferred:
                 self.join(FakeAgent(node="new node", machine=MACHINE, boot_id="next boot"))
             elif len(self.started) == 5 and self.deferred:
                 self.leave("node of machine")
                 self.ask_again()
-            return found
+            return answers
 
     ended, events = run(tmp_path / "s", Restarted())
     assert (ended.ok, ended.missing) == (8, 0)
@@ -354,7 +354,7 @@ def test_a_machine_that_is_back_before_its_old_node_has_gone_takes_part_again(tm
 
 
 def test_an_agent_in_a_trial_of_an_earlier_run_is_waited_for(tmp_path: Path) -> None:
-    """It answers when that has ended, which may be long after a machine would have had to come."""
+    """It answers when that trial has ended, long after the time in which a machine must have joined."""
 
     class Silent(FakeCluster):
         def __init__(self) -> None:
@@ -393,12 +393,12 @@ def test_an_agent_in_a_trial_of_an_earlier_run_is_waited_for(tmp_path: Path) -> 
             sleep=clock.sleep,
         ).run()
     assert ended.ok == 8
-    told = [event.message for event in events if isinstance(event, Stalled)]
-    assert len([message for message in told if "trial of an earlier run" in message]) == 1
+    messages = [event.message for event in events if isinstance(event, Stalled)]
+    assert len([message for message in messages if "trial of an earlier run" in message]) == 1
 
 
-def test_a_machine_of_an_earlier_run_is_waited_for_and_missed(tmp_path: Path) -> None:
-    """A run that is begun again before all agents are back must not call the study done; who was done is let go."""
+def test_a_machine_of_an_earlier_run_is_waited_for_and_named(tmp_path: Path) -> None:
+    """A run that starts before all agents are back must not end as done; a machine that was done is not waited for."""
     known = {"a": "north", "b": "south"}
     run(tmp_path / "s", FakeCluster(machines=("a", "b")), stop_after=6)
     ended, events = run(tmp_path / "s", FakeCluster(machines=("a",)), known=known)
@@ -412,8 +412,8 @@ def test_a_machine_of_an_earlier_run_is_waited_for_and_missed(tmp_path: Path) ->
     assert not any(isinstance(event, Stalled) for event in events)
 
 
-def test_who_is_missing_is_named(tmp_path: Path) -> None:
-    """Set aside is not gone."""
+def test_machines_that_were_set_aside_are_named_and_are_not_absent(tmp_path: Path) -> None:
+    """The user has to repair such a machine instead of waiting for it."""
     broken = MachineError("the disk is full.", cure="Make room.")
     cluster = FakeCluster(machines=("a", "b"))
     inner = cluster._run
@@ -428,8 +428,8 @@ def test_who_is_missing_is_named(tmp_path: Path) -> None:
     assert (ended.ok, ended.missing, ended.absent, len(ended.set_aside)) == (8, 8, (), 1)
 
 
-def test_what_another_coordinator_has_committed_meanwhile_is_not_run_again(tmp_path: Path) -> None:
-    """One that was superseded may have, after this one had read the store."""
+def test_a_trial_that_another_coordinator_has_committed_meanwhile_is_not_run_again(tmp_path: Path) -> None:
+    """A coordinator that was superseded may do that after this one has read the store."""
     cluster, events, clock = FakeCluster(), list[Event](), Clock()
     cluster.reconnect()
     with open_store(tmp_path / "s", study="tiny") as store:
@@ -455,7 +455,7 @@ def test_what_another_coordinator_has_committed_meanwhile_is_not_run_again(tmp_p
 
 
 def test_a_row_of_a_lost_agent_counts_from_when_it_was_lost(tmp_path: Path) -> None:
-    """Its clock may be hours ahead: by that, a block that has rested for hours would seem to go on."""
+    """By its machine's clock, which may be hours ahead, a block that has rested for hours would seem coherent."""
 
     class Away(FakeCluster):
         def _run(self, agent: FakeAgent, call: Run, trial: Trial) -> CallResult:
@@ -468,11 +468,11 @@ def test_a_row_of_a_lost_agent_counts_from_when_it_was_lost(tmp_path: Path) -> N
             return CallResult(node=agent.node, call=call, lost="died")
 
         def answers(self, timeout_s: float) -> Sequence[CallResult]:
-            found = super().answers(timeout_s)
-            if len(self.started) == 3 and not self.agents and not found:
+            answers = super().answers(timeout_s)
+            if len(self.started) == 3 and not self.agents and not answers:
                 clock.sleep(2 * COHERENT_S)
                 self.join(self.gone)
-            return found
+            return answers
 
     cluster, events, clock = Away(), list[Event](), Clock()
     cluster.reconnect()
@@ -491,3 +491,27 @@ def test_a_row_of_a_lost_agent_counts_from_when_it_was_lost(tmp_path: Path) -> N
     assert ended.ok == 8
     assert not [event for event in events if isinstance(event, TrialLost)]
     assert any("-r2-" in attempt for attempt in cluster.started)
+
+
+@pytest.mark.parametrize(("boot_id", "calls"), [("boot", 2), ("another boot", 4)])
+def test_work_between_blocks_is_not_done_while_a_trial_runs_on_this_machine(
+    tmp_path: Path, boot_id: str, calls: int
+) -> None:
+    """Two agents run two blocks each, and the second begins its own while the first is in a trial."""
+    cluster, clock, done = FakeCluster(machines=("a", "b")), Clock(), list[int]()
+    cluster.reconnect()
+    with open_store(tmp_path / "s", study="tiny") as store:
+        Campaign(
+            cluster,
+            store,
+            tiny_pinned(),
+            on_event=lambda event: None,
+            should_stop=lambda: False,
+            between_blocks=lambda: done.append(len(cluster.started)),
+            boot_id=boot_id,
+            clock=clock,
+            monotonic=clock,
+        ).run()
+    assert len(cluster.started) == 16
+    assert len(done) == calls
+    assert done[0] == 0, "before the first trial of the block"

@@ -1,4 +1,4 @@
-"""What a coordinator is doing, as `status` reads it."""
+"""The file that says what each machine is doing."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.support.trials import tiny_trial
 
 @pytest.fixture
 def layout(tmp_path: Path) -> StoreLayout:
-    """A folder for the file."""
+    """Return the layout of an empty store."""
     return StoreLayout(tmp_path)
 
 
 def started(machine: str) -> TrialStarted:
-    """A trial begins there."""
+    """Return the start of a trial on a machine."""
     return TrialStarted(machine=machine, trial=tiny_trial(), number=3, total=8, left_s=60)
 
 
 def ended(machine: str) -> TrialEnded:
-    """It ends."""
+    """Return the end of a trial on a machine."""
     trial = tiny_trial()
     outcome = AttemptFact(
         trial_id=trial.trial_id,
@@ -51,22 +51,22 @@ def ended(machine: str) -> TrialEnded:
 
 
 def doing(layout: StoreLayout) -> dict[str, str]:
-    """What the file says."""
-    return {now.name: now.doing for now in read_live(layout.live_file)}
+    """Return what the file says each machine is doing."""
+    return {machine.name: machine.doing for machine in read_live(layout.live_file)}
 
 
-def test_the_trial_under_way_stands_there_however_long_it_takes(layout: StoreLayout) -> None:
-    """It begins in the moment in which the one before it ends, on one machine as on several."""
+def test_the_trial_that_runs_is_named_however_long_it_takes(layout: StoreLayout) -> None:
+    """The end of the trial before it, at the same moment, does not hide it."""
     live = LiveFile(layout)
     events: list[Event] = [MachineJoined(machine="b", node="n"), MachineJoined(machine="a", node="m")]
     for event in (*events, started("b"), started("a"), ended("b"), started("b")):
         live(event)
     assert list(doing(layout)) == ["a", "b"]
-    assert all(said.startswith("block 1, big/one") for said in doing(layout).values())
+    assert all(text.startswith("block 1, big/one") for text in doing(layout).values())
 
 
 def test_a_machine_that_left_and_a_node_that_was_refused_are_told(layout: StoreLayout) -> None:
-    """With the reason."""
+    """The reason is named."""
     live = LiveFile(layout)
     live(MachineLeft(machine="a", why="no power"))
     live(MachineRefused(node="b-1", why="b has another version", cure="Install it."))
@@ -74,8 +74,8 @@ def test_a_machine_that_left_and_a_node_that_was_refused_are_told(layout: StoreL
 
 
 def test_writing_takes_a_hundredth_of_the_time_at_most(layout: StoreLayout) -> None:
-    """In a large fleet the file is long, and events are many."""
-    # Made; heard, begun and ended to write; heard; heard, begun and ended.
+    """In a large fleet the file is long, and there are many events."""
+    # The clock is read when the file is made, at each event, and at the beginning and end of each writing.
     moments = iter([0.0, 1.0, 1.0, 1.2, 2.0, 13.0, 13.0, 13.2])
     live = LiveFile(layout, monotonic=lambda: next(moments))
     live(MachineJoined(machine="a", node="n"))
@@ -86,8 +86,8 @@ def test_writing_takes_a_hundredth_of_the_time_at_most(layout: StoreLayout) -> N
     assert list(doing(layout)) == ["a", "b", "c"]
 
 
-def test_a_file_that_is_damaged_or_gone_says_nothing(layout: StoreLayout) -> None:
-    """It is news, never the truth."""
+def test_a_file_that_is_damaged_or_missing_says_nothing(layout: StoreLayout) -> None:
+    """It is only a snapshot; the rows of the store count."""
     assert read_live(layout.live_file) == ()
     layout.live_file.write_text(json.dumps([{"name": "a"}]))
     assert read_live(layout.live_file) == ()

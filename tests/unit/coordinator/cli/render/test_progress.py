@@ -7,7 +7,7 @@ import io
 import pytest
 
 from coordinator.cli.render.progress import LiveProgress, PlainProgress
-from coordinator.events.events import Collected, PlanFixed, TrialEnded, TrialStarted
+from coordinator.events.events import Collected, MachineBusy, PlanFixed, TrialEnded, TrialStarted
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.text import duration_text
 from tests.support.trials import tiny_trial
@@ -64,18 +64,33 @@ def test_plain_lines_have_no_control_characters() -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+def drawn(show: LiveProgress) -> str:
+    """Return what the live table shows now."""
+    from rich.console import Console
+
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(show._live.get_renderable())
+    return stream.getvalue()
+
+
 def test_the_live_table_takes_every_event() -> None:
     """The table shows what runs, what is done and what failed."""
     show = LiveProgress("tiny", now=lambda: 0.0)
     for event in (TrialStarted(machine="m", trial=tiny_trial(), number=3, total=8, left_s=60), ended("failed")):
         show(event)
     show.note("stopping")
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=100)
-    console.print(show._live.get_renderable())
-    text = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    text = drawn(show)
     assert "1 min 0 s to go, 1 failed" in text
     assert "3/8" in text
     assert "FAILED (timeout)" in text
     assert "stopping" in text
+
+
+def test_what_a_machine_does_is_shown_whole_whatever_its_name() -> None:
+    """Names and messages may hold the colon that separates them in a line."""
+    show = LiveProgress("tiny", now=lambda: 0.0)
+    show(TrialStarted(machine="rack: 7", trial=tiny_trial(), number=3, total=8, left_s=60))
+    assert "rack: 7  2/8   block 1, big/one" in drawn(show)
+    show(MachineBusy(machine="rack: 7", message="busy: another agent measures."))
+    assert "rack: 7  2/8   busy: another agent measures." in drawn(show)
+    assert "to go" not in drawn(show), "how long it takes is not known while it is busy"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.render.status import state_lines
-from coordinator.events.live_file import Now
+from coordinator.events.live_file import MachineActivity
 from coordinator.store.status import StoreCoordinator, StoreState, store_state
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
@@ -69,8 +69,8 @@ def test_the_expected_end_names_machines_that_it_leaves_out(tmp_path: Path) -> N
         studies = progress(store)
     running = StoreCoordinator(host="head", pid=1, epoch=1, study=study.name, since="2026-03-01T12:00:00Z")
     now = (
-        Now(name="ant", doing="gone (unplugged)", since=0.0),
-        Now(name="bee", doing="block 2", since=0.0, left_s=60.0),
+        MachineActivity(name="ant", doing="gone (unplugged)", since=0.0),
+        MachineActivity(name="bee", doing="block 2", since=0.0, left_s=60.0),
     )
     state = StoreState(store="s", coordinator=running, studies=studies, now=now)
     lines = list(state_lines(state))

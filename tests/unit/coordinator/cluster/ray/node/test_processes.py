@@ -16,23 +16,23 @@ STUBBORN = [
 
 
 def started(command: list[str]) -> subprocess.Popen[bytes]:
-    """A process in a session of its own, once it is at work."""
+    """Start a process in a session of its own, and wait until it runs."""
     child = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
     child.stdout.readline()
     return child
 
 
-def test_a_process_is_its_number_and_its_start() -> None:
-    """Another process with the same number is another one."""
+def test_a_process_is_known_by_its_id_and_its_start() -> None:
+    """Its id may later belong to another process."""
     found = process(os.getpid())
     assert found is not None
     assert alive(found.key)
     assert not alive(replace(found.key, started=found.key.started + 1))
 
 
-def test_a_process_that_has_ended_is_not_alive_though_nobody_has_asked_for_its_exit_code() -> None:
-    """Where nothing reaps them, the processes of a node stay in the table."""
+def test_a_process_that_has_ended_and_was_not_reaped_is_not_alive() -> None:
+    """Where nothing reaps them, the processes of a node stay in the table after their end."""
     child = started(IDLE)
     found = process(child.pid)
     assert found is not None
@@ -43,8 +43,8 @@ def test_a_process_that_has_ended_is_not_alive_though_nobody_has_asked_for_its_e
     child.communicate()
 
 
-def test_what_ignores_sigterm_is_killed_after_the_grace() -> None:
-    """And what obeys is not."""
+def test_a_process_that_ignores_sigterm_is_killed_after_the_grace() -> None:
+    """One that obeys is not killed."""
     obeys, ignores = started(IDLE), started(STUBBORN)
     sessions = (obeys.pid, ignores.pid)
     count = end(lambda: [key for number in sessions for key in session(number)], grace_s=0.5)
@@ -55,7 +55,7 @@ def test_what_ignores_sigterm_is_killed_after_the_grace() -> None:
 
 
 def test_once_the_known_ones_are_gone_a_session_counts_by_what_it_writes_into(tmp_path: Path) -> None:
-    """The number of the session may by then be another's."""
+    """The number of the session may then belong to another session."""
     with (tmp_path / "log").open("wb") as log:
         child = subprocess.Popen(IDLE, stdout=log, start_new_session=True)
     stranger = started(IDLE)

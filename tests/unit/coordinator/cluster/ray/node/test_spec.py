@@ -9,12 +9,12 @@ FOLDER = Path("/tmp/joulefleet-x")  # noqa: S108 - a name, nothing is written
 
 
 def plan(*, join: str | None = None, listen: str = "127.0.0.1", measures: bool = True) -> NodePlan:
-    """A node of these."""
+    """Return the plan of a node."""
     return NodePlan(join=join, listen=listen, ports=Ports(base=7000), measures=measures)
 
 
 def test_every_port_of_a_node_is_fixed_and_its_own() -> None:
-    """A firewall can be written for thirty ports in a row, and two nodes of one host can keep apart."""
+    """A firewall opens thirty ports in a row, and two nodes of one host do not collide."""
     ports = Ports(base=7000)
     everything = ports.all(is_head=True)
     assert len(set(everything)) == len(everything)
@@ -22,8 +22,8 @@ def test_every_port_of_a_node_is_fixed_and_its_own() -> None:
     assert 7000 not in ports.all(is_head=False)
 
 
-def test_a_head_measures_nothing_unless_asked() -> None:
-    """No CPU and no agent's resource: Ray starts nothing there."""
+def test_a_node_that_does_not_measure_offers_nothing() -> None:
+    """It has no CPU and no agent's resource, so Ray starts nothing there."""
     arguments = plan(measures=False).arguments(FOLDER)
     assert "--head" in arguments
     assert "--port=7000" in arguments
@@ -32,7 +32,7 @@ def test_a_head_measures_nothing_unless_asked() -> None:
 
 
 def test_a_node_that_measures_offers_one_agent() -> None:
-    """One agent, and one CPU, as Ray starts an idle worker for each CPU that it is told of."""
+    """It offers one CPU, because Ray starts an idle worker for each one."""
     arguments = plan(join="192.0.2.7:6379", listen="192.0.2.8").arguments(FOLDER)
     assert "--address=192.0.2.7:6379" in arguments
     assert "--head" not in arguments
@@ -41,7 +41,7 @@ def test_a_node_that_measures_offers_one_agent() -> None:
 
 
 def test_the_address_of_the_head_is_its_own_or_the_one_joined() -> None:
-    """What a user is told to join, and what a coordinator is given."""
+    """A user joins it, and a coordinator connects to it."""
     assert plan(listen="192.0.2.7").head == "192.0.2.7:7000"
     assert plan(join="192.0.2.7:6379", listen="192.0.2.8").head == "192.0.2.7:6379"
 
@@ -73,7 +73,7 @@ def test_a_node_on_loopback_cannot_join_another_machine() -> None:
 
 
 def test_a_certificate_that_is_not_there_is_an_error_with_a_cure(tmp_path: Path) -> None:
-    """Ray would start without it, or end without a word."""
+    """Ray would start without it, or end without a message."""
     for name in ("cert", "key"):
         (tmp_path / name).write_text("pem")
     tls = Tls(cert=tmp_path / "cert", key=tmp_path / "key", ca=tmp_path / "ca")
@@ -84,7 +84,7 @@ def test_a_certificate_that_is_not_there_is_an_error_with_a_cure(tmp_path: Path)
 
 
 def test_a_folder_too_deep_for_sockets_is_refused() -> None:
-    """Ray would fail later, over a path that nobody has chosen."""
+    """Ray would fail later, because of a path that nobody has chosen."""
     check_folder(FOLDER)
     with pytest.raises(MachineError, match="TMPDIR"):
         check_folder(Path("/") / ("x" * 60))
