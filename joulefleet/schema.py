@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from joulefleet.versions import SCHEMA_VERSION
 
-__all__ = ["ADDED_LATER", "ATTEMPT_SCHEMA", "COLUMNS", "Column", "attempt_table"]
+__all__ = ["ATTEMPT_SCHEMA", "COLUMNS", "Column", "attempt_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,37 +218,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("latencies_ns", pa.list_(_INT), "ns", "One a batch of the window, in order; thinned above 20,000."),
     Column("readings", pa.list_(READINGS_TYPE), "", "One struct a channel; thinned above 20,000 values."),
 )
-
-ADDED_LATER = frozenset(
-    {
-        # in version 2
-        "assignment",
-        "comparison_group",
-        "comparison_group_size",
-        "energy_filter",
-        "energy_package_j",
-        "energy_provenance",
-        "sysfs_root",
-        "power_limits",
-        "temperature_baseline_c",
-        "temperature_max_c",
-        "frequency_mean_mhz",
-        "frequency_min_mhz_seen",
-        "throttle_events",
-        "pressure_cpu_s",
-        "pressure_memory_s",
-        "pressure_io_s",
-        "cgroup_cpu_s",
-        "cgroup_throttled_s",
-        "cgroup_peak_bytes",
-        # in version 3
-        "imported_from",
-        "energy_reported_j",
-        "reported_by",
-        "energy_repair",
-    }
-)
-"""The columns that rows of older versions may lack; they read as null."""
 
 ATTEMPT_SCHEMA = pa.schema(
     [pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning": c.meaning}) for c in COLUMNS],

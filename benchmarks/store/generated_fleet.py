@@ -7,7 +7,6 @@ thousand trials 20 are flagged, 5 failed once and were measured when they were t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from joulefleet.plan.trial import trial_id
 from joulefleet.schema import ATTEMPT_SCHEMA
 from joulefleet.store.compaction import FILE_ROWS
 from joulefleet.store.layout import StoreLayout
+from joulefleet.store.records import ComparandRecord, StudyRecord
 from joulefleet.store.row_groups import GROUP_ROWS
 from joulefleet.study.load import load_study, study_to_json
 from joulefleet.study.spec import Proofs, Study
@@ -69,15 +69,15 @@ def write_fleet(layout: StoreLayout, trials: int) -> int:
 
 
 def _write_study(layout: StoreLayout, study: Study, machines: Sequence[str]) -> None:
-    record = {
-        "study": study_to_json(study),
-        "store_layout": 1,
-        "digest": digest(study_to_json(study)),
-        "asked_at": datetime.fromtimestamp(_STARTED_S, tz=UTC).isoformat(),
-        "machines": [{"machine_id": name, "name": f"node-{number:04}"} for number, name in enumerate(machines)],
-        "comparands": [asdict(comparand) for comparand in comparands(study)],
-    }
-    (layout.studies / f"{study.name}-{record['digest']}.json").write_text(json.dumps(record), encoding="utf-8")
+    names = tuple((name, f"node-{number:04}") for number, name in enumerate(machines))
+    record = StudyRecord(
+        definition=study_to_json(study),
+        machines=names,
+        places=names,
+        comparands=tuple(ComparandRecord(**asdict(comparand)) for comparand in comparands(study)),
+        asked_at=datetime.fromtimestamp(_STARTED_S, tz=UTC),
+    )
+    (layout.studies / f"{study.name}-{record.digest}.json").write_bytes(record.to_json())
 
 
 def _attempts(study: Study, machines: Sequence[str]) -> Rows:

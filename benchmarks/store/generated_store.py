@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +19,10 @@ import pyarrow.parquet as pq
 from agent.state.outbox import parquet_bytes
 from joulefleet.schema import COLUMNS
 from joulefleet.store.compaction import FILE_ROWS
-from joulefleet.store.layout import StoreLayout
+from joulefleet.store.layout import StoreLayout, format_bytes
 from joulefleet.store.manifest import Manifest, manifest_bytes
 from joulefleet.store.row_groups import GROUP_ROWS, write_groups
-from joulefleet.versions import LAYOUT_VERSION, SCHEMA_VERSION
+from joulefleet.versions import SCHEMA_VERSION
 
 STUDY = "generated"
 CHANNELS = 13
@@ -40,8 +39,7 @@ def make_store(root: Path) -> StoreLayout:
     layout = StoreLayout(root)
     for folder in (layout.attempts, layout.studies, layout.compacted, layout.manifest):
         folder.mkdir(parents=True)
-    made = {"layout": LAYOUT_VERSION, "rows_since": SCHEMA_VERSION, "store_id": STUDY}
-    layout.format_file.write_text(json.dumps(made))
+    layout.format_file.write_bytes(format_bytes(STUDY))
     return layout
 
 

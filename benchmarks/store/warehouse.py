@@ -99,7 +99,7 @@ def answered(kind: str, name: str, root: Path) -> Answer:
         work: Callable[[], int] = lambda: len(table(root))  # noqa: E731 - one of three kinds of work
     else:
         from joulefleet.compare.compare import compare
-        from joulefleet.query.examples import example
+        from joulefleet.query.shipped_sql import example
         from joulefleet.query.store import Store
 
         start = time.perf_counter()
@@ -182,7 +182,7 @@ def generate(root: Path, trials: int) -> None:
 
 def shipped() -> dict[str, list[str]]:
     """The shipped questions by what they read: readings and latencies, or trials alone."""
-    from joulefleet.query.examples import examples
+    from joulefleet.query.shipped_sql import examples
 
     found: dict[str, list[str]] = {"trials": [], "readings": []}
     for one in examples():

@@ -48,8 +48,8 @@ def run_stage(
 
     known = {}
     if is_fleet and pinned.study.placement == "every-machine":
-        machines = writer.last_record(pinned.study.name).get("machines", [])
-        known = {entry["machine_id"]: entry["name"] for entry in machines}
+        last = writer.last_record(pinned.study.name)
+        known = dict(last.machines) if last is not None else {}
     live = LiveFile(writer.layout)
     try:
         campaign = Campaign(
@@ -65,6 +65,6 @@ def run_stage(
         )
         return campaign.run()
     except SupersededError as error:
-        raise writer.above(error.highest) or error from error
+        raise writer.superseded_error(error.highest) or error from error
     finally:
         live.close()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from joulefleet.compare.two_stage import blocks_needed
 from joulefleet.errors import StudyError
 from joulefleet.query import Store
 from joulefleet.stats.sample_size import PILOT_BLOCKS
+from joulefleet.store.records import StudyRecord
 from joulefleet.study.load import study_from_json
 from joulefleet.study.primary import Primary
 from joulefleet.study.spec import Study
@@ -43,21 +43,21 @@ class TwoStage:
         self._blocks = self._study.repetitions
         self._decided = not self._has_precision
 
-    def study(self, last: Mapping[str, Any]) -> Study:
-        """Return the study of this stage; `last` is its newest record, empty where there is none.
+    def study(self, last: StudyRecord | None) -> Study:
+        """Return the study of this stage; `last` is its newest record, None where there is none.
 
         Blocks that were added before an interruption are kept, and so is a precision that only the command line of
         an earlier run stated: without it the claim of the study would be another.
         """
-        if last and "imported" not in last:
-            before = study_from_json(last["study"]).primary
+        if last is not None and last.imported is None:
+            before = study_from_json(last.definition).primary
             if (
                 not self._has_precision
                 and replace(before, precision_percent=None, pilot_blocks=None) == self._study.primary
             ):
                 self._state_precision(before)
             if self._has_precision and before == self._study.primary:
-                self._blocks = max(self._blocks, int(last["study"]["repetitions"]))
+                self._blocks = max(self._blocks, int(last.definition["repetitions"]))
         return replace(self._study, repetitions=self._blocks)
 
     def needs_more(self, store: Path, *, note: Callable[[str], None]) -> bool:

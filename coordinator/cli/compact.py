@@ -28,7 +28,7 @@ def compact(*, store: StoreFolder = None, as_json: AsJson = False) -> None:
     root = store or default_store()
     read_format(StoreLayout(root))  # open_store would create a store where there is none
     with open_store(root, study="joulefleet compact") as writer, StepLine(sys.stderr) as on_step:
-        result = compaction.compact(writer.layout, tell=on_step)
+        result = compaction.compact(writer.layout, on_step=on_step)
     if as_json:
         print(json_text(result))
     elif result.files:

@@ -52,7 +52,7 @@ def duckdb(
     from joulefleet.query import Store
 
     with Store.open(store) as opened, StepLine(sys.stderr) as on_step:
-        result = export_duckdb(opened, file, force=force, tell=on_step)
+        result = export_duckdb(opened, file, force=force, on_step=on_step)
     if as_json:
         print(json_text(result))
     else:

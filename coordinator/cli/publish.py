@@ -61,8 +61,8 @@ def publish(
     with StepLine(sys.stderr) as on_step:
         if not no_compact:
             with open_store(layout.root, study="joulefleet publish") as writer:
-                compaction.compact(writer.layout, tell=on_step)
-        result = publishing.publish(layout, uri, tell=on_step)
+                compaction.compact(writer.layout, on_step=on_step)
+        result = publishing.publish(layout, uri, on_step=on_step)
     if result.not_compacted:
         print(
             f"{result.not_compacted} attempts are not compacted yet, so not published: run `joulefleet compact`.",

@@ -54,9 +54,9 @@ def sql(
 ) -> None:
     """Query the store in SQL (DuckDB's dialect). The store is only read, never changed.
 
-    Views: trials, attempts, pairs, energy, readings, latencies, machines, environments, studies,
-    verdicts. --describe lists their columns, and the macros. Format `table` shows the first 100 rows;
-    the other formats give all rows.
+    Views: trials, attempts, pairs, energy, readings, latencies, machines, environments, studies.
+    --describe lists their columns, and the macros. Format `table` shows the first 100 rows; the other
+    formats give all rows.
 
     \b
     Examples:
@@ -76,8 +76,8 @@ def sql(
     from coordinator.cli.render.query_result import write_result_table
     from joulefleet.errors import QueryError
     from joulefleet.query import Store
-    from joulefleet.query.examples import example as shipped
-    from joulefleet.query.user_tables import own_files
+    from joulefleet.query.shipped_sql import example as shipped
+    from joulefleet.query.user_tables import parse_user_tables
 
     if describe + list_examples + (example is not None) > 1:
         raise typer.BadParameter("give only one of --describe, --examples and --example.")
@@ -95,7 +95,7 @@ def sql(
         return
     text = query if example is None else shipped(example).sql
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    with Store.open(store, tables=own_files(own or ())) as opened:
+    with Store.open(store, tables=parse_user_tables(own or ())) as opened:
         if text is None and output is None and output_format == "table" and terminal:
             _interact(opened)
             return
@@ -113,7 +113,7 @@ def _descriptions(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], 
 
 def _examples(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
     from coordinator.cli.render.catalog import examples_result, write_examples
-    from joulefleet.query.examples import example, examples
+    from joulefleet.query.shipped_sql import example, examples
 
     if name is None:
         every = examples()

@@ -8,7 +8,6 @@ between leaves a store without any row of the import, or with all rows. The same
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -21,13 +20,15 @@ from coordinator.importing.mapping.spec import CommonMapping
 from coordinator.importing.model import Package
 from coordinator.importing.rows import check_pairs, import_record, import_rows
 from coordinator.store.writer import StoreWriter, open_store
-from joulefleet.durable import sync_folder, temporary_file, write_durably
+from joulefleet.durable import rename_durably, temporary_file, write_durably
 from joulefleet.errors import StoreError
 from joulefleet.schema import attempt_table
 from joulefleet.store.compaction import Step
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.manifest import Manifest, manifest_bytes
+from joulefleet.store.records import StudyRecord
 from joulefleet.store.row_groups import GROUP_ROWS, read_groups, rows_digest, write_groups
+from joulefleet.store.snapshot import parquet_names
 
 
 def import_package(
@@ -46,7 +47,7 @@ def import_package(
 def commit(
     writer: StoreWriter,
     package: Package,
-    record: Mapping[str, Any],
+    record: StudyRecord,
     *,
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> int:
@@ -55,12 +56,13 @@ def commit(
     Runs that the store has already are not added again. Raises StoreError, and changes nothing, if another
     study has the name, or if the store has other data of this study.
     """
-    study = str(record["study"]["name"])
+    study, imported = record.name, record.imported
+    assert imported is not None
     rows = {row["attempt_id"]: row for row in import_rows(study, package)}
     before = writer.last_record(study)
     held = _imported_attempts(writer.layout, study)
     _check_name(study, package.tool, before, measured=None in held.values())
-    same = not before or before["imported"].get("content") == record["imported"]["content"]
+    same = before is None or (before.imported is not None and before.imported.content == imported.content)
     if held and (not same or not held.keys() <= rows.keys()):
         raise StoreError(
             f"{writer.layout.root}: study {study} was imported from other data, or by another mapping, "
@@ -73,28 +75,23 @@ def commit(
         on_step(Step(what=what, done=0, total=len(new)))
 
     step("recording")
-    writer.record_study(dict(record))
+    writer.record_study(record)
     step("recorded")
     if new:
+        files = set(parquet_names(writer.layout.compacted))
         try:
-            path, manifest = _write(writer.layout, new, step)
-        except OSError as error:
-            raise _write_error(
-                writer.layout, error, "Nothing was imported. Free some space, and import again."
-            ) from error
-        try:
-            sync_folder(writer.layout.compacted)
+            manifest = _write(writer.layout, new, step)
             step("imported")
             write_durably(writer.layout.manifest / manifest.name, manifest_bytes(manifest))
         except OSError as error:
-            cure = f"Everything was imported. Free some space, and run `joulefleet compact`, which lists {path.name}."
-            raise _write_error(writer.layout, error, cure) from error
+            cure = "Nothing was imported. Free some space, and import again."
+            if added := set(parquet_names(writer.layout.compacted)) - files:
+                cure = f"Everything was imported. Free some space; `joulefleet compact` then lists {added.pop()}."
+            raise StoreError(
+                f"{writer.layout.root}: cannot be written ({error.strerror or error}).", cure=cure
+            ) from error
         step("listed")
     return len(new)
-
-
-def _write_error(layout: StoreLayout, error: OSError, cure: str) -> StoreError:
-    return StoreError(f"{layout.root}: cannot be written ({error.strerror or error}).", cure=cure)
 
 
 def _imported_attempts(layout: StoreLayout, study: str) -> dict[str, str | None]:
@@ -104,17 +101,17 @@ def _imported_attempts(layout: StoreLayout, study: str) -> dict[str, str | None]
     return {row["attempt_id"]: row["imported_from"] for row in rows.to_pylist()}
 
 
-def _check_name(study: str, tool: str, before: Mapping[str, Any], *, measured: bool) -> None:
+def _check_name(study: str, tool: str, before: StudyRecord | None, *, measured: bool) -> None:
     """Raise StoreError if a study of this name was measured, or was imported from another tool."""
     cure = "Import under another name: `--study NAME`."
-    if measured or (before and "imported" not in before):
+    if measured or (before is not None and before.imported is None):
         raise StoreError(f"study {study} of this store was measured by Joulefleet, not imported.", cure=cure)
-    if before and before["imported"]["from"] != tool:
-        raise StoreError(f"study {study} of this store was imported from {before['imported']['from']}.", cure=cure)
+    if before is not None and before.imported_from != tool:
+        raise StoreError(f"study {study} of this store was imported from {before.imported_from}.", cure=cure)
 
 
-def _write(layout: StoreLayout, rows: list[dict[str, Any]], step: Callable[[str], None]) -> tuple[Path, Manifest]:
-    """Write `rows` as a compacted file, which the store has from its rename on. Raises OSError before the rename."""
+def _write(layout: StoreLayout, rows: list[dict[str, Any]], step: Callable[[str], None]) -> Manifest:
+    """Write `rows` as a compacted file, which the store has from its rename on; return its manifest. Raises OSError."""
     for folder in (layout.compacted, layout.manifest):
         folder.mkdir(exist_ok=True)
     # If this process dies, a compaction removes the temporary file.
@@ -122,8 +119,6 @@ def _write(layout: StoreLayout, rows: list[dict[str, Any]], step: Callable[[str]
         with temporary.open("wb") as out:
             step("writing")
             ids, digests = write_groups(out, _groups(rows))
-            out.flush()
-            os.fsync(out.fileno())
         step("written")
         if [rows_digest(group) for group in read_groups(temporary)] != digests:
             raise StoreError(
@@ -137,8 +132,8 @@ def _write(layout: StoreLayout, rows: list[dict[str, Any]], step: Callable[[str]
         manifest = Manifest(
             file=path.name, size_bytes=temporary.stat().st_size, sha256=sha256, attempts=tuple(ids), replaces=()
         )
-        temporary.rename(path)
-    return path, manifest
+        rename_durably(temporary, path)
+    return manifest
 
 
 def _groups(rows: list[dict[str, Any]]) -> Iterator[pa.Table]:

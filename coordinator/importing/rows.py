@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from math import isnan
 from typing import Any
 
@@ -14,6 +15,7 @@ from coordinator.importing.tables.folders import natural_path
 from joulefleet.digest import digest
 from joulefleet.measurement import Readings
 from joulefleet.schema import COLUMNS
+from joulefleet.store.records import ComparandRecord, ImportRecord, StudyRecord
 from joulefleet.versions import SCHEMA_VERSION
 
 
@@ -130,40 +132,33 @@ def _readings(series: Readings) -> dict[str, Any]:
     }
 
 
-def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> dict[str, Any]:
+def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> StudyRecord:
     """Return the record of `package` as the study named `study`; `given` is the mapping as plain data."""
     planned = Counter(identity.machine.machine_id for identity in package.planned)
     names = {identity.machine.machine_id: identity.machine.name for identity in package.planned}
     models = dict.fromkeys(identity.model for identity in package.planned)
     tasks = dict.fromkeys(identity.task for identity in package.planned)
-    return {
-        "study": {
+    return StudyRecord(
+        definition={
             "name": study,
             "description": mapping.description,
             "models": {name: {} for name in models},
             "tasks": {name: {} for name in tasks},
         },
-        "store_layout": 1,
-        "machines": [{"machine_id": place, "name": name} for place, name in sorted(names.items())],
-        "places": [{"place": place, "name": name} for place, name in sorted(names.items())],
-        "comparands": [
-            {
-                "name": name,
-                "kind": "distillation",
-                "teacher": pair.teacher,
-                "student": pair.student,
-                "expected_ratio": None,
-            }
+        machines=tuple(sorted(names.items())),
+        places=tuple(sorted(names.items())),
+        comparands=tuple(
+            ComparandRecord(name=name, kind="distillation", teacher=pair.teacher, student=pair.student)
             for name, pair in mapping.pairs.items()
-        ],
-        "imported": {
-            "from": package.tool,
-            "planned": len(package.planned),
-            "planned_at": dict(sorted(planned.items())),
-            "content": digest([sorted(attempt_id(study, package.tool, run) for run in package.runs), given]),
-            "mapping": given,
-        },
-    }
+        ),
+        asked_at=datetime.now(tz=UTC),
+        imported=ImportRecord(
+            tool=package.tool,
+            planned=dict(sorted(planned.items())),
+            content=digest([sorted(attempt_id(study, package.tool, run) for run in package.runs), given]),
+            mapping=given,
+        ),
+    )
 
 
 def check_pairs(mapping: CommonMapping, package: Package, name: str) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from joulefleet.store.records import StudyRecord
+
 _HARMLESS = ("description", "labels", "thresholds", "seed")
 _HARMLESS_MEASURES = ("sampling_hz", "modelled", "timeout_s")
 """Of `measure`: what is no part of a protocol."""
 _PARTS = ("models", "tasks", "pairs")
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One line a change; `before` and `now` are study records (see `coordinator.store.study_record`).
+def changes(before: StudyRecord | None, now: StudyRecord) -> list[str]:
+    """Return one line for each change; `before` is None where the study is new.
 
     Trials whose way of being measured is unchanged are reused whatever else has changed.
     """
-    if not before:
+    if before is None:
         return []
-    old, new = before["study"], now["study"]
+    old, new = before.definition, now.definition
     lines = [*_repetitions(old, new)]
     for part in _PARTS:
         lines += _part(part, old.get(part) or {}, new.get(part) or {}, _digests(part, before), _digests(part, now))
@@ -60,9 +62,8 @@ def _part(
     return lines
 
 
-def _digests(part: str, record: Mapping[str, Any]) -> Mapping[str, str]:
-    found: Mapping[str, str] = record.get(part, {}) if part != "pairs" else {}
-    return found
+def _digests(part: str, record: StudyRecord) -> Mapping[str, str]:
+    return {"models": record.model_digests, "tasks": record.task_digests}.get(part, {})
 
 
 def _measure(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

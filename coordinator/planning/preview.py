@@ -25,7 +25,7 @@ from joulefleet.plan.expand import (
     pilots,
 )
 from joulefleet.plan.trial import Cell, trial_to_json
-from joulefleet.store.layout import StoreLayout, is_fresh, read_format
+from joulefleet.store.layout import StoreLayout, is_empty, read_format
 from joulefleet.study.timing import timing
 
 NOWHERE = "no-machine"
@@ -59,7 +59,7 @@ def look_ahead(pinned: Pinned, store: Path, *, must_exist: bool) -> Outlook:
     """The outlook of a study here. Raises StoreError where `store` must exist and does not."""
     store_id, facts = None, []
     # An empty folder is where a store will be: a new volume.
-    if must_exist or (store.exists() and not is_fresh(store)):
+    if must_exist or (store.exists() and not is_empty(store)):
         store_id = read_format(StoreLayout(store))
         facts = facts_in(store, pinned.study.name)
     machine_id = _place(pinned)

@@ -1,4 +1,4 @@
-"""What a store already holds of a study: all that a restart needs."""
+"""The attempts of a study that a store holds, which is all that a restart needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import joulefleet
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.store.study_record import refuse_imported
+from coordinator.store.study_record import imported_study
 from joulefleet.plan.trial import Cell
 
 COLUMNS = (
@@ -37,22 +37,22 @@ COLUMNS = (
     "started_at",
     "flags",
 )
-"""The columns of an attempt that decide what is still to do."""
+"""Columns of an attempt that decide what is left to do."""
 
 
 def facts_in(root: Path, study: str) -> list[AttemptFact]:
-    """Every attempt of `study` in the store at `root`. Raises StoreError."""
+    """Return every attempt of `study` in the store at `root`. Raises StoreError."""
     names = ", ".join(f'"{name}"' for name in COLUMNS)
     with joulefleet.open(root) as store:
         for record in store.studies:
             if record.name == study and record.imported_from is not None:
-                raise refuse_imported(study, record.imported_from)
+                raise imported_study(study, record.imported_from)
         table = store.arrow(f"select {names} from attempts where study = ?", [study])  # noqa: S608  # names are ours
     return list(_facts(table.to_pylist()))
 
 
 def one_attempt(compacted: Path, attempt_id: str) -> bytes:
-    """The row of one attempt of a compacted file, as a file of its own. Raises FileNotFoundError."""
+    """Return the row of one attempt of the file `compacted` as a Parquet file. Raises FileNotFoundError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -62,16 +62,16 @@ def one_attempt(compacted: Path, attempt_id: str) -> bytes:
 
 
 def fact_of(parquet: bytes) -> AttemptFact:
-    """The attempt in one file, as an agent hands it over."""
+    """Return the attempt in the file `parquet`, as an agent sends it."""
     return study_and_fact(parquet)[1]
 
 
 def study_and_fact(parquet: bytes) -> tuple[str, AttemptFact]:
-    """The attempt in one file, and of which study it is: an outbox holds those of all studies of a store."""
+    """Return the study and the attempt in the file `parquet`: an outbox holds attempts of all studies of a store."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Not pq.read_table: on a file of one row it takes five times as long, and a fleet sends a hundred a second.
+    # pq.read_table takes five times as long for a file of one row, and a fleet sends a hundred files a second.
     table = pq.ParquetFile(pa.BufferReader(parquet)).read(columns=["study", *COLUMNS], use_threads=False)
     row = table.to_pylist()[0]
     return str(row["study"]), next(_facts([row]))

@@ -1,38 +1,47 @@
-"""What a store is to the campaign: what it holds of a study, and where rows and records go durably."""
+"""The interface through which the campaign reads and writes the store."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from coordinator.scheduling.attempt import AttemptFact
+from joulefleet.store.records import StudyRecord
 
 
 class CampaignStore(Protocol):
-    """One writer at a time. Whatever a method that writes has returned from is durable."""
+    """What a campaign needs of a store. `StoreWriter` implements it on disk, the tests in memory.
+
+    The campaign owns it while it runs and is its only writer. It calls `attempts` once, at the start;
+    then the other methods in any order, from one thread. When a method that writes has returned, what it
+    wrote survives a crash of the process and of the machine. Every method raises StoreError where the
+    store cannot be read or written, for example because the disk is full; nothing is half written then,
+    and the call may be repeated.
+    """
 
     store_id: str
+    """Identity of the store; agents keep attempts of several stores apart by it."""
 
     def attempts(self, study: str) -> list[AttemptFact]:
-        """Every attempt of `study` that it holds. Raises StoreError."""
+        """Return every attempt of `study` in the store, also those of earlier runs."""
         ...
 
     def find(self, attempt_id: str) -> bytes | None:
-        """The file of one attempt, if it holds it. Raises StoreError."""
+        """Return the Parquet file of one attempt; None where the store does not hold it."""
         ...
 
     def commit(self, attempt_id: str, parquet: bytes) -> None:
-        """Put an attempt's file into the store. Doing it again changes nothing. Raises StoreError."""
+        """Store the Parquet file of an attempt. A second commit of the same attempt changes nothing."""
         ...
 
-    def last_record(self, study: str) -> dict[str, Any]:
-        """The newest record of the study called `study`; empty where there is none."""
+    def last_record(self, study: str) -> StudyRecord | None:
+        """Return the newest record of the study called `study`; None where there is none."""
         ...
 
-    def record_study(self, record: dict[str, Any]) -> None:
-        """Keep a study as it was asked and resolved, unless it is what was asked last. Raises StoreError."""
+    def record_study(self, record: StudyRecord) -> None:
+        """Store `record`, unless the newest record of the same study has the same digest."""
         ...
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
-        """Keep by which protocols `place` measures `study` now. Raises StoreError."""
+        """Store the protocols by which `place` measures `study` now, in place of earlier ones."""
         ...

@@ -1,14 +1,14 @@
-"""The state of a store as `status` tells it: who writes to it, and how far each study is."""
+"""The state of a store for `joulefleet status`: who writes to it, and how far each study is."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from coordinator.events.live_file import MachineActivity, read_live
+from joulefleet.locks import try_lock
 from joulefleet.query import Store
 from joulefleet.query.progress import StudyProgress, progress
 from joulefleet.store.layout import StoreLayout
@@ -16,93 +16,90 @@ from joulefleet.store.layout import StoreLayout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreCoordinator:
-    """The coordinator that holds a store's lock. None: the lock does not say."""
+    """The coordinator that holds a store's lock. A field is None where the lock file does not contain it."""
 
     host: str | None
     pid: int | None
     epoch: int | None
     study: str | None
     since: str | None
-    """When it began, ISO 8601."""
+    """Time at which it began, ISO 8601."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreState:
-    """A store at one moment."""
+    """The state of a store at one moment."""
 
     store: str
+    """Path or address of the store."""
     coordinator: StoreCoordinator | None
-    """None where nobody writes."""
+    """None where no coordinator writes to the store."""
     studies: tuple[StudyProgress, ...]
     now: tuple[MachineActivity, ...] = ()
-    """What each machine is about, while there is a coordinator."""
+    """What each machine is doing, while there is a coordinator."""
 
     @property
     def expected_end(self) -> datetime | None:
-        """When the slowest machine is done, as its pilots said; None where nothing says."""
+        """Time at which the slowest machine will be done, estimated from its pilots; None where it is unknown."""
         ends = [now.since + now.left_s for now in self.now if now.left_s is not None]
         return datetime.fromtimestamp(max(ends), tz=UTC) if ends else None
 
     @property
     def not_expected(self) -> tuple[str, ...]:
-        """Machines that lack trials of the running study, and do not say when they have them: gone, or not begun."""
+        """Machines that lack trials of the running study and have no expected end: gone, or not started."""
         running = None if self.coordinator is None else self.coordinator.study
-        lack = {
+        incomplete = {
             machine.name
             for study in self.studies
             if study.study == running
             for machine in study.machines
             if machine.missing
         }
-        return tuple(sorted(now.name for now in self.now if now.left_s is None and now.name in lack))
+        return tuple(sorted(now.name for now in self.now if now.left_s is None and now.name in incomplete))
 
     @property
     def finished(self) -> bool:
-        """Whether no study lacks a trial. What another tool never did, nobody does now."""
+        """Whether no study lacks a trial. Runs that an imported study lacks do not count: nobody will do them."""
         return all(study.finished or study.imported_from is not None for study in self.studies)
 
 
 def store_state(layout: StoreLayout) -> StoreState:
-    """The state of the store at `layout`. Raises StoreError."""
+    """Read the state of the store at `layout`. Raises StoreError."""
     with Store.open(layout.root) as store:
-        held = coordinator_of(layout)
-        now = () if held is None else read_live(layout.live_file)
-        return StoreState(store=str(layout.root), coordinator=held, studies=progress(store), now=now)
+        coordinator = coordinator_of(layout)
+        now = () if coordinator is None else read_live(layout.live_file)
+        return StoreState(store=str(layout.root), coordinator=coordinator, studies=progress(store), now=now)
 
 
 def published_state(uri: str) -> StoreState:
-    """The state of the store that is published at `uri`. Raises StoreError."""
+    """Read the state of the store that is published at `uri`. Raises StoreError."""
     with Store.open(uri) as store:
         return StoreState(store=uri, coordinator=None, studies=progress(store))
 
 
 def newest_change_ns(layout: StoreLayout) -> tuple[int, ...]:
-    """Changes whenever an attempt or a study arrives; costs a few microseconds, so it may be asked often."""
+    """Return times, in ns, that change when an attempt, a study or the live file changes. Takes microseconds."""
     watched = (layout.attempts, layout.studies, layout.live_file)
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in watched)
 
 
 def coordinator_of(layout: StoreLayout) -> StoreCoordinator | None:
-    """Who holds the lock of the store. A lock file that nobody holds is left over and means nothing."""
+    """Return the coordinator that holds the store's lock; None where nobody holds it, also where the file exists."""
     try:
         descriptor = os.open(layout.lock_file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        # Shared: two who ask at once do not take each other for a coordinator.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _said(os.pread(descriptor, 4096, 0))
+        # Shared, so that two commands at once do not take each other for a coordinator.
+        is_free = try_lock(descriptor, shared=True)
+        return None if is_free else _parse_holder(os.pread(descriptor, 4096, 0))
     except OSError:
-        # A file system without locks, where no coordinator can hold one.
-        return None
-    else:
-        return None
+        return None  # a file system without locks, where no coordinator can write
     finally:
         os.close(descriptor)
 
 
-def _said(text: bytes) -> StoreCoordinator:
+def _parse_holder(text: bytes) -> StoreCoordinator:
     try:
         data = json.loads(text)
         return StoreCoordinator(

@@ -24,7 +24,7 @@ from joulefleet.compare.pooled import find
 from joulefleet.compare.results import Comparison, Family, MatchFacts, MetricComparison, PooledFinding
 from joulefleet.compare.roles import family_of, judge
 from joulefleet.errors import QueryError
-from joulefleet.query.progress import StudyProgress, chosen, progress
+from joulefleet.query.progress import StudyProgress, progress, select_records
 from joulefleet.query.store import Store
 from joulefleet.store.records import StudyRecord, newest
 
@@ -94,7 +94,7 @@ def compare(
     )
     if reference is not None and asked.by == "model":
         raise QueryError("Of models the study's pairs are compared: there is no reference.", cure="Name one by --pair.")
-    records = chosen(newest(store.studies), study)
+    records = select_records(newest(store.studies), study)
     pairs = [comparand.name for record in records for comparand in record.comparands]
     checked("pair in these studies", [pair] if pair else None, pairs)
     checked("metric", metrics, [metric.name for metric in METRICS])

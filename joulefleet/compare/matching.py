@@ -14,7 +14,7 @@ from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Setting
 from joulefleet.errors import QueryError, closest_or
 from joulefleet.plan.expand import cells
-from joulefleet.query.progress import understood
+from joulefleet.query.progress import study_in
 from joulefleet.store.records import StudyRecord
 
 _BlockKey = tuple[int, int]
@@ -140,7 +140,7 @@ def _shared_tasks(record: StudyRecord, contrast: Contrast) -> set[str] | None:
     """The tasks that both models do; None where it is not models that are compared, or nothing was planned."""
     if contrast.by != "model" or record.imported_from is not None:
         return None
-    planned = cells(understood(record))
+    planned = cells(study_in(record))
     first, second = (
         {cell.task for cell in planned if cell.model == model} for model in (contrast.reference, contrast.other)
     )

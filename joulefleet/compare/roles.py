@@ -13,7 +13,7 @@ from typing import Literal
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Family, MachineResult, PooledFinding, Within
 from joulefleet.plan.expand import cells
-from joulefleet.query.progress import understood
+from joulefleet.query.progress import study_in
 from joulefleet.stats.equivalence import WithinMargin, equivalent, non_inferior
 from joulefleet.stats.multiplicity import holm
 from joulefleet.store.records import StudyRecord
@@ -31,7 +31,7 @@ def family_of(
     stated = stated_in(record)
     if record.imported_from is not None:
         return Family(study=record.name, stated=stated, digest="", alpha=alpha or stated.alpha)
-    studies = [(understood(version), version.asked_at) for version in versions]
+    studies = [(study_in(version), version.asked_at) for version in versions]
     digests = [primary_digest(study_to_json(study)) for study, _ in studies]
     # It may always have been stated so; a clock that was wrong at first is no change.
     changes = [place for place in range(1, len(digests)) if digests[place] != digests[place - 1]]
@@ -48,7 +48,7 @@ def family_of(
 
 def stated_in(record: StudyRecord) -> Primary:
     """The statement in `record`; the default one where other tools' data have none."""
-    return Primary() if record.imported_from is not None else understood(record).primary
+    return Primary() if record.imported_from is not None else study_in(record).primary
 
 
 def _extended(studies: Sequence[tuple[Study, datetime]], trials: Sequence[TrialValues]) -> int | None:

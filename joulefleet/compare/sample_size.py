@@ -12,7 +12,7 @@ from joulefleet.compare.matching import Match, by_level, checked, matches
 from joulefleet.compare.metrics import METRICS, Metric, load_trials
 from joulefleet.compare.pooled import common_basis
 from joulefleet.compare.results import Setting
-from joulefleet.query.progress import chosen
+from joulefleet.query.progress import select_records
 from joulefleet.query.store import Store
 from joulefleet.stats.sample_size import Size, size
 from joulefleet.stats.variance_components import Components, components
@@ -47,7 +47,7 @@ def sizing(
     Raises QueryError where the store has no such study, pair or metric; ValueError for a factor that is
     not above 1.
     """
-    records = chosen(newest(store.studies), study)
+    records = select_records(newest(store.studies), study)
     pairs = [
         (record, contrast)
         for record in records

@@ -17,7 +17,7 @@ from joulefleet.compare.pooled import common_basis
 from joulefleet.compare.results import Setting
 from joulefleet.compare.roles import stated_in
 from joulefleet.compare.sample_size import flat
-from joulefleet.query.progress import chosen
+from joulefleet.query.progress import select_records
 from joulefleet.query.store import Store
 from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
 from joulefleet.stats.sample_size import PILOT_BLOCKS, size, stein_blocks
@@ -44,7 +44,7 @@ def blocks_needed(store: Store, study: str) -> list[Need]:
     three or more the mean is wanted, and its width also depends on how machines differ. Raises QueryError
     where there is no such study, ValueError where it states no precision.
     """
-    (record,) = chosen(newest(store.studies), study)
+    (record,) = select_records(newest(store.studies), study)
     stated = stated_in(record)
     if stated.precision_percent is None or stated.pilot_blocks is None:
         raise ValueError(f"{study} states no precision")

@@ -1,1 +1,1 @@
-"""A store in the format of another program, one module a format."""
+"""Export of a store to the format of another program, one module for each format."""

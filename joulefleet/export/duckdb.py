@@ -1,7 +1,7 @@
-"""A store as one DuckDB file, which any client of DuckDB opens without Joulefleet.
+"""Export of a store to one DuckDB file, which any client of DuckDB opens without Joulefleet.
 
-Each view becomes a table of its name, row for row, with units and meanings as comments; the macros go
-along. The file is a copy of one moment: the store stays the truth, and the file can be made again.
+Each view becomes a table of the same name and rows, with units and meanings as comments; the macros are
+copied too. The file is a copy of one moment. The store stays authoritative, and the file can be made again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from joulefleet.durable import sync_folder
+from joulefleet.durable import rename_durably
 from joulefleet.errors import QueryError
 from joulefleet.query.catalog import Entry, catalogue
 from joulefleet.query.store import Store
@@ -24,33 +24,33 @@ from joulefleet.store.compaction import Step
 from joulefleet.store.scan import quoted
 from joulefleet.store.snapshot import FileGone
 
-_BEGUN = 3
-"""So often it is begun: attempts that are compacted meanwhile are gone from where they were, but not for long."""
+_MOST_TRIES = 3
+"""Number of times the copy is started where attempts are compacted meanwhile."""
 
-_ROWS = {"attempts": 100}
-"""What is copied at once of a view whose rows hold whole series of readings: megabytes each."""
+_BATCH_ROWS = {"attempts": 100}
+"""Rows that are copied at once from a view whose rows are large: here megabytes of readings each."""
 
 _MEMORY = "1GB"
-"""Rows are only written, batch by batch; without a bound this DuckDB would take what the store's own needs."""
+"""Memory limit of the DuckDB that writes, batch by batch; the store's own DuckDB needs the rest."""
 
 _FORMAT = "v1.0.0"
-"""The oldest release of DuckDB that can open the file."""
+"""Oldest release of DuckDB that can open the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A file that was written."""
+    """Result of an export."""
 
     file: Path
     size_bytes: int
     rows: Mapping[str, int]
-    """By table."""
+    """Number of rows by table."""
 
 
-def export_duckdb(store: Store, file: Path, *, force: bool = False, tell: Callable[[Step], None]) -> Exported:
-    """Write `store` to `file`, which is there whole at the end or not at all; `tell` is called with each step.
+def export_duckdb(store: Store, file: Path, *, force: bool = False, on_step: Callable[[Step], None]) -> Exported:
+    """Write `store` to `file`, completely or not at all; `on_step` is called after each batch.
 
-    Raises QueryError where there is such a file already, unless `force`, or where it cannot be written.
+    Raises QueryError where `file` exists, unless `force`, or cannot be written.
     """
     _check(file, force=force)
     try:
@@ -59,11 +59,10 @@ def export_duckdb(store: Store, file: Path, *, force: bool = False, tell: Callab
         raise _cannot(file, error.strerror or str(error)) from error
     try:
         new = folder / "new.duckdb"
-        rows = _patiently_filled(store, new, tell)
+        rows = _copy_store(store, new, on_step)
         size_bytes = new.stat().st_size
         _check(file, force=force)
-        new.replace(file)
-        sync_folder(file.parent)
+        rename_durably(new, file)
     except OSError as error:
         raise _cannot(file, error.strerror or str(error)) from error
     except duckdb.Error as error:
@@ -75,26 +74,26 @@ def export_duckdb(store: Store, file: Path, *, force: bool = False, tell: Callab
 
 def _check(file: Path, *, force: bool) -> None:
     if file.exists() and not file.is_file():
-        raise QueryError(f"{file}: is no file.", cure="Name a new one.")
+        raise QueryError(f"{file}: not a regular file.", cure="Name a new one.")
     if file.exists() and not force:
-        raise QueryError(f"{file}: is there already.", cure="Name another file, or replace it with --force.")
+        raise QueryError(f"{file}: exists already.", cure="Name another file, or replace it with --force.")
 
 
 def _cannot(file: Path, why: str) -> QueryError:
     return QueryError(f"{file}: cannot be written ({why}).", cure="Name a file in a folder with room and the rights.")
 
 
-def _patiently_filled(store: Store, new: Path, tell: Callable[[Step], None]) -> Mapping[str, int]:
-    for _ in range(_BEGUN - 1):
+def _copy_store(store: Store, new: Path, on_step: Callable[[Step], None]) -> Mapping[str, int]:
+    for _ in range(_MOST_TRIES - 1):
         try:
-            return _filled(store, new, tell)
+            return _copy_once(store, new, on_step)
         except FileGone:
             new.unlink(missing_ok=True)
-    return _filled(store, new, tell)
+    return _copy_once(store, new, on_step)
 
 
-def _filled(store: Store, new: Path, tell: Callable[[Step], None]) -> Mapping[str, int]:
-    """Fill the file `new`; how many rows each of its tables has."""
+def _copy_once(store: Store, new: Path, on_step: Callable[[Step], None]) -> Mapping[str, int]:
+    """Copy `store` to the file `new`. Returns the number of rows by table; raises FileGone."""
     entries = catalogue()
     views = [entry for entry in entries if entry.kind == "view"]
     settings: dict[str, str | bool | int | float | list[str]] = {
@@ -103,12 +102,12 @@ def _filled(store: Store, new: Path, tell: Callable[[Step], None]) -> Mapping[st
         "temp_directory": str(new.with_name("spilled")),
     }
     rows: dict[str, int] = {}
-    with duckdb.connect(str(new), config=settings) as target, store.held():
+    with duckdb.connect(str(new), config=settings) as target, store.pinned():
         for done, view in enumerate(views):
             count = 0
-            target.begin()  # one for all batches: each commit waits for the disk
-            for count in _copy(store, target, view):
-                tell(Step(what=f"{view.name}, {count:,} rows", done=done, total=len(views)))
+            target.begin()  # one transaction for all batches, as each commit waits for the disk
+            for count in _copy_view(store, target, view):
+                on_step(Step(what=f"{view.name}, {count:,} rows", done=done, total=len(views)))
             target.commit()
             rows[view.name] = count
         target.begin()
@@ -116,23 +115,23 @@ def _filled(store: Store, new: Path, tell: Callable[[Step], None]) -> Mapping[st
         for entry in entries:
             _comment(target, entry)
         target.commit()
-        # Closing would write it out as well, and keep to itself that there is no room.
+        # Closing writes the file as well, but raises no error where the disk is full.
         target.execute("CHECKPOINT")
     return rows
 
 
-def _copy(store: Store, target: duckdb.DuckDBPyConnection, view: Entry) -> Iterator[int]:
-    """Make the table of `view` in `target`; how many rows it has so far, after each batch."""
-    schema, batches = store.batches(f'FROM "{view.name}"', rows=_ROWS.get(view.name))
-    _put(target, f'CREATE TABLE "{view.name}" AS FROM arriving', schema.empty_table())
+def _copy_view(store: Store, target: duckdb.DuckDBPyConnection, view: Entry) -> Iterator[int]:
+    """Copy `view` to a table of `target`. Yields the number of rows copied so far after each batch."""
+    schema, batches = store.batches(f'FROM "{view.name}"', rows=_BATCH_ROWS.get(view.name))
+    _execute_with(target, f'CREATE TABLE "{view.name}" AS FROM arriving', schema.empty_table())
     count = 0
     for batch in batches:
-        _put(target, f'INSERT INTO "{view.name}" FROM arriving', pa.Table.from_batches([batch]))
+        _execute_with(target, f'INSERT INTO "{view.name}" FROM arriving', pa.Table.from_batches([batch]))
         count += batch.num_rows
         yield count
 
 
-def _put(target: duckdb.DuckDBPyConnection, statement: str, arriving: pa.Table) -> None:
+def _execute_with(target: duckdb.DuckDBPyConnection, statement: str, arriving: pa.Table) -> None:
     target.register("arriving", arriving)
     target.execute(statement)
     target.unregister("arriving")

@@ -1,4 +1,4 @@
-"""Reading a store: SQL over its files, and what the numbers say."""
+"""SQL over the files of a store."""
 
 from __future__ import annotations
 

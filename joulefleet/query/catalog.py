@@ -1,7 +1,7 @@
-"""What can be asked of any store: each view and macro, column by column, with type, unit and meaning.
+"""The catalogue of views and macros: each with its columns, and each column with type, unit and meaning.
 
-Types come from DuckDB, so that nothing here can say another one; meanings come from
-`joulefleet.schema` and `view_columns`, and those of the whole from the first comment of its SQL.
+The types are those that DuckDB reports. The meanings of columns come from `joulefleet.schema` and
+`joulefleet.query.column_docs`, the meaning of a view or macro from the first comment in its SQL file.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import duckdb
 
 from joulefleet.errors import QueryError, closest_or
 from joulefleet.query.column_docs import meaning_of
-from joulefleet.query.sql_files import first_comment, sql_names, sql_text
+from joulefleet.query.shipped_sql import first_comment, sql_names, sql_text
 from joulefleet.query.views import VIEWS, create_views
 
-_MADE = re.compile(r"^CREATE MACRO (?P<call>.*) AS(?P<table> TABLE)?$", re.MULTILINE)
+_CREATE_MACRO = re.compile(r"^CREATE MACRO (?P<call>.*) AS(?P<table> TABLE)?$", re.MULTILINE)
 
 EntryKind = Literal["view", "macro", "table macro"]
 
@@ -29,7 +29,7 @@ class ColumnEntry:
 
     name: str
     type: str
-    """DuckDB's."""
+    """Type in DuckDB."""
     unit: str
     meaning: str
 
@@ -41,14 +41,14 @@ class Entry:
     name: str
     kind: EntryKind
     call: str
-    """How it stands in a query: a macro with its parameters, and what they are where they are left out."""
+    """Name as written in a query; of a macro with its parameters and their defaults."""
     meaning: str
     columns: tuple[ColumnEntry, ...]
-    """None of a macro that gives a single value."""
+    """Empty for a macro that returns a single value."""
 
 
 def catalogue() -> tuple[Entry, ...]:
-    """Every view, then every macro. Needs no store."""
+    """Return every view, then every macro. No store is needed."""
     connection = duckdb.connect(":memory:")
     try:
         create_views(connection, ())
@@ -58,16 +58,16 @@ def catalogue() -> tuple[Entry, ...]:
 
 
 def entry(name: str) -> Entry:
-    """The view or macro called `name`, as SQL takes it: in any case. Raises QueryError where there is none."""
-    known = {one.name: one for one in catalogue()}
-    if name.lower() not in known:
-        cure = closest_or(name.lower(), known, f"There are {', '.join(known)}.")
+    """Return the view or macro called `name`, in upper or lower case. Raises QueryError where there is none."""
+    by_name = {one.name: one for one in catalogue()}
+    if name.lower() not in by_name:
+        cure = closest_or(name.lower(), by_name, f"There are {', '.join(by_name)}.")
         raise QueryError(f"There is no view or macro called {name!r}.", cure=cure)
-    return known[name.lower()]
+    return by_name[name.lower()]
 
 
 def keywords() -> tuple[str, ...]:
-    """The words of DuckDB's SQL that questions are made of."""
+    """Return the keywords of DuckDB's SQL that occur in queries."""
     with duckdb.connect(":memory:") as connection:
         rows = connection.execute(
             "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function') "
@@ -86,15 +86,15 @@ def _views(connection: duckdb.DuckDBPyConnection) -> Iterator[Entry]:
 def _macros(connection: duckdb.DuckDBPyConnection) -> Iterator[Entry]:
     for name in sql_names("macros"):
         text = sql_text("macros", name)
-        made = _MADE.search(text)
-        assert made is not None, f"macros/{name}.sql makes no macro"
-        of_table = made["table"] is not None
+        created = _CREATE_MACRO.search(text)
+        assert created is not None, f"macros/{name}.sql creates no macro"
+        is_table = created["table"] is not None
         yield Entry(
             name=name,
-            kind="table macro" if of_table else "macro",
-            call=made["call"],
+            kind="table macro" if is_table else "macro",
+            call=created["call"],
             meaning=first_comment(text),
-            columns=_columns(connection, name, f"{name}()") if of_table else (),
+            columns=_columns(connection, name, f"{name}()") if is_table else (),
         )
 
 

@@ -1,4 +1,4 @@
-"""What may be asked of a store: one question that only reads; and what DuckDB says, in a line with a cure."""
+"""Accept only queries that read, and turn DuckDB's errors into one line with a cure."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from joulefleet.store.scan import file_fault
 Params = Sequence[Any] | Mapping[str, Any] | None
 
 _EXPLAIN = re.compile(r"\s*explain(\s+analyze\b)?", re.IGNORECASE)
-_KIND = re.compile(r"^[A-Za-z ]+ Error: ")
+_ERROR_CLASS = re.compile(r"^[A-Za-z ]+ Error: ")
 _ADVICE = re.compile(r"^(?:Did you mean|Candidate \w+:|Perhaps you)\s*(?P<names>.*?)\??$", re.MULTILINE)
 _HELP = "`show tables` lists the views, `describe trials` the columns of one."
 
 
-def check_question(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> None:
-    """Let pass one SELECT (or WITH, FROM, DESCRIBE, SUMMARIZE, PIVOT), or an EXPLAIN of one.
+def check_query(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> None:
+    """Accept one SELECT (or WITH, FROM, DESCRIBE, SUMMARIZE, PIVOT), or an EXPLAIN of one.
 
-    Raises QueryError for everything else. The type of a statement is not enough: a SELECT may carry
-    a COPY or an INSERT in its WITH clause. DuckDB allows those at the top level alone, so the
-    question is planned as a subquery as well, where it refuses them.
+    Raises QueryError for everything else. The type of a statement is not enough: a SELECT may contain
+    a COPY or an INSERT in its WITH clause. DuckDB allows those at the top level only, so the query is
+    planned as a subquery as well, where DuckDB refuses them.
     """
     with plain_errors():
         statements = connection.extract_statements(query)
-    kinds = [_kind(statement) for statement in statements]
+    kinds = [_statement_type(statement) for statement in statements]
     if not kinds:
         raise QueryError("The query is empty.", cure="Try `select * from trials`.")
     if len(kinds) > 1:
-        raise QueryError(f"{len(kinds)} statements at once.", cure="Ask one at a time.")
+        raise QueryError(f"{len(kinds)} statements at once.", cure="Run one at a time.")
     if kinds[0] == duckdb.StatementType.EXPLAIN:
-        check_question(connection, _explained(query), params)
+        check_query(connection, _explained(query), params)
         return
     if kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI):
         raise _only_reads()
     alone = statements[0].query.strip().rstrip(";")
     with plain_errors():
-        # Text is all there is of a user's query, and running it is what they ask for.
+        # A user's query is text, and to run it is what the user asks for.
         connection.sql(f"EXPLAIN SELECT * FROM (\n{alone}\n)", params=params).fetchall()  # noqa: S608 - see above
 
 
-def _kind(statement: duckdb.Statement) -> duckdb.StatementType | None:
-    """The type of `statement`; None of one that DuckDB understands and its Python client has no name for."""
+def _statement_type(statement: duckdb.Statement) -> duckdb.StatementType | None:
+    """Return the type of `statement`; None for a type that DuckDB's Python client does not know."""
     try:
         return statement.type
     except ValueError:
@@ -62,16 +62,16 @@ def _explained(query: str) -> str:
 
 
 def _only_reads() -> QueryError:
-    return QueryError("A store is only read: this statement is no question.", cure="Ask with SELECT.")
+    return QueryError("A store is only read, and this statement is no query.", cure="Use SELECT.")
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn what DuckDB raises into a QueryError, or into a StoreError where a file of the store is at fault."""
+    """Turn an error of DuckDB into a QueryError, or into a StoreError where a file of the store is at fault."""
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as error:
-        # Arrow reports what DuckDB raises while it streams, as errors of its own.
+        # While rows are streamed, Arrow wraps DuckDB's errors in its own.
         raise _plain(error) from error
 
 
@@ -79,9 +79,9 @@ def _plain(error: duckdb.Error | pa.ArrowException | OSError) -> JoulefleetError
     message = str(error)
     if (fault := file_fault(error)) is not None:
         return fault
-    first = _KIND.sub("", message.split("\n", 1)[0]).rstrip("!. ")
+    first = _ERROR_CLASS.sub("", message.split("\n", 1)[0]).rstrip("!. ")
     if isinstance(error, duckdb.OutOfMemoryException):
-        return QueryError(f"SQL: {first}.", cure="Ask for less at once: fewer columns, or a filter.")
+        return QueryError(f"SQL: {first}.", cure="Select fewer columns, or add a filter.")
     if "top level" in first:
         return _only_reads()
     if isinstance(error, duckdb.PermissionException):

@@ -1,4 +1,4 @@
-"""How far each study of a store is."""
+"""Progress of the studies of a store, in trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from joulefleet.study.spec import Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineProgress:
-    """The part of one place in a study, in trials: of a machine, or of a class of machines that share it."""
+    """Progress of one place: a machine, or a class of machines that share its trials."""
 
     place: str
     name: str
@@ -37,21 +37,21 @@ class MachineProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyProgress:
-    """How far a study is, in trials: those that its newest version plans, one for each cell, block and machine."""
+    """Progress of a study: the trials that its newest version plans, one for each cell, block and place."""
 
     study: str
     asked_at: datetime
     machines: tuple[MachineProgress, ...]
     failures: Mapping[str, int]
-    """Each reason, and how many trials failed for it; most frequent first."""
+    """Number of failed trials by reason, most frequent first."""
     newest_at: datetime | None
     """Start of the newest trial."""
     imported_from: str | None = None
-    """The tool whose output it is; what is missing was planned there and never done."""
+    """Tool that measured an imported study; missing are the runs that it had planned and never did."""
 
     @property
     def planned(self) -> int:
-        """Repetitions × cells × machines."""
+        """Trials planned: repetitions × cells × places."""
         return sum(machine.planned for machine in self.machines)
 
     @property
@@ -76,42 +76,41 @@ class StudyProgress:
 
 
 def progress(store: Store, study: str | None = None) -> tuple[StudyProgress, ...]:
-    """The progress of `study`, or of each study in `store`, by name.
+    """Return the progress of `study`, or of each study in `store` sorted by name.
 
-    Raises QueryError where the store has no such study, StoreError where its file is of a version
-    that cannot be understood.
+    Raises QueryError where the store has no such study, StoreError where a study's definition has keys
+    that this version does not know.
     """
     records = newest(store.studies)
-    return tuple(_progress(store, record) for record in chosen(records, study))
+    return tuple(_progress(store, record) for record in select_records(records, study))
 
 
-def chosen(records: Mapping[str, StudyRecord], study: str | None) -> list[StudyRecord]:
-    """The record of `study`, or all of them by name. Raises QueryError where there is no such study."""
+def select_records(records: Mapping[str, StudyRecord], study: str | None) -> list[StudyRecord]:
+    """Return the record of `study`, or all records by name. Raises QueryError where there is no such study."""
     if study is None:
         return [records[name] for name in sorted(records)]
     if study not in records:
-        known = f"It has {', '.join(sorted(records))}." if records else "It has none yet."
-        raise QueryError(f"The store has no study {study!r}.", cure=closest_or(study, records, known))
+        names = f"It has {', '.join(sorted(records))}." if records else "It has none yet."
+        raise QueryError(f"The store has no study {study!r}.", cure=closest_or(study, records, names))
     return [records[study]]
 
 
 def _progress(store: Store, record: StudyRecord) -> StudyProgress:
     if record.imported_from is not None:
-        return _imported(store, record)
-    study = understood(record)
-    wanted = {_key(asdict(cell) | {"threads_asked": cell.threads}) for cell in cells(study)}
+        return _progress_of_import(store, record)
+    study = study_in(record)
+    planned_cells = {_key(asdict(cell) | {"threads_asked": cell.threads}) for cell in cells(study)}
     rows = store.arrow(query_text("progress"), {"study": record.name}).to_pylist()
     protocols = read_protocols(store.layout, record.name)
     newest_of: dict[tuple[object, ...], Mapping[str, Any]] = {}
     for row in rows:
-        # Measured in another way than is asked for now, a trial is missing again.
+        # A trial that was measured by another protocol than the study has now is missing again.
         current = row["place"] not in protocols or row["protocol"] in protocols[row["place"]]
-        if current and 1 <= row["block"] <= study.repetitions and (cell := _key(row)) in wanted:
+        if current and 1 <= row["block"] <= study.repetitions and (cell := _key(row)) in planned_cells:
             newest_of[cell, row["block"], row["place"]] = row
     done = list(newest_of.values())
-    planned = dict.fromkeys((place for place, _ in record.places), len(wanted) * study.repetitions)
-    asked = {place for place, _ in record.places}
-    counted = [row for row in done if row["place"] in asked]
+    planned = dict.fromkeys((place for place, _ in record.places), len(planned_cells) * study.repetitions)
+    counted = [row for row in done if row["place"] in planned]
     return StudyProgress(
         study=record.name,
         asked_at=record.asked_at,
@@ -121,14 +120,14 @@ def _progress(store: Store, record: StudyRecord) -> StudyProgress:
     )
 
 
-def _imported(store: Store, record: StudyRecord) -> StudyProgress:
-    """Of another tool's study: it had planned some runs, and those that were done are here."""
+def _progress_of_import(store: Store, record: StudyRecord) -> StudyProgress:
+    assert record.imported is not None
     query = "select place, status, reason, started_at from trials where study = ? and imported_from is not null"
     rows = store.arrow(query, [record.name]).to_pylist()
     return StudyProgress(
         study=record.name,
         asked_at=record.asked_at,
-        machines=_machines(record.places, record.imported_planned, rows),
+        machines=_machines(record.places, record.imported.planned, rows),
         failures={},
         newest_at=max((row["started_at"] for row in rows if row["started_at"] is not None), default=None),
         imported_from=record.imported_from,
@@ -148,12 +147,12 @@ def _machines(
 
 
 def _key(row: Mapping[str, Any]) -> tuple[object, ...]:
-    """What tells the cells of a study apart."""
+    """Return the values that identify a cell of a study."""
     return tuple(row[name] for name in ("model", "task", "batch_size", "threads_asked", "dtype", "environment"))
 
 
-def understood(record: StudyRecord) -> Study:
-    """The study of `record`. Raises StoreError where its keys are not those of this version."""
+def study_in(record: StudyRecord) -> Study:
+    """Return the study of `record`. Raises StoreError where its keys are not those of this version."""
     try:
         return study_from_json(record.definition)
     except ValidationError as error:

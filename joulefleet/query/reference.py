@@ -1,4 +1,4 @@
-"""Writes docs/reference/views.md: `python -m joulefleet.query.reference > docs/reference/views.md`."""
+"""Generate docs/reference/views.md: `python -m joulefleet.query.reference > docs/reference/views.md`."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from joulefleet.query.catalog import ColumnEntry, Entry, catalogue
-from joulefleet.query.examples import Example, examples
+from joulefleet.query.shipped_sql import Example, examples
 
 _BEGINNING = """\
 # Views, macros and examples
 
-What `joulefleet sql` and `joulefleet.open` can be asked, in DuckDB's SQL. `joulefleet sql --describe` says the same.
-A null is what could not be measured; the reason stands beside it."""
+The tables and functions for queries with `joulefleet sql` and `joulefleet.open`, in DuckDB's SQL. `joulefleet sql
+--describe` prints the same. A null is a value that could not be measured; a column beside it has the reason."""
 
 
 def views_text() -> str:
-    """All of it, as Markdown."""
+    """Return the whole page as Markdown."""
     entries = catalogue()
     parts = [
         _BEGINNING,
         "## Views",
         *_texts([entry for entry in entries if entry.kind == "view"]),
         "## Macros",
-        "They stand beside the views in every opened store. An argument is given by its place, or as `name := value`.",
+        "Every opened store has them. An argument is given by its position, or as `name := value`.",
         *_texts([entry for entry in entries if entry.kind != "view"]),
         "## Examples",
-        "`joulefleet sql --example NAME` asks one, `joulefleet sql --examples NAME` shows its SQL.",
+        "`joulefleet sql --example NAME` runs one, `joulefleet sql --examples NAME` shows its SQL.",
         "\n".join(_examples(examples())),
     ]
     return "\n\n".join(parts) + "\n"

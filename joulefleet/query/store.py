@@ -1,4 +1,4 @@
-"""A store opened for reading: questions in SQL, answers as relation, Arrow or pandas."""
+"""A store opened for reading: queries in SQL, results as DuckDB relation, Arrow table or pandas data frame."""
 
 from __future__ import annotations
 
@@ -14,38 +14,44 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import duckdb
 
-from joulefleet.query.guard import Params, check_question, plain_errors
-from joulefleet.query.spill import ScratchFolder, sweep
-from joulefleet.query.user_tables import create_own_tables
-from joulefleet.query.views import create_views, parquet_folders, point_views
+from joulefleet.query.guard import Params, check_query, plain_errors
+from joulefleet.query.spill import SpillFolder, sweep
+from joulefleet.query.user_tables import create_user_tables
+from joulefleet.query.views import create_views, point_views
 from joulefleet.store.layout import STORE_VARIABLE, StoreLayout, default_store, read_format
 from joulefleet.store.records import StudyRecord, read_studies
 from joulefleet.store.remote import fetch, is_uri, remote
 from joulefleet.store.scan import glob_safe, quoted
-from joulefleet.store.snapshot import FileGone, Lookout, StoreFiles
+from joulefleet.store.snapshot import FileGone, Snapshot, SnapshotReader
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 _BATCH_ROWS = 10_000
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
-_MOST_ASKED = 10
-"""Compaction removes the files of a batch at once, so a second look is nearly always enough."""
+_MOST_TRIES = 10
+"""Number of times a query runs where files are compacted meanwhile. The second time nearly always succeeds."""
 
 MOST_FOOTERS = 1000
-"""Footers of loose files are kept in memory up to so many: 280 kB each, and half a millisecond to read again."""
+"""Number of loose files up to which their footers stay in memory: 280 kB each, and 0.5 ms to read again."""
 
 MOST_SPILLED = "10GB"
-"""What one query may put on disk while it is computed."""
+"""Most disk space that one query may use while it runs."""
 
 
 class Store:
-    """A store, read through DuckDB in memory. Nothing is ever written to it.
+    """A store opened for reading, through DuckDB in memory. It writes nothing to the store.
 
-    Questions are confined by the engine: no file outside the store, no extension, no setting.
-    Close it when done, or use it as a context manager.
+    `Store.open` makes one. Whoever opened it closes it, or uses it as a context manager; it may be used
+    from one thread at a time. Between the two, the query methods may be called in any order. Each sees the
+    attempts that the store holds when it is called, also while a study runs or the store is compacted;
+    inside `pinned`, all see the attempts of one moment.
+
+    DuckDB itself restricts queries: they read no file outside the store, load no extension and change no
+    setting. A query that is wrong raises QueryError, a file that is damaged or of another schema version
+    StoreError.
     """
 
     def __init__(
@@ -55,9 +61,9 @@ class Store:
         layout: StoreLayout,
         store_id: str,
         studies: tuple[StudyRecord, ...],
-        lookout: Lookout,
-        files: StoreFiles,
-        scratch: ScratchFolder,
+        reader: SnapshotReader,
+        snapshot: Snapshot,
+        spill: SpillFolder,
         tables: tuple[str, ...],
     ) -> None:
         self.layout = layout
@@ -65,85 +71,85 @@ class Store:
         self.studies = studies
         """Every version of every study, oldest first."""
         self.tables = tables
-        """The user's own tables, beside the views."""
+        """Names of the user's own tables."""
         self._connection = connection
-        self._lookout = lookout
-        self._files: StoreFiles | None = files
-        """What the views read; None: to be pointed anew."""
-        self._held = False
+        self._reader = reader
+        self._snapshot: Snapshot | None = snapshot
+        """Files that the views read; None where that is unknown."""
+        self._pinned = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="joulefleet-query")
         self._working: Future[Any] | None = None
-        self._remove_spill = weakref.finalize(self, scratch.remove)
+        self._remove_spill = weakref.finalize(self, spill.remove)
 
     @classmethod
     def open(cls, path: str | Path | None = None, *, tables: Mapping[str, str | Path] | None = None) -> Self:
         """Open the store at `path`, by default `$JOULEFLEET_STORE`, else ./joulefleet-store.
 
-        An address (`s3://…`) is that of a published store: a copy of it is made, and removed at the
-        end. `tables` names files of your own (CSV, Parquet, JSON), which are read now and stand beside
-        the views as tables of those names. Raises StoreError where there is no store, or one with a file
-        that cannot be understood, and QueryError where one of `tables` will not do.
+        An address (`s3://…`) is that of a published store, which is copied, and the copy removed by
+        `close`. `tables` are files of your own (CSV, Parquet, JSON) by the names of the tables into which
+        they are read now. Raises StoreError where there is no store, or a file in it is damaged, and
+        QueryError where one of `tables` cannot be read.
         """
-        asked = path or os.environ.get(STORE_VARIABLE) or default_store()
+        requested = path or os.environ.get(STORE_VARIABLE) or default_store()
         sweep()
-        scratch = ScratchFolder.make()
-        connection = _connect(scratch.path)
+        spill = SpillFolder.make()
+        connection = _connect(spill.path)
         try:
-            layout = _local(asked, scratch.path)
+            layout = _local(requested, spill.path)
             store_id = read_format(layout)
             studies = tuple(read_studies(layout))
-            lookout = Lookout(layout)
+            reader = SnapshotReader(layout)
             create_views(connection, studies)
-            create_own_tables(connection, tables or {})
-            _confine(connection, layout, footers_kept=len(lookout.look().loose) <= MOST_FOOTERS)
-            files = _patiently(lambda: _pointed(connection, layout, lookout))
+            create_user_tables(connection, tables or {})
+            _restrict(connection, layout, footers_kept=len(reader.read().loose) <= MOST_FOOTERS)
+            snapshot = _retried(lambda: _point_views(connection, reader))
         except BaseException:
             connection.close()
-            scratch.remove()
+            spill.remove()
             raise
         return cls(
             connection,
             layout=layout,
             store_id=store_id,
             studies=studies,
-            lookout=lookout,
-            files=files,
-            scratch=scratch,
+            reader=reader,
+            snapshot=snapshot,
+            spill=spill,
             tables=tuple(tables or ()),
         )
 
     def sql(self, query: str, params: Params = None) -> duckdb.DuckDBPyRelation:
-        """The answer as a DuckDB relation, computed when it is fetched. Raises QueryError.
+        """Return the result as a DuckDB relation, which is computed when it is fetched. Raises QueryError.
 
-        `params` fill `?` (a sequence) or `$name` (a mapping). Only `arrow`, `pandas` and `batches`
-        can be interrupted, raise our own errors while they compute, and ask again where the store
-        was compacted meanwhile: a relation ends in an error then, never in other rows.
+        `params` fill `?` (a sequence) or `$name` (a mapping). Unlike `arrow`, `pandas` and `batches`, a
+        relation cannot be interrupted, raises DuckDB's errors while it is fetched, and does not try again
+        where the store is compacted meanwhile: then it ends in an error, never in wrong rows.
         """
-        return _patiently(lambda: self._asked(query, params))
+        return _retried(lambda: self._relation(query, params))
 
     def arrow(self, query: str, params: Params = None) -> pa.Table:
-        """The answer as an Arrow table. Ctrl-C interrupts. Raises QueryError."""
-        return _patiently(lambda: self._interruptible(lambda: self._asked(query, params).to_arrow_table()))
+        """Return the result as an Arrow table. Ctrl-C interrupts. Raises QueryError."""
+        return _retried(lambda: self._interruptible(lambda: self._relation(query, params).to_arrow_table()))
 
     def pandas(self, query: str, params: Params = None) -> pd.DataFrame:
-        """The answer as a pandas data frame. Ctrl-C interrupts. Raises QueryError."""
+        """Return the result as a pandas data frame. Ctrl-C interrupts. Raises QueryError."""
         frame: pd.DataFrame = self.arrow(query, params).to_pandas()
         return frame
 
     def batches(
         self, query: str, params: Params = None, *, rows: int | None = None
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """The answer's columns, and its rows in batches as they are computed. Ctrl-C interrupts. Raises QueryError.
+        """Return the schema of the result, and its rows in batches as they are computed. Ctrl-C interrupts.
 
-        `rows`: so many a batch, where rows are large. Raises StoreError where the store is compacted after the
-        first batch was handed over.
+        `rows` is the number of rows in a batch, 10,000 by default. Raises QueryError, and StoreError where
+        the store is compacted after the first batch was returned.
         """
 
         def begin() -> tuple[pa.RecordBatchReader, list[pa.RecordBatch]]:
-            reader = self._asked(query, params).to_arrow_reader(rows or _BATCH_ROWS)
+            reader = self._relation(query, params).to_arrow_reader(rows or _BATCH_ROWS)
             return reader, list(itertools.islice(reader, 1))
 
-        reader, first = _patiently(lambda: self._interruptible(begin))
+        reader, first = _retried(lambda: self._interruptible(begin))
 
         def arriving() -> Iterator[pa.RecordBatch]:
             yield from first
@@ -156,19 +162,19 @@ class Store:
         return reader.schema, arriving()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Have all questions asked inside see the attempts of one moment.
+    def pinned(self) -> Iterator[None]:
+        """Make all queries inside the block see the attempts of one moment, that of the first query.
 
-        One that is compacted meanwhile is a StoreError, of the kind `FileGone`.
+        They raise FileGone where one of its files is compacted meanwhile.
         """
-        self._held, self._files = True, None
+        self._pinned, self._snapshot = True, None
         try:
             yield
         finally:
-            self._held = False
+            self._pinned = False
 
     def close(self) -> None:
-        """Close the connection and remove what it spilled. Closing twice is harmless."""
+        """Stop the running query and remove temporary files. A second call does nothing."""
         self._stop()
         self._worker.shutdown()
         self._connection.close()
@@ -182,78 +188,78 @@ class Store:
     ) -> None:
         self.close()
 
-    def _asked(self, query: str, params: Params) -> duckdb.DuckDBPyRelation:
-        files = self._files if self._held and self._files else self._lookout.look()
-        if files != self._files:
-            self._files = None
-            point_views(self._connection, self.layout, files)
-            self._files = files
-        check_question(self._connection, query, params)
+    def _relation(self, query: str, params: Params) -> duckdb.DuckDBPyRelation:
+        snapshot = self._snapshot if self._pinned and self._snapshot else self._reader.read()
+        if snapshot != self._snapshot:
+            self._snapshot = None
+            point_views(self._connection, snapshot)
+            self._snapshot = snapshot
+        check_query(self._connection, query, params)
         with plain_errors():
             return self._connection.sql(query, params=params)
 
-    def _interruptible(self, work: Callable[[], _Answer]) -> _Answer:
-        # DuckDB computes inside one C call, in which Python's handler of Ctrl-C never gets its turn. So
-        # the work is done by a thread, and this one waits, where the handler does.
+    def _interruptible(self, work: Callable[[], _Result]) -> _Result:
+        # DuckDB computes inside one C call, during which Python cannot handle Ctrl-C. So another thread
+        # does the work, and this one waits for it and handles Ctrl-C.
         with plain_errors():
-            # Ours and kept before it is handed over: Ctrl-C may come while it is.
-            self._working = future = Future[_Answer]()
+            # The future is stored before it is submitted, as Ctrl-C may come during the submission.
+            self._working = future = Future[_Result]()
             try:
-                self._worker.submit(_carry_out, future, work)
+                self._worker.submit(_run, future, work)
                 return future.result()
             except KeyboardInterrupt:
                 self._stop()
                 raise
 
     def _stop(self) -> None:
-        """Interrupt what the thread computes, until it has stopped."""
+        """Interrupt the query of the worker thread until it has stopped."""
         if self._working is None or self._working.cancel():
             return
         while not self._working.done():
-            # Between two queries of one piece of work there is nothing to interrupt yet, so it is asked again.
+            # Between two queries of one piece of work there is nothing to interrupt, so it is repeated.
             self._connection.interrupt()
             wait([self._working], timeout=0.05)
 
 
-def _pointed(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, lookout: Lookout) -> StoreFiles:
-    files = lookout.look()
-    point_views(connection, layout, files)
-    return files
+def _point_views(connection: duckdb.DuckDBPyConnection, reader: SnapshotReader) -> Snapshot:
+    snapshot = reader.read()
+    point_views(connection, snapshot)
+    return snapshot
 
 
-def _patiently(ask: Callable[[], _Answer]) -> _Answer:
-    """What `ask` gives; asked anew where a file was compacted while it was read."""
-    for _ in range(_MOST_ASKED - 1):
+def _retried(query: Callable[[], _Result]) -> _Result:
+    """Return the result of `query`, which runs again where a file was compacted while it was read."""
+    for _ in range(_MOST_TRIES - 1):
         try:
-            return ask()
+            return query()
         except FileGone:
             continue
-    return ask()
+    return query()
 
 
-def _carry_out(future: Future[_Answer], work: Callable[[], _Answer]) -> None:
+def _run(future: Future[_Result], work: Callable[[], _Result]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
         future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
+    except BaseException as error:  # noqa: BLE001 - future.result() raises it again
         future.set_exception(error)
 
 
-def _local(asked: str | Path, temporary: Path) -> StoreLayout:
-    """The store that is `asked` for as a folder of this machine, a copy in `temporary` where it lies elsewhere."""
-    if not isinstance(asked, str) or not is_uri(asked):
-        # Absolute, so that a notebook may change its folder while the store is open.
-        return StoreLayout(Path(asked).absolute())
-    if asked.startswith("file://"):
-        return StoreLayout(Path(remote(asked)[1]))
+def _local(store: str | Path, temporary: Path) -> StoreLayout:
+    """Return the layout of `store` on this machine: of a copy in `temporary` where it is an address."""
+    if not isinstance(store, str) or not is_uri(store):
+        # Absolute, so that a notebook may change its working folder while the store is open.
+        return StoreLayout(Path(store).absolute())
+    if store.startswith("file://"):
+        return StoreLayout(Path(remote(store)[1]))
     layout = StoreLayout(temporary / "store")
     layout.root.mkdir()
-    fetch(asked, layout.root)
+    fetch(store, layout.root)
     return layout
 
 
-def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
+def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -261,10 +267,10 @@ def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",
             "allow_persistent_secrets": "false",
-            # Otherwise a table's name that is misspelt could be a variable of the caller's.
+            # Otherwise a misspelt name of a table could be taken for a variable of the caller.
             "python_enable_replacements": "false",
-            "temp_directory": str(scratch),
-            # A query that joins everything with everything ends in an error, not in a full disk.
+            "temp_directory": str(spill),
+            # A join that is far too large ends in an error, not in a full disk.
             "max_temp_directory_size": MOST_SPILLED,
         },
     )
@@ -272,12 +278,12 @@ def _connect(scratch: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _confine(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, *, footers_kept: bool) -> None:
-    """Shut off everything but the Parquet of `layout`, for good."""
-    # The files never change once written, so their footers need reading once only.
+def _restrict(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, *, footers_kept: bool) -> None:
+    """Forbid `connection` for good to read anything but the Parquet files of `layout`."""
+    # The files never change, so each footer has to be read only once.
     connection.execute(f"SET parquet_metadata_cache = {str(footers_kept).lower()}")
-    folders = [str(folder) for folder in parquet_folders(layout)]
-    # DuckDB compares a pattern with the folders as it stands, so the folders are named as in the patterns too.
+    folders = [str(layout.attempts), str(layout.compacted)]
+    # DuckDB compares the text of a pattern with the folders, so they are named as in the patterns too.
     allowed = ", ".join(quoted(name) for folder in folders for name in dict.fromkeys((folder, glob_safe(folder))))
     connection.execute(f"SET allowed_directories = [{allowed}]")
     connection.execute("SET enable_external_access = false")

@@ -1,6 +1,6 @@
-"""The user's own files as tables beside the views, for joins.
+"""The user's own files as tables, for joins with the views.
 
-They are read before a store's connection is confined, and kept as tables: a question reads no file.
+They are read into tables before the store's connection is restricted, so no query reads them as files.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 import duckdb
 
 from joulefleet.errors import QueryError
-from joulefleet.query.sql_files import sql_names
+from joulefleet.query.shipped_sql import sql_names
 from joulefleet.query.views import VIEWS
 from joulefleet.store.scan import glob_safe, quoted
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _READERS = {
     ".csv": "read_csv({})",
     ".tsv": "read_csv({})",
@@ -26,12 +26,12 @@ _READERS = {
     ".jsonl": "read_json({}, format = 'newline_delimited')",
     ".ndjson": "read_json({}, format = 'newline_delimited')",
 }
-_PACKED = {".gz": "gzip", ".zst": "zstd"}
-_CURE = "Each is NAME=FILE: a plain name of its own, and a CSV, Parquet or JSON file in UTF-8."
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_CURE = "Write NAME=FILE: a plain name that is used once, and a CSV, Parquet or JSON file in UTF-8."
 
 
-def own_files(texts: Sequence[str]) -> dict[str, Path]:
-    """The files by the names of their tables, of texts like NAME=FILE. Raises QueryError with every mistake."""
+def parse_user_tables(texts: Sequence[str]) -> dict[str, Path]:
+    """Return the file of each table by its name; `texts` are like NAME=FILE. Raises QueryError with every mistake."""
     files: dict[str, Path] = {}
     problems = []
     for text in texts:
@@ -49,8 +49,8 @@ def own_files(texts: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def create_own_tables(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str | Path]) -> None:
-    """Read each of `files` into a table of its name in `connection`. Raises QueryError with every mistake."""
+def create_user_tables(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str | Path]) -> None:
+    """Read each of `files` into the table of its name in `connection`. Raises QueryError with every mistake."""
     problems = list(_problems(connection, files))
     if not problems:
         problems = [problem for name, file in files.items() if (problem := _read(connection, name, Path(file)))]
@@ -59,14 +59,14 @@ def create_own_tables(connection: duckdb.DuckDBPyConnection, files: Mapping[str,
 
 
 def _problems(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str | Path]) -> Iterator[str]:
-    """What can be seen to be wrong before anything is read."""
+    """Yield the mistakes that can be found before any file is read."""
     taken = {*VIEWS, *sql_names("macros")}
     reserved = _reserved_words(connection) if files else frozenset()
     for name, file in files.items():
-        if not _PLAIN.fullmatch(name):
-            yield f"{name!r} is no plain name: letters, digits and underscores, no digit first."
+        if not _PLAIN_NAME.fullmatch(name):
+            yield f"{name!r} is no plain name: use letters, digits and underscores, and begin with no digit."
         elif name.lower() in reserved:
-            yield f"{name!r} is a word of SQL."
+            yield f"{name!r} is a keyword of SQL."
         elif name.lower() in taken:
             yield f"{name!r} is the name of a view or macro."
         problem = _file_problem(Path(file))
@@ -76,46 +76,47 @@ def _problems(connection: duckdb.DuckDBPyConnection, files: Mapping[str, str | P
 
 def _file_problem(file: Path) -> str | None:
     try:
-        # A pipe or device is no file: DuckDB reads the beginning twice.
+        # DuckDB reads the beginning twice, which a pipe or device does not allow.
         if not stat.S_ISREG(file.stat().st_mode):
-            return f"{str(file)!r}: is no file."
+            return f"{str(file)!r}: not a regular file."
     except OSError as error:
         return f"{str(file)!r}: {error.strerror}."
     if _reader(file) is None:
         kinds = ", ".join(_READERS)
-        return f"{str(file)!r}: of an unknown kind; {kinds} are known, the texts also with {' or '.join(_PACKED)}."
+        packed = " or ".join(_COMPRESSIONS)
+        return f"{str(file)!r}: unknown ending; {kinds} are known, all but .parquet also with {packed}."
     return None
 
 
 def _reader(file: Path) -> str | None:
-    """The call that reads `file`, with a place for its name; None of a kind that is not known."""
+    """Return the SQL call that reads `file`, with {} for its name; None where its ending is unknown."""
     *_, kind, last = ("", "", *(suffix.lower() for suffix in file.suffixes))
-    reader = _READERS.get(kind if last in _PACKED else last)
-    if reader is None or (last in _PACKED and kind == ".parquet"):
+    reader = _READERS.get(kind if last in _COMPRESSIONS else last)
+    if reader is None or (last in _COMPRESSIONS and kind == ".parquet"):
         return None
-    # What DuckDB would guess from a path is said: a folder's name could add a column, a `?` hide the ending.
-    packed = "" if last == ".parquet" else f", compression = '{_PACKED.get(last, 'none')}'"
-    return reader.removesuffix(")") + f", hive_partitioning = false{packed})"
+    # DuckDB must guess nothing from the path: a folder's name could add a column, a `?` hide the ending.
+    compression = "" if last == ".parquet" else f", compression = '{_COMPRESSIONS.get(last, 'none')}'"
+    return reader.removesuffix(")") + f", hive_partitioning = false{compression})"
 
 
 def _read(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> str | None:
-    """Read `file` into the table `name`; what is wrong where that fails."""
+    """Read `file` into the table `name`. Returns the problem where that fails."""
     reader = _reader(file)
-    assert reader is not None, f"{file} was looked at"
-    # Absolute, so that no name of a file can be an address; as a pattern that only this file matches.
+    assert reader is not None, f"{file} passed the check"
+    # An absolute path cannot be taken for an address, and this pattern matches only this file.
     source = reader.format(quoted(glob_safe(str(file.absolute()))))
     try:
         connection.execute(f'CREATE TABLE "{name}" AS FROM {source}')
     except duckdb.Error as error:
-        return f"{str(file)!r}: cannot be read ({_said(error)})."
+        return f"{str(file)!r}: cannot be read ({_summary(error)})."
     return None
 
 
-def _said(error: duckdb.Error) -> str:
-    """What `error` says in one line. Of a CSV file, the second line is the user's own."""
+def _summary(error: duckdb.Error) -> str:
+    """Return the message of `error` in one line. Of a CSV error it takes two: the second describes the faulty line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line.rstrip(".") for line in lines[:3] if not line.startswith("Original Line")]
-    return ": ".join(told[:2] if "CSV Error" in told[0] else told[:1])
+    useful = [line.rstrip(".") for line in lines[:3] if not line.startswith("Original Line")]
+    return ": ".join(useful[:2] if "CSV Error" in useful[0] else useful[:1])
 
 
 def _reserved_words(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:

@@ -1,7 +1,7 @@
-"""The views that a user queries, over the files of one store.
+"""The views and macros that a user queries, over the files of one store.
 
-The schema `internal` holds what the views stand on; `main` holds what a user sees. Each view is one
-file of queries/, which says in its first comment what a row is; each macro is one of macros/.
+The SQL schema `internal` holds the tables and views that they read; `main` holds what a user sees. Each
+view is one file of sql/views/, whose first comment says what a row is; each macro is one of sql/macros/.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import duckdb
 import pyarrow as pa
 
 from joulefleet.errors import StoreError
-from joulefleet.query.sql_files import sql_names, sql_text
+from joulefleet.query.shipped_sql import sql_names, sql_text
 from joulefleet.schema import ATTEMPT_SCHEMA
-from joulefleet.store.layout import StoreLayout
 from joulefleet.store.records import StudyRecord, comparands_table, studies_table
-from joulefleet.store.scan import foreign_file, has_older_rows, path_pattern, rows_query
-from joulefleet.store.snapshot import StoreFiles, file_gone
+from joulefleet.store.scan import file_problem, rows_query
+from joulefleet.store.snapshot import Snapshot, file_gone
 
 VIEWS = (
     "trials",
@@ -30,35 +29,19 @@ VIEWS = (
     "machines",
     "environments",
     "studies",
-    "verdicts",
-)
-
-_VERDICTS_SCHEMA = pa.schema(
-    [
-        ("attempt_id", pa.string()),
-        ("verdict", pa.string()),
-        ("reason", pa.string()),
-        ("decided_at", pa.timestamp("us", tz="UTC")),
-    ]
 )
 
 
 def query_text(name: str) -> str:
-    """The text of queries/<name>.sql."""
+    """Return the text of sql/views/<name>.sql."""
     return sql_text("views", name)
 
 
-def parquet_folders(layout: StoreLayout) -> list[Path]:
-    """The folders of `layout` that hold Parquet."""
-    return [layout.attempts, layout.compacted, layout.verdicts]
-
-
 def create_views(connection: duckdb.DuckDBPyConnection, studies: Sequence[StudyRecord]) -> None:
-    """Create every view and macro in `connection`, without any rows: `point_views` gives them."""
+    """Create every view and macro in `connection`, without attempts: `point_views` adds them."""
     connection.execute("CREATE SCHEMA internal")
-    for name, schema in (("loose", ATTEMPT_SCHEMA), ("compacted", ATTEMPT_SCHEMA), ("verdicts", _VERDICTS_SCHEMA)):
-        _create_table(connection, f"no_{name}", schema.empty_table())
-        _create_view(connection, f"internal.{name}", f"SELECT * FROM internal.no_{name}")  # noqa: S608 - ours
+    _create_table(connection, "no_attempts", ATTEMPT_SCHEMA.empty_table())
+    point_views(connection, Snapshot(loose=(), compacted=()))
     _create_table(connection, "comparands", comparands_table(studies))
     _create_table(connection, "studies", studies_table(studies))
     _create_view(connection, "attempts", query_text("attempts"))
@@ -70,19 +53,15 @@ def create_views(connection: duckdb.DuckDBPyConnection, studies: Sequence[StudyR
 
 
 def create_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create every macro in `connection`, over its views or over tables of the same names."""
+    """Create every macro in `connection`, which has the views or tables of the same names."""
     for name in sql_names("macros"):
         connection.execute(sql_text("macros", name))
 
 
-def point_views(connection: duckdb.DuckDBPyConnection, layout: StoreLayout, files: StoreFiles) -> None:
-    """Have the views of `connection` read `files`, and no others. Raises StoreError that names a foreign one."""
-    mixed = has_older_rows(layout)
-    _point(connection, "loose", files.loose, ATTEMPT_SCHEMA, rows_query(files.loose, mixed=mixed, loose=True))
-    _point(connection, "compacted", files.compacted, ATTEMPT_SCHEMA, rows_query(files.compacted, mixed=mixed))
-    listed = ", ".join(map(path_pattern, files.verdicts))
-    verdicts = f"SELECT * FROM read_parquet([{listed}])"  # noqa: S608 - quoted
-    _point(connection, "verdicts", files.verdicts, _VERDICTS_SCHEMA, verdicts)
+def point_views(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
+    """Make the views of `connection` read the files of `snapshot` only. Raises StoreError that names a faulty file."""
+    _point(connection, "loose", snapshot.loose, rows_query(snapshot.loose, loose=True))
+    _point(connection, "compacted", snapshot.compacted, rows_query(snapshot.compacted))
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> None:
@@ -91,23 +70,21 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -
 
 def _create_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
     connection.register("arriving", table)
-    connection.execute(f"CREATE TABLE internal.{name} AS SELECT * FROM arriving")  # noqa: S608 - name is ours
+    connection.execute(f"CREATE TABLE internal.{name} AS SELECT * FROM arriving")  # noqa: S608 - a name of this module
     connection.unregister("arriving")
 
 
-def _point(
-    connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[str], schema: pa.Schema, query: str
-) -> None:
-    """Make internal.<name> what `query` gives, or an empty table of the same types without files."""
-    if not files:
-        query = f"SELECT * FROM internal.no_{name}"  # noqa: S608 - name is ours
+def _point(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[str], query: str) -> None:
+    """Make internal.<name> the result of `query`, or an empty table of the same types where there are no files."""
     try:
-        connection.execute(f"CREATE OR REPLACE VIEW internal.{name} AS {query}")
+        connection.execute(
+            f"CREATE OR REPLACE VIEW internal.{name} AS {query if files else 'FROM internal.no_attempts'}"
+        )
     except duckdb.Error as error:
         gone = next((path for path in files if not Path(path).exists()), None)
         if gone:
             raise file_gone(gone) from error
-        raise foreign_file(files, schema) or StoreError(
+        raise next(filter(None, map(file_problem, files)), None) or StoreError(
             f"{Path(files[0]).parent}: its files cannot be read ({str(error).splitlines()[0]}).",
             cure="Check the rights of the store.",
         ) from error

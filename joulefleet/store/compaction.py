@@ -1,14 +1,13 @@
-"""Compaction: many attempts into one file, so that a store of thousands is read at once.
+"""Compaction: put many attempts into one file, so that a store of thousands is read fast.
 
-A compacted file is written, read back and compared; its manifest makes it count; only then is
-removed what it replaces. Whatever dies at whatever moment, every attempt counts once, and the next
-compaction takes up what was left. The caller holds the store's lock.
+A compacted file is written, read back and compared. Its manifest makes it count, and only then are the
+files removed that it replaces. So every attempt counts once whenever the process dies, and the next
+compaction finishes what this one has left. The caller holds the store's lock.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,68 +17,68 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from joulefleet.durable import sync_folder, write_durably
-from joulefleet.errors import QueryError, StoreError
+from joulefleet.durable import rename_durably, sync_folder, temporary_file, write_durably
+from joulefleet.errors import StoreError
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.manifest import Manifest, manifest_bytes, manifest_name
 from joulefleet.store.row_groups import compacted_groups, loose_groups, read_groups, rows_digest, write_groups
-from joulefleet.store.snapshot import Lookout, check_apart, file_error, parquet_names
+from joulefleet.store.snapshot import SnapshotReader, check_disjoint, file_error, parquet_names
 
 FILE_ROWS = 8192
-"""Most attempts of one compacted file: some 30 MB. What is lost when a compaction dies is the work for one."""
+"""Most attempts of one compacted file, some 30 MB. A compaction that dies loses the work for one file at most."""
 
 MANY_SMALL = 8
-"""So many files of less than half of FILE_ROWS are merged: a row is written two or three times in its life."""
+"""Number of files with less than half of FILE_ROWS at which they are merged. A row is written two or three times."""
 
-_OURS = re.compile(r"[0-9a-f]{20}\.parquet")
+_OWN_NAME = re.compile(r"[0-9a-f]{20}\.parquet")
 _TEMPORARY = re.compile(r"\..+\.(parquet|json)\.\d+\.tmp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a compaction has just done, of the attempts that it is about."""
+    """A step of a compaction, import, export or publication."""
 
     what: str
+    """Name of the step, such as "written"."""
     done: int
+    """Attempts, views or bytes done so far."""
     total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compacted:
-    """What a compaction did."""
+    """Result of a compaction."""
 
     attempts: int
-    """Loose before, compacted now."""
+    """Attempts that were loose before and are compacted now."""
     files: int
     """Compacted files that were written."""
     merged: int
-    """Small compacted files that became part of larger ones."""
+    """Small compacted files that were merged into larger ones."""
 
 
-def compact(layout: StoreLayout, *, at_least: int = 1, tell: Callable[[Step], None] = lambda step: None) -> Compacted:
-    """Compact the store at `layout`, whose lock is held, if it has `at_least` so many loose attempts.
+def compact(
+    layout: StoreLayout, *, at_least: int = 1, on_step: Callable[[Step], None] = lambda step: None
+) -> Compacted:
+    """Compact the store at `layout`, whose lock the caller holds, if it has at least `at_least` loose attempts.
 
-    What an earlier compaction left undone is done in any case. Raises StoreError, and loses nothing:
-    a file is removed only after its rows were read back from the file that replaces it.
+    Always finishes first what an earlier compaction left undone. `on_step` is called with each step.
+    Raises StoreError. Nothing is lost then: a file is removed only after its rows were read back from the
+    file that replaces it.
     """
     try:
-        return _Compaction(layout, tell).run(max(at_least, 1))
+        return _Compaction(layout, on_step).run(max(at_least, 1))
     except OSError as error:
         raise StoreError(
             f"{layout.root}: cannot be compacted ({error.strerror or error}).",
             cure="Every attempt is where it was. Make room, or check the rights, and run `joulefleet compact` again.",
         ) from error
-    except QueryError as error:
-        raise StoreError(
-            f"{layout.root}: cannot be compacted ({error.problems[0].removesuffix('.')}).",
-            cure="Every attempt is where it was. Make room in memory and run `joulefleet compact` again.",
-        ) from error
 
 
 class _Compaction:
-    def __init__(self, layout: StoreLayout, tell: Callable[[Step], None]) -> None:
+    def __init__(self, layout: StoreLayout, on_step: Callable[[Step], None]) -> None:
         self._layout = layout
-        self._tell = tell
+        self._on_step = on_step
         self._spill = layout.root / ".compaction"
         self._files = 0
 
@@ -99,7 +98,7 @@ class _Compaction:
             shutil.rmtree(self._spill, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Remove what a process left that died while it wrote. Nobody else writes: the lock is held."""
+        """Remove the temporary files of processes that died. None is in use: only the holder of the lock writes."""
         shutil.rmtree(self._spill, ignore_errors=True)
         for folder in (self._layout.attempts, self._layout.compacted, self._layout.manifest):
             for path in folder.iterdir():
@@ -107,21 +106,21 @@ class _Compaction:
                     path.unlink()
 
     def _finish_earlier(self) -> None:
-        """Record what was written and not recorded, and remove what was recorded and not removed."""
-        lookout = Lookout(self._layout)
-        manifests, strays = lookout.manifests()
+        """Write the manifests that an earlier compaction did not write, and remove the files it did not remove."""
+        reader = SnapshotReader(self._layout)
+        manifests, unlisted = reader.manifests()
         held = {attempt for manifest in manifests for attempt in manifest.attempts}
-        for name in strays:
+        for name in unlisted:
             path = self._layout.compacted / name
             sha256 = _sha256(path)
-            ours = _OURS.fullmatch(name) is not None
-            if ours and not sha256.startswith(path.stem):
+            by_compaction = _OWN_NAME.fullmatch(name) is not None
+            if by_compaction and not sha256.startswith(path.stem):
                 raise file_error(path, "torn")
-            if lookout.ids(name) <= held:
-                if ours:
-                    path.unlink()  # merged, and never recorded: what it was merged from still counts
+            if reader.attempt_ids(name) <= held:
+                if by_compaction:
+                    path.unlink()  # merged, but without a manifest: the files it was merged from still count
                 continue
-            check_apart(path, lookout.ids(name) & held)
+            check_disjoint(path, reader.attempt_ids(name) & held)
             ids = [attempt for group in read_groups(path) for attempt in group.column("attempt_id").to_pylist()]
             self._remove_loose(path, ids, check_only=True)
             manifests.append(self._record(path, sha256, ids, ()))
@@ -131,13 +130,13 @@ class _Compaction:
             self._remove_loose(self._layout.compacted / manifest.file, manifest.attempts)
 
     def _compact(self, names: Sequence[str], done: int, total: int) -> None:
-        groups = self._told(loose_groups(self._layout, names, self._spill), done, total)
+        groups = self._with_steps(loose_groups(self._layout, names, self._spill), done, total)
         self._write(groups, [name.removesuffix(".parquet") for name in names], ())
         self._remove(self._layout.attempts, names)
 
     def _merge(self) -> int:
-        """Merge small files where there are many; how many they were."""
-        manifests, _ = Lookout(self._layout).manifests()
+        """Merge small files where there are many. Returns how many were merged."""
+        manifests, _ = SnapshotReader(self._layout).manifests()
         small = [manifest for manifest in manifests if len(manifest.attempts) < FILE_ROWS // 2]
         if len(small) < MANY_SMALL:
             return 0
@@ -150,22 +149,19 @@ class _Compaction:
             older = (file for manifest in part for file in manifest.replaces)
             replaced = [manifest.file for manifest in part]
             groups = compacted_groups(self._layout.compacted / file for file in replaced)
-            self._write(self._told(groups, 0, len(ids)), ids, (*replaced, *older))
+            self._write(self._with_steps(groups, 0, len(ids)), ids, (*replaced, *older))
             self._remove_merged(replaced)
             merged += len(part)
         return merged
 
     def _write(self, groups: Iterable[pa.Table], ids: Sequence[str], replaces: Sequence[str]) -> None:
-        """Write `groups`, the rows of the attempts `ids`, durably into a compacted file, and record it."""
+        """Write `groups`, the rows of the attempts `ids`, durably into a compacted file, then its manifest."""
         folder = self._layout.compacted
-        temporary = folder / f".part.parquet.{os.getpid()}.tmp"
-        try:
+        with temporary_file(folder / "part.parquet") as temporary:
             with temporary.open("wb") as out:
                 written, digests = write_groups(out, groups)
-                out.flush()
-                os.fsync(out.fileno())
             self._check_ids(written, ids)
-            self._tell(Step(what="written", done=len(ids), total=len(ids)))
+            self._on_step(Step(what="written", done=len(ids), total=len(ids)))
             if [rows_digest(group) for group in read_groups(temporary)] != digests:
                 raise StoreError(
                     f"{folder}: what was written reads differently.",
@@ -173,11 +169,8 @@ class _Compaction:
                 )
             sha256 = _sha256(temporary)
             path = folder / f"{sha256[:20]}.parquet"
-            temporary.rename(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(folder)
-        self._tell(Step(what="checked", done=len(ids), total=len(ids)))
+            rename_durably(temporary, path)
+        self._on_step(Step(what="checked", done=len(ids), total=len(ids)))
         self._record(path, sha256, ids, replaces)
         self._files += 1
 
@@ -190,19 +183,19 @@ class _Compaction:
             replaces=tuple(replaces),
         )
         write_durably(self._layout.manifest / manifest.name, manifest_bytes(manifest))
-        self._tell(Step(what="recorded", done=len(ids), total=len(ids)))
+        self._on_step(Step(what="recorded", done=len(ids), total=len(ids)))
         return manifest
 
-    def _check_ids(self, written: Sequence[str], asked: Sequence[str]) -> None:
-        """A file of several rows, or of none, would come to light here."""
-        if list(written) == list(asked):
+    def _check_ids(self, written: Sequence[str], expected: Sequence[str]) -> None:
+        """Raise StoreError where a loose file holds no row, or several."""
+        if list(written) == list(expected):
             return
-        rows = {attempt: written.count(attempt) for attempt in {*asked, *written}}
+        rows = {attempt: written.count(attempt) for attempt in {*expected, *written}}
         odd = min(attempt for attempt, count in rows.items() if count != 1)
         raise file_error(self._layout.attempts / f"{odd}.parquet", f"holds {rows[odd]} attempts instead of one")
 
     def _remove_loose(self, path: Path, ids: Iterable[str], *, check_only: bool = False) -> None:
-        """Remove the loose files of those attempts `ids` that the compacted file at `path` holds just so."""
+        """Remove the loose files of the attempts `ids` once they equal their rows in the compacted file at `path`."""
         left = set(ids) & {name.removesuffix(".parquet") for name in parquet_names(self._layout.attempts)}
         if not left:
             return
@@ -230,13 +223,13 @@ class _Compaction:
 
     def _remove(self, folder: Path, names: Sequence[str]) -> None:
         for number, name in enumerate(names):
-            self._tell(Step(what="removing", done=number, total=len(names)))
+            self._on_step(Step(what="removing", done=number, total=len(names)))
             (folder / name).unlink(missing_ok=True)
         sync_folder(folder)
 
-    def _told(self, groups: Iterable[pa.Table], done: int, total: int) -> Iterator[pa.Table]:
+    def _with_steps(self, groups: Iterable[pa.Table], done: int, total: int) -> Iterator[pa.Table]:
         for group in groups:
-            self._tell(Step(what="compacting", done=done, total=total))
+            self._on_step(Step(what="compacting", done=done, total=total))
             yield group
             done += group.num_rows
 

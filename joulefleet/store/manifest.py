@@ -1,7 +1,7 @@
 """Manifests: which attempts a compacted file holds, and which older compacted files it replaces.
 
-A compacted file counts from the moment its manifest is there; nothing is removed before. Both are
-written once and never changed, and named alike: `compacted/<name>.parquet`, `manifest/<name>.json`.
+A compacted file counts from the moment its manifest exists; nothing is removed before. Both are
+written once and never changed, and have the same name: `compacted/<name>.parquet`, `manifest/<name>.json`.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from joulefleet.versions import MANIFEST_VERSION
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What is known of one compacted file."""
+    """The record of one compacted file."""
 
     file: str
-    """Its name in compacted/."""
+    """Name of the compacted file in compacted/."""
     size_bytes: int
     sha256: str
     attempts: tuple[str, ...]
-    """The ids of its attempts, in the order of its rows."""
+    """Ids of its attempts, in the order of its rows."""
     replaces: tuple[str, ...]
-    """Compacted files that it was merged from, and those that these were merged from; gone, or to be removed."""
+    """Names of the compacted files that were merged into it, directly or earlier; removed, or about to be."""
 
     @property
     def name(self) -> str:
-        """The name of the manifest in manifest/."""
+        """Name of the manifest in manifest/."""
         return manifest_name(self.file)
 
 
 def manifest_name(file: str) -> str:
-    """The name of the manifest of the compacted file `file`."""
+    """Return the name of the manifest of the compacted file `file`."""
     return f"{file.removesuffix('.parquet')}.json"
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
-    """`manifest` as its file holds it."""
+    """Return the content of the file of `manifest`."""
     return json.dumps({"manifest": MANIFEST_VERSION} | asdict(manifest), indent=0).encode()
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest at `path`. Raises StoreError where it is none, FileNotFoundError where there is nothing."""
-    return manifest_of(path.read_bytes(), str(path))
+    """Read the manifest at `path`. Raises StoreError where it is damaged, FileNotFoundError where there is none."""
+    return parse_manifest(path.read_bytes(), str(path))
 
 
-def manifest_of(text: bytes, path: str) -> Manifest:
-    """The manifest in `text`, which lies at `path`. Raises StoreError."""
+def parse_manifest(text: bytes, path: str) -> Manifest:
+    """Parse `text`, the content of the manifest at `path`. Raises StoreError."""
     try:
         data = json.loads(text)
         version = int(data["manifest"])
@@ -71,8 +71,8 @@ def manifest_of(text: bytes, path: str) -> Manifest:
     return manifest
 
 
-def live(manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Those of `manifests` that no other replaces, in the order of their names."""
-    known = sorted(manifests, key=lambda manifest: manifest.file)
-    replaced = {file for manifest in known for file in manifest.replaces}
-    return [manifest for manifest in known if manifest.file not in replaced]
+def not_replaced(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Return those of `manifests` that no other replaces, sorted by the names of their files."""
+    by_file = sorted(manifests, key=lambda manifest: manifest.file)
+    replaced = {file for manifest in by_file for file in manifest.replaces}
+    return [manifest for manifest in by_file if manifest.file not in replaced]

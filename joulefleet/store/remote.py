@@ -1,4 +1,4 @@
-"""A published store: one that `joulefleet publish` copied to any address that pyarrow.fs knows."""
+"""A published store: a copy that `joulefleet publish` wrote to an address that pyarrow.fs supports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pyarrow import fs
 
 from joulefleet.errors import StoreError
 from joulefleet.store.layout import StoreLayout, read_format
-from joulefleet.store.manifest import Manifest, live, manifest_of
+from joulefleet.store.manifest import Manifest, not_replaced, parse_manifest
 
 BLOCK_BYTES = 4 << 20
-"""What is copied at once."""
+"""Bytes that are copied at once."""
 
-_LOOKS = 3
-"""A publication that replaces merged files while they are fetched does so once."""
+_MOST_TRIES = 3
+"""Number of times a store is fetched: a publication may remove merged files once while they are fetched."""
 
 _CURES = (
     (
@@ -36,12 +36,12 @@ _CURES = (
 
 
 def is_uri(store: str) -> bool:
-    """Whether `store` is an address, and no path."""
+    """Return whether `store` is an address rather than a path."""
     return "://" in store
 
 
 def remote(uri: str) -> tuple[fs.FileSystem, str]:
-    """The file system of `uri`, and the path in it. Raises StoreError."""
+    """Return the file system of `uri`, and the path in it. Raises StoreError."""
     with plain_remote_errors(uri):
         system, path = fs.FileSystem.from_uri(uri)
         return system, path.rstrip("/")
@@ -49,7 +49,7 @@ def remote(uri: str) -> tuple[fs.FileSystem, str]:
 
 @contextmanager
 def plain_remote_errors(uri: str) -> Iterator[None]:
-    """Turn what a file system raises into a StoreError with a cure."""
+    """Turn an error of a file system into a StoreError with a cure."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
@@ -62,9 +62,9 @@ def plain_remote_errors(uri: str) -> Iterator[None]:
 
 
 def fetch(uri: str, folder: Path) -> None:
-    """Copy the store at `uri` into `folder`, as far as it counts. Raises StoreError."""
+    """Copy the files that count of the store at `uri` into `folder`. Raises StoreError."""
     system, base = remote(uri)
-    for _ in range(_LOOKS - 1):
+    for _ in range(_MOST_TRIES - 1):
         try:
             return _fetch(system, base, folder, uri)
         except FileNotFoundError:
@@ -74,29 +74,29 @@ def fetch(uri: str, folder: Path) -> None:
 
 
 def names_at(system: fs.FileSystem, path: str) -> dict[str, int | None]:
-    """The names in the folder `path` with their sizes in bytes, None for folders; hidden ones left out."""
-    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    return {info.base_name: info.size for info in found if info.base_name and not info.base_name.startswith(".")}
+    """Return the names in the folder `path` with their sizes in bytes (None for folders), without hidden ones."""
+    entries = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return {info.base_name: info.size for info in entries if info.base_name and not info.base_name.startswith(".")}
 
 
 def read_at(system: fs.FileSystem, path: str) -> bytes:
-    """The whole of a small file. Raises FileNotFoundError."""
+    """Read all of a small file. Raises FileNotFoundError."""
     with system.open_input_stream(path) as file:
         data: bytes = file.read()
         return data
 
 
 def blocks_at(system: fs.FileSystem, path: str) -> Iterator[bytes]:
-    """A large file, block by block. Raises FileNotFoundError."""
+    """Read a large file block by block. Raises FileNotFoundError."""
     with system.open_input_stream(path) as file:
         while block := file.read(BLOCK_BYTES):
             yield block
 
 
 def _fetch(system: fs.FileSystem, base: str, folder: Path, uri: str) -> None:
-    """Raises FileNotFoundError where a file was merged with others after it was listed."""
+    """Raise FileNotFoundError where a file was merged with others after it was listed."""
     layout = StoreLayout(folder)
-    with _elsewhere(uri, folder):
+    with _errors_name_the_address(uri, folder):
         try:
             text = read_at(system, f"{base}/{layout.format_file.name}")
         except FileNotFoundError as error:
@@ -105,7 +105,7 @@ def _fetch(system: fs.FileSystem, base: str, folder: Path, uri: str) -> None:
             ) from error
         layout.format_file.write_bytes(text)
         read_format(layout)
-        for part in (layout.studies, layout.plans, layout.verdicts):
+        for part in (layout.studies, layout.plans):
             part.mkdir(exist_ok=True)
             for name in names_at(system, f"{base}/{part.name}"):
                 (part / name).write_bytes(read_at(system, f"{base}/{part.name}/{name}"))
@@ -121,7 +121,7 @@ def _fetch(system: fs.FileSystem, base: str, folder: Path, uri: str) -> None:
 
 def _manifests(system: fs.FileSystem, folder: str) -> list[Manifest]:
     names = [name for name in names_at(system, folder) if name.endswith(".json")]
-    return live(manifest_of(read_at(system, f"{folder}/{name}"), f"{folder}/{name}") for name in names)
+    return not_replaced(parse_manifest(read_at(system, f"{folder}/{name}"), f"{folder}/{name}") for name in names)
 
 
 def _copy(system: fs.FileSystem, source: str, target: Path, manifest: Manifest) -> None:
@@ -135,8 +135,8 @@ def _copy(system: fs.FileSystem, source: str, target: Path, manifest: Manifest) 
 
 
 @contextmanager
-def _elsewhere(uri: str, folder: Path) -> Iterator[None]:
-    """Name `uri` where an error names its copy; say what fills the disk; leave FileNotFoundError alone."""
+def _errors_name_the_address(uri: str, folder: Path) -> Iterator[None]:
+    """Make errors name `uri` instead of its copy in `folder`; only FileNotFoundError stays as it is."""
     try:
         yield
     except StoreError as error:

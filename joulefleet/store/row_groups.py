@@ -1,7 +1,7 @@
 """Attempts in row groups: read from their loose files, written to a compacted file, read back and compared.
 
-The row group is the unit of all of it: small enough that one attempt is found and held in memory
-fast, large enough to compress.
+All of this works on one row group at a time: it is small enough to find one attempt fast and to fit in
+memory, and large enough to compress.
 """
 
 from __future__ import annotations
@@ -20,48 +20,47 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA
+from joulefleet.schema import ATTEMPT_SCHEMA
 from joulefleet.store.layout import StoreLayout
-from joulefleet.store.scan import has_older_rows, rows_query, scan_errors
+from joulefleet.store.scan import file_problem, rows_query, scan_errors
 from joulefleet.store.snapshot import file_error
 
 GROUP_ROWS = 1024
-"""Rows of a row group. With 256 a question about every trial takes half as long again, and a row a twentieth more
-space; 2,048 are no faster."""
+"""Most rows of a row group. With 256, a query over every trial takes 1.5 times as long and a row 5 % more space;
+2,048 are no faster."""
 
 GROUP_BYTES = 16 << 20
-"""Loose bytes of a row group, without footers: attempts with very many readings make smaller ones. Five times that
-in memory."""
+"""Most bytes of a row group, as loose files without their footers; in memory it takes five times as much. Attempts
+with very many readings make groups of fewer rows."""
 
 _TAIL_BYTES = 8
 
 _READERS = 2
-"""Connections that read loose files at once, one thread each: two threads of one connection cost a third more."""
+"""Connections that read loose files at once, one thread each: two threads of one connection take 1.3 times as long."""
 
 _READER_MEMORY = "256MB"
 
 _DELTA = ("t_ns.list.element", "latencies_ns.list.element")
-"""The ends of the columns that grow steadily: as differences a row takes a fifth less space.
+"""Endings of the columns whose values grow steadily. Stored as differences, a row takes 20 % less space.
 
-BYTE_STREAM_SPLIT for the values of readings was tried: no smaller, and a third larger where counters
-repeat their values, which a dictionary holds once.
+BYTE_STREAM_SPLIT for the values of readings saves nothing, and takes a third more space where a counter
+repeats its values, which a dictionary stores once.
 """
 
 
 def loose_groups(layout: StoreLayout, names: Sequence[str], spill: Path) -> Iterator[pa.Table]:
-    """The rows of the loose files `names`, in this order, one table a row group. Raises StoreError.
+    """Yield the rows of the loose files `names`, in this order, one table for each row group. Raises StoreError.
 
-    What DuckDB cannot hold goes to the folder `spill`.
+    DuckDB writes what does not fit in memory to the folder `spill`.
     """
-    mixed = has_older_rows(layout)
     idle: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
     for _ in range(_READERS):
-        idle.put(_connect(spill, mixed=mixed))
+        idle.put(_connect(spill))
 
     def read(group: Sequence[str]) -> pa.Table:
         connection = idle.get()
         try:
-            query = rows_query([f"{layout.attempts}/{name}" for name in group], mixed=mixed, loose=True)
+            query = rows_query([f"{layout.attempts}/{name}" for name in group], loose=True)
             with scan_errors():
                 return connection.sql(query).to_arrow_table().cast(ATTEMPT_SCHEMA).combine_chunks()
         finally:
@@ -82,7 +81,7 @@ def loose_groups(layout: StoreLayout, names: Sequence[str], spill: Path) -> Iter
 
 
 def compacted_groups(files: Iterable[Path]) -> Iterator[pa.Table]:
-    """The rows of the compacted `files`, one table a row group; small row groups are joined. Raises StoreError."""
+    """Yield the rows of the compacted `files`, with small row groups joined. Raises StoreError."""
     waiting: list[pa.Table] = []
     rows = size = 0
     for path in files:
@@ -97,17 +96,23 @@ def compacted_groups(files: Iterable[Path]) -> Iterator[pa.Table]:
 
 
 def read_groups(path: Path) -> Iterator[pa.Table]:
-    """The row groups of the compacted file at `path`. Raises StoreError where it cannot be read."""
+    """Yield the row groups of the compacted file at `path`. Raises StoreError where it cannot be read."""
+    if (problem := file_problem(str(path))) is not None:
+        raise problem
     try:
         with pq.ParquetFile(path) as file:
             for number in range(file.num_row_groups):
-                yield _whole(file.read_row_group(number)).combine_chunks()
+                table = file.read_row_group(number)
+                yield table.select(ATTEMPT_SCHEMA.names).cast(ATTEMPT_SCHEMA).combine_chunks()
     except (pa.ArrowException, OSError) as error:
         raise file_error(path, "torn, or no file of this store") from error
 
 
 def write_groups(out: IO[bytes], groups: Iterable[pa.Table]) -> tuple[list[str], list[bytes]]:
-    """Write `groups` as a Parquet file; the ids of the attempts, and the digest of each row group. Raises OSError."""
+    """Write `groups` as a Parquet file to `out`. Raises OSError.
+
+    Returns the ids of the attempts in the order of the rows, and the digest of each row group.
+    """
     ids: list[str] = []
     digests: list[bytes] = []
     leaves = _leaves()
@@ -127,7 +132,10 @@ def write_groups(out: IO[bytes], groups: Iterable[pa.Table]) -> tuple[list[str],
 
 
 def rows_digest(table: pa.Table) -> bytes:
-    """A digest of the rows of `table`: equal where every value is, to the last bit, null and empty told apart."""
+    """Return a digest of the rows of `table`: equal only where every value is equal to the last bit.
+
+    Null, empty and zero differ. How the rows lie in memory (slices, chunks) makes no difference.
+    """
     digest = hashlib.blake2b(digest_size=20)
     for name, column in zip(table.column_names, table.combine_chunks().columns, strict=True):
         digest.update(name.encode())
@@ -138,7 +146,7 @@ def rows_digest(table: pa.Table) -> bytes:
 
 
 def _parts(values: pa.Array) -> Iterator[bytes | memoryview]:
-    """The bytes that say what `values` are, and nothing of how they happen to lie in memory."""
+    """Yield bytes that identify `values`, independent of their offsets and of the bytes under nulls."""
     yield values.is_valid().cast(pa.uint8()).to_numpy(zero_copy_only=False).data
     kind = values.type
     if pa.types.is_map(kind):
@@ -177,16 +185,16 @@ def _grouped(folder: Path, names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _row_bytes(path: Path) -> int:
-    """Bytes of the loose file at `path` without its footer: most of a file, and a row group has one for all rows."""
+    """Return the bytes of the loose file at `path` without its footer, which a row group has once for all rows."""
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
-        # The length of the footer, in four bytes, and the four that every Parquet file ends with.
+        # A Parquet file ends with the length of its footer in four bytes, and the four bytes PAR1.
         file.seek(max(0, size - _TAIL_BYTES))
         footer = int.from_bytes(file.read(4), "little")
     return max(0, size - footer - _TAIL_BYTES)
 
 
-def _connect(spill: Path, *, mixed: bool) -> duckdb.DuckDBPyConnection:
+def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -198,25 +206,11 @@ def _connect(spill: Path, *, mixed: bool) -> duckdb.DuckDBPyConnection:
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
-    if mixed:
-        connection.execute("CREATE SCHEMA internal")
-        connection.register("arriving", ATTEMPT_SCHEMA.empty_table())
-        connection.execute("CREATE TABLE internal.no_loose AS SELECT * FROM arriving")
     return connection
 
 
-def _whole(table: pa.Table) -> pa.Table:
-    """`table` with the columns that its version of the schema lacks, as nulls."""
-    for field in ATTEMPT_SCHEMA:
-        if field.name not in table.column_names:
-            if field.name not in ADDED_LATER:
-                raise pa.ArrowInvalid(f"no column {field.name}")
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-    return table.select(ATTEMPT_SCHEMA.names).cast(ATTEMPT_SCHEMA)
-
-
 def _leaves() -> list[str]:
-    """The paths of the schema's columns as Parquet names them."""
+    """Return the paths of the schema's columns as Parquet names them."""
     out = pa.BufferOutputStream()
     pq.write_table(ATTEMPT_SCHEMA.empty_table(), out)
     parquet = pq.ParquetFile(pa.BufferReader(out.getvalue())).schema

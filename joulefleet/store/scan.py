@@ -6,101 +6,81 @@ import glob
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from joulefleet.errors import StoreError
-from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA
-from joulefleet.store.layout import StoreLayout, rows_since
+from joulefleet.schema import ATTEMPT_SCHEMA
+from joulefleet.store.layout import other_version
 from joulefleet.store.snapshot import file_error, file_gone
 from joulefleet.versions import SCHEMA_VERSION
 
 _FILE_FAULT = "joulefleet-file-fault\x1f"
-"""Prefix of the error that a scan raises of one file; behind it the file, the same separator, and what is wrong."""
+"""Prefix of the SQL error of a row that must not be there; the path of its file follows, then the same separator."""
 
 _FILE = re.compile(r"""["'](?P<path>/.*?\.parquet)["']""", re.DOTALL)
 
 
 def quoted(text: str) -> str:
-    """`text` as an SQL string."""
+    """Return `text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def glob_safe(path: str) -> str:
-    """`path` as a pattern that only it matches."""
+    """Return `path` as a pattern that matches only it."""
     return glob.escape(path)
 
 
-def has_older_rows(layout: StoreLayout) -> bool:
-    """Whether some files of `layout` may be of an older version and lack columns, which then are null."""
-    return rows_since(layout) < SCHEMA_VERSION
-
-
-def rows_query(files: Sequence[str], *, mixed: bool, loose: bool = False) -> str:
-    """The query for the rows in `files`, in their order, that ends in an error where one is at fault.
-
-    `mixed`: some may be of an older version and lack columns. That is twice as slow, and needs the
-    table internal.no_loose. `loose`: each holds one attempt, and is named for it. Whether a file is
-    at fault is looked at in each query, as files may arrive while the store is open.
-    """
-    columns = ", ".join(f'"{column}"' for column in ATTEMPT_SCHEMA.names)
-    listed = ", ".join(map(path_pattern, files))
-    read = f"read_parquet([{listed}], filename = true, union_by_name = {str(mixed).lower()})"
-    if mixed:
-        read = f"(SELECT * FROM internal.no_loose UNION ALL BY NAME SELECT * FROM {read})"  # noqa: S608 - quoted
-    fault = _loose_fault() if loose else _version_fault()
-    complaint = f"error({quoted(_FILE_FAULT)} || filename || chr(31) || ({fault}))"
-    return (
-        f"SELECT {columns} FROM {read} "  # noqa: S608 - quoted
-        f"WHERE CASE WHEN ({fault}) IS NULL THEN true ELSE {complaint} END"
-    )
-
-
 def path_pattern(path: str) -> str:
-    """Quote `path` as an SQL pattern that matches only it."""
+    """Return `path` as an SQL string with a pattern that matches only it."""
     return quoted(glob_safe(path))
 
 
-def _version_fault() -> str:
+def rows_query(files: Sequence[str], *, loose: bool = False) -> str:
+    """Return the query for the rows in `files`, in their order; it fails where a file is at fault.
+
+    A file is at fault where its rows have another schema version. With `loose`, each file holds one
+    attempt, and is at fault where it is not named by that attempt: a copy under another name would count
+    the attempt twice. Every query checks this again, as files may arrive while the store is open.
+    """
+    columns = ", ".join(f'"{column}"' for column in ATTEMPT_SCHEMA.names)
+    listed = ", ".join(map(path_pattern, files))
+    sound = f"schema_version = {SCHEMA_VERSION}"
+    if loose:
+        sound += " AND parse_filename(filename, true) = attempt_id"
     return (
-        f"CASE WHEN schema_version IS NULL OR schema_version < 1 THEN 'no attempt of Joulefleet' "
-        f"WHEN schema_version > {SCHEMA_VERSION} THEN 'written by a newer Joulefleet' END"
+        f"SELECT {columns} FROM read_parquet([{listed}], filename = true) "  # noqa: S608 - paths are quoted
+        f"WHERE CASE WHEN {sound} THEN true ELSE error({quoted(_FILE_FAULT)} || filename || chr(31)) END"
     )
 
 
-def _loose_fault() -> str:
-    # An attempt's file is named for it, so a copy under another name would count the attempt twice.
-    named = "parse_filename(filename, true) IS NOT DISTINCT FROM attempt_id"
-    return f"coalesce({_version_fault()}, CASE WHEN NOT ({named}) THEN 'not named for the attempt it holds' END)"
-
-
-def foreign_file(files: Sequence[str], schema: pa.Schema) -> StoreError | None:
-    """The error that names the first of `files` which is torn or lacks columns that every version has."""
-    for path in files:
-        try:
-            missing = set(schema.names) - ADDED_LATER - set(pq.read_schema(path).names)
-        except (pa.ArrowException, OSError):
-            return file_error(path, "torn, or no Parquet at all")
-        if missing:
-            return file_error(path, f"no file of this store (it has no column {min(missing)})")
-    return None
+def file_problem(path: str) -> StoreError | None:
+    """Open the file at `path` and return the error that says why it is no file of attempts; None where it is one."""
+    try:
+        missing = set(ATTEMPT_SCHEMA.names) - set(pq.read_schema(path).names)
+        if "schema_version" not in missing:
+            versions = set(pq.ParquetFile(path).read(columns=["schema_version"]).column(0).to_pylist())
+            if other := versions - {SCHEMA_VERSION}:
+                return other_version(path, other.pop())
+    except FileNotFoundError:
+        return file_gone(path)
+    except (pa.ArrowException, OSError):
+        return file_error(path, "torn, or no Parquet at all")
+    return file_error(path, f"no file of this store (it has no column {min(missing)})") if missing else None
 
 
 def file_fault(error: duckdb.Error | pa.ArrowException | OSError) -> StoreError | None:
     """Return the StoreError that names the file which caused `error`; None where no file did."""
     message = str(error)
     if _FILE_FAULT in message:
-        path, _, what = message.split(_FILE_FAULT, 1)[1].partition("\x1f")
-        return file_error(path, what.splitlines()[0])
+        path = message.split(_FILE_FAULT, 1)[1].partition("\x1f")[0]
+        return file_problem(path) or file_error(path, "not named for the attempt it holds")
     file = _FILE.search(message)
     streamed = isinstance(error, pa.ArrowException | OSError)
     if file and (streamed or isinstance(error, duckdb.IOException | duckdb.InvalidInputException)):
-        if not Path(file["path"]).exists():
-            return file_gone(file["path"])
-        return file_error(file["path"], "torn, or no file of this store")
+        return file_problem(file["path"]) or file_error(file["path"], "torn, or no file of this store")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Compaction by processes that are killed, beside readers, and as a user types it."""
+"""Compaction by processes that are killed, while others read, and by the command line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def killed_at(step):
     if step.what == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-compact(StoreLayout(Path(sys.argv[1])), tell=killed_at)
+compact(StoreLayout(Path(sys.argv[1])), on_step=killed_at)
 """
 
 app = typer.Typer()
@@ -46,13 +46,13 @@ for command in (compact_command, sql):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Forty attempts."""
+    """Make a store of forty attempts."""
     return write_store(tmp_path / "s", [attempt_row(trial_id=f"{number:02}", block=number) for number in range(40)])
 
 
 @pytest.mark.parametrize("step", ["compacting", "written", "checked", "recorded", "removing"])
 def test_a_compaction_that_is_killed_leaves_each_attempt_once(store: Path, step: str) -> None:
-    """Nothing is tidied up by a process that is killed: the next one does."""
+    """A killed process cleans nothing up; the next compaction does."""
     before = attempts_of(store)
     done = subprocess.run([sys.executable, "-c", KILLED_AT, str(store), step], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -64,7 +64,7 @@ def test_a_compaction_that_is_killed_leaves_each_attempt_once(store: Path, step:
 
 
 def test_compactions_killed_at_any_moment_lose_nothing(store: Path) -> None:
-    """Seeded moments between the first and the last of its doing."""
+    """The moments are random, with a fixed seed."""
     before = attempts_of(store)
     rng = random.Random(1)
     for _ in range(4):
@@ -81,7 +81,7 @@ def test_compactions_killed_at_any_moment_lose_nothing(store: Path) -> None:
 
 
 def test_a_reader_never_sees_other_numbers_while_a_store_is_compacted_and_merged(store: Path) -> None:
-    """Whatever it asks, and however often: the same sum, as table and in batches."""
+    """The sum stays the same, as a table and in batches."""
     total = sum(range(40))
     with Store.open(store) as opened, ThreadPoolExecutor(1) as pool:
         for number in range(10):
@@ -98,7 +98,7 @@ def test_a_reader_never_sees_other_numbers_while_a_store_is_compacted_and_merged
 
 
 def test_a_relation_of_a_compacted_store_ends_in_an_error_never_in_other_rows(store: Path) -> None:
-    """It was asked before and is fetched after; asked again it answers."""
+    """A relation reads its files when it is fetched; a new query succeeds."""
     with Store.open(store) as opened:
         relation = opened.sql("select count(*), count(model) from attempts")
         compact(StoreLayout(store))
@@ -108,7 +108,7 @@ def test_a_relation_of_a_compacted_store_ends_in_an_error_never_in_other_rows(st
 
 
 def test_batches_that_lose_their_files_say_so(tmp_path: Path) -> None:
-    """Rows that were handed over cannot be asked for again."""
+    """Rows that were returned cannot be taken back, so the query does not run again."""
     store = write_store(
         tmp_path / "s", [attempt_row(trial_id=f"{number:03}", message="x" * 99) for number in range(60)]
     )
@@ -120,20 +120,20 @@ def test_batches_that_lose_their_files_say_so(tmp_path: Path) -> None:
         try:
             rest = sum(batch.num_rows for batch in batches)
         except StoreError as error:
-            assert "compacted while it was read. Ask again." in str(error)  # noqa: PT017 - either is right, as it reads ahead
+            assert "compacted while it was read. Run the same query again." in str(error)  # noqa: PT017 - either is right, as it reads ahead
         else:
             assert rest > 60**3 - 20_000
 
 
 def test_one_trial_is_found_among_compacted_ones(store: Path) -> None:
-    """With its readings."""
+    """Its readings are found too."""
     compact(StoreLayout(store))
     with Store.open(store) as opened:
         assert opened.arrow("select t_ns from readings where trial_id = '07'").num_rows == 3
 
 
 def test_compact_says_what_it_did(store: Path) -> None:
-    """And the second time that there is nothing to do."""
+    """The second time it says that there is nothing to do."""
     first = CliRunner().invoke(app, ["compact", "--store", str(store)], catch_exceptions=False)
     assert first.stdout == f"40 attempts compacted: 1 new files in {store / 'compacted'}\n"
     again = CliRunner().invoke(app, ["compact", "--store", str(store)], catch_exceptions=False)
@@ -143,13 +143,13 @@ def test_compact_says_what_it_did(store: Path) -> None:
 
 
 def test_compact_makes_no_store(tmp_path: Path) -> None:
-    """A name that was misspelt must not become a folder."""
+    """A misspelt name must not become a folder."""
     with pytest.raises(StoreError, match="there is no store"):
         CliRunner().invoke(app, ["compact", "--store", str(tmp_path / "none")], catch_exceptions=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_compact_waits_for_nobody(store: Path) -> None:
-    """A coordinator that writes to the store compacts itself."""
+    """A coordinator that writes to the store compacts it itself."""
     with open_store(store, study="x"), pytest.raises(StoreError, match="writes to this store"):
         CliRunner().invoke(app, ["compact", "--store", str(store)], catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""The shipped questions, asked of small stores."""
+"""The shipped examples, run on small stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from joulefleet.query.examples import example, examples
+from joulefleet.query.shipped_sql import example, examples
 from tests.support.attempt_rows import STARTED, attempt_row, failed_row, write_store
 from tests.support.one_pair import one_pair
 
@@ -25,7 +25,7 @@ MEASURED = {
 
 
 def trial(model: str, block: int, **overrides: Any) -> dict[str, Any]:
-    """A measured trial of 64 items and 1600 tokens: 2 s and 64 J of the teacher, 1 s and 16 J of the student."""
+    """Return a measured trial of 64 items and 1600 tokens: 2 s and 64 J of the teacher, 1 s and 16 J of the student."""
     joules, seconds = (64.0, 2.0) if model == "big" else (16.0, 1.0)
     energies = [
         {
@@ -67,7 +67,7 @@ def trial(model: str, block: int, **overrides: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Two models, two blocks, and an attempt that failed and was mended by another."""
+    """Open a store of two models and two blocks, with an attempt that failed before one that succeeded."""
     rows = [trial(model, block) for model in ("big", "small") for block in (1, 2)]
     rows.append(failed_row(study="one", trial_id="big-1", attempt_id="big-1-r1-a0", attempt=0, model="big"))
     with Store.open(write_store(tmp_path_factory.mktemp("full") / "s", rows, one_pair(repetitions=2))) as opened:
@@ -76,89 +76,94 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store without attempts."""
+    """Open a store without attempts."""
     with Store.open(write_store(tmp_path_factory.mktemp("empty") / "s", [])) as opened:
         yield opened
 
 
 def answered(store: Store, name: str) -> list[dict[str, Any]]:
-    """What the example says of `store`."""
+    """Return the result of the example called `name`."""
     rows: list[dict[str, Any]] = store.arrow(example(name).sql).to_pylist()
     return rows
 
 
 def answered_of(path: Path, rows: list[dict[str, Any]], *names: str) -> list[list[dict[str, Any]]]:
-    """What each of the examples says of a store of `rows`."""
+    """Return the result of each of the examples for a store of `rows`."""
     with Store.open(write_store(path / "s", rows)) as opened:
         return [answered(opened, name) for name in names]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_answered(store: Store, name: str) -> None:
-    """With rows, none of which is empty."""
+    """Each has rows, and no row is all null."""
     rows = answered(store, name)
     assert rows
     assert all(any(value is not None for value in row.values()) for row in rows)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_has_an_answer_of_an_empty_store(empty: Store, name: str) -> None:
-    """No rows, and no error."""
+def test_each_has_an_empty_result_for_an_empty_store(empty: Store, name: str) -> None:
+    """It has no rows, and raises no error."""
     assert answered(empty, name) == []
 
 
 @pytest.mark.parametrize("one", examples(), ids=NAMES)
-def test_each_asks_in_words_first(one: Any) -> None:
-    """The list shows nothing else."""
+def test_each_begins_with_its_question(one: Any) -> None:
+    """The list of examples shows this line only."""
     assert "?" in one.question
     assert one.sql.startswith(f"-- {one.question}\n")
 
 
 def test_ratios_by_hand(store: Store) -> None:
-    """A quarter of the energy in half of the time."""
+    """The student takes a quarter of the energy and half of the time."""
     (row,) = answered(store, "ratio-by-pair")
     assert row["energy_ratio"] == pytest.approx(0.25)
     assert row["time_ratio"] == pytest.approx(0.5)
 
 
 def test_ranking_and_co2_by_hand(store: Store) -> None:
-    """16 J / 64 items before 64 J / 64 items; a million of the first are 0.0694 kWh, 27.8 g at 400 g/kWh."""
+    """16 J / 64 items come before 64 J / 64 items; a million items at 0.25 J are 0.0694 kWh, 27.8 g of CO2."""
     first, second = answered(store, "ranking")
     assert (first["model"], first["j_per_item"], first["trials"]) == ("small", 0.25, 2)
     assert (second["model"], second["j_per_item"], second["s_per_item"]) == ("big", 1.0, 2 / 64)
-    thrifty = answered(store, "co2")[0]
-    assert thrifty["g_per_million"] == pytest.approx(0.25e6 / 3.6e6 * 400)
-    assert thrifty["wh_per_1000_items"] == pytest.approx(250 / 3600)
-    assert thrifty["energy_provenance"] == "measured"
+    cheapest = answered(store, "co2")[0]
+    assert cheapest["g_per_million"] == pytest.approx(0.25e6 / 3.6e6 * 400)
+    assert cheapest["wh_per_1000_items"] == pytest.approx(250 / 3600)
+    assert cheapest["energy_provenance"] == "measured"
 
 
 def test_power_by_hand(store: Store) -> None:
-    """20 J in half a second are 40 W; where the counter wrapped, nothing is said."""
+    """20 J in half a second are 40 W; a step in which the counter wrapped is left out."""
     rows = [row for row in answered(store, "power-over-time") if row["trial_id"] == "big-1"]
     assert [(row["second"], row["watts"]) for row in rows] == [(0, 40.0)]
 
 
 def test_idle_power_and_phases_by_hand(store: Store) -> None:
-    """16 J in 2 s; loading is worth 4 J of 1 J an item."""
+    """16 J in 2 s are 8 W; loading takes 4 J, and an item 1 J."""
     (idle,) = answered(store, "idle-power")
     assert (idle["idle_w"], idle["trials"]) == (8.0, 4)
     phases = {row["model"]: row for row in answered(store, "energy-by-phase") if row["provenance"] == "measured"}
-    assert (phases["big"]["load_j"], phases["big"]["window_j"], phases["big"]["items_a_load_is_worth"]) == (4, 64, 4)
+    assert (phases["big"]["load_j"], phases["big"]["window_j"], phases["big"]["load_in_items"]) == (4, 64, 4)
 
 
-def test_failures_and_marks_by_hand(store: Store) -> None:
-    """One time-out, mended; one student's trial of two was throttled."""
+def test_failures_and_flags_by_hand(store: Store) -> None:
+    """One attempt timed out and a later one succeeded; one of two trials of the student was throttled."""
     (failure,) = answered(store, "failures")
-    assert (failure["reason"], failure["attempts"], failure["mended"]) == ("timeout", 1, 1)
+    assert (failure["reason"], failure["attempts"], failure["later_ok"]) == ("timeout", 1, 1)
     (flag,) = answered(store, "flags")
     assert (flag["model"], flag["flag"], flag["trials"], flag["share"]) == ("small", "throttled", 1, 0.5)
 
 
 def test_machines_apart_by_hand(tmp_path: Path) -> None:
-    """The second takes thrice the time and twice the energy."""
+    """The second machine takes three times the time and twice the energy."""
     slow = trial("big", 1, trial_id="x", machine_id="m2", machine="slow", window_s=6.0, energy_package_j=128.0)
     ((row,),) = answered_of(tmp_path, [trial("big", 1), slow], "machines-apart")
-    assert (row["fastest"], row["slowest"], row["times_slower"], row["times_hungrier"]) == ("bench", "slow", 3.0, 2.0)
+    assert (row["fastest"], row["slowest"], row["times_slower"], row["times_more_energy"]) == (
+        "bench",
+        "slow",
+        3.0,
+        2.0,
+    )
 
 
 def test_drift_by_hand(tmp_path: Path) -> None:
@@ -169,15 +174,15 @@ def test_drift_by_hand(tmp_path: Path) -> None:
 
 
 def test_joules_of_two_origins_are_never_averaged(tmp_path: Path) -> None:
-    """Measured and simulated ones stand in rows of their own."""
+    """Measured and simulated joules are in different rows."""
     rows = [trial("big", 1), trial("big", 2, energy_j=6400.0, energy_provenance="simulated")]
     names = ("ranking", "co2", "energy-per-token", "idle-power", "environments-side-by-side")
     for answer in answered_of(tmp_path, rows, *names):
         assert {row["energy_provenance"] for row in answer} == {"measured", "simulated"}
 
 
-def test_a_misspelt_name_is_met_with_the_right_one() -> None:
-    """Or with all of them."""
+def test_a_misspelt_name_is_answered_with_the_closest_one() -> None:
+    """Where no name is close, the error lists all of them."""
     with pytest.raises(QueryError, match=r"Did you mean ranking\?"):
         example("rankin")
     with pytest.raises(QueryError, match="There are co2, drift"):

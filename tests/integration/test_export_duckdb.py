@@ -1,4 +1,4 @@
-"""A store as one DuckDB file."""
+"""Export of a store to one DuckDB file."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study of 36 trials, which the tests only read."""
+    """Make the store of a finished study of 36 trials, which the tests only read."""
     study = study_from()
     rows = twelve_cell_rows(study)
     return write_store(tmp_path_factory.mktemp("twelve") / "store", rows, study)
 
 
 def exported(store: Path, file: Path, *, force: bool = False) -> Exported:
-    """The export of `store` to `file`."""
+    """Export `store` to `file`."""
     with Store.open(store) as opened:
-        return export_duckdb(opened, file, force=force, tell=lambda step: None)
+        return export_duckdb(opened, file, force=force, on_step=lambda step: None)
 
 
 def test_any_client_opens_the_file_alone(twelve: Path, tmp_path: Path) -> None:
-    """Without our package, in a process of its own: tables, macros, units and meanings."""
+    """Another process without our packages reads tables, macros, units and meanings."""
     file = tmp_path / 'it\'s "odd" [x].duckdb'
     done = CliRunner().invoke(app, ["export", "duckdb", str(file), "--store", str(twelve)], catch_exceptions=False)
     assert (done.exit_code, done.stdout) == (0, f"36 trials in {file} ({file.stat().st_size / 1e6:.1f} MB)\n")
@@ -68,13 +68,13 @@ def test_any_client_opens_the_file_alone(twelve: Path, tmp_path: Path) -> None:
     assert sorted(said["front"]) == [["distilbert"]]
     assert said["co2"] == [[400.0]]
     assert said["comment"] == [["s: Duration of the measured window."]]
-    assert said["table"] == [["Each machine, as its newest attempt found it."]]
-    assert said["macro"][0][0].startswith("The models that no other beats")
+    assert said["table"] == [["Each machine, described by its newest attempt."]]
+    assert said["macro"][0][0].startswith("The models that no other model beats")
     assert list(tmp_path.iterdir()) == [file]
 
 
 def test_every_row_and_type_is_that_of_the_store(twelve: Path, tmp_path: Path) -> None:
-    """Nested ones too."""
+    """Nested types are the same too."""
     file = tmp_path / "x.duckdb"
     done = exported(twelve, file)
     types = {entry.name: [(column.name, column.type) for column in entry.columns] for entry in catalogue()}
@@ -93,7 +93,7 @@ def test_every_row_and_type_is_that_of_the_store(twelve: Path, tmp_path: Path) -
 
 
 def test_the_file_can_be_opened_by_old_releases(twelve: Path, tmp_path: Path) -> None:
-    """Its format is that of DuckDB 1.0, whatever wrote it."""
+    """It has the format of DuckDB 1.0."""
     exported(twelve, tmp_path / "x.duckdb")
     with duckdb.connect(str(tmp_path / "x.duckdb"), read_only=True) as connection:
         query = "select tags['storage_version'] from duckdb_databases() where database_name = 'x'"
@@ -101,20 +101,20 @@ def test_the_file_can_be_opened_by_old_releases(twelve: Path, tmp_path: Path) ->
 
 
 def test_a_file_that_is_there_stays_without_force(twelve: Path, tmp_path: Path) -> None:
-    """With it, it is replaced."""
+    """With --force it is replaced."""
     file = tmp_path / "x.duckdb"
     file.write_text("mine")
-    with pytest.raises(QueryError, match="is there already"):
+    with pytest.raises(QueryError, match="exists already"):
         exported(twelve, file)
     assert file.read_text() == "mine"
     exported(twelve, file, force=True)
     assert file.read_bytes()[8:12] == b"DUCK"
-    with pytest.raises(QueryError, match="is no file"):
+    with pytest.raises(QueryError, match="not a regular file"):
         exported(twelve, tmp_path, force=True)
 
 
-def test_no_folder_and_no_room_are_said(twelve: Path, tmp_path: Path) -> None:
-    """In a line with a cure, and nothing is left."""
+def test_a_missing_folder_and_a_full_disk_are_reported(twelve: Path, tmp_path: Path) -> None:
+    """The error has one line with a cure, and no file is left."""
     with pytest.raises(QueryError, match="cannot be written"):
         exported(twelve, tmp_path / "missing" / "x.duckdb")
     whole = exported(twelve, tmp_path / "whole.duckdb").size_bytes
@@ -126,7 +126,7 @@ def test_no_folder_and_no_room_are_said(twelve: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_nothing(twelve: Path, tmp_path: Path) -> None:
-    """Neither the file nor a part of it; what was there before stays."""
+    """No part of the new file is left, and the old file stays."""
     file = tmp_path / "x.duckdb"
     file.write_text("before")
 
@@ -137,7 +137,7 @@ def test_ctrl_c_leaves_nothing(twelve: Path, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with Store.open(twelve) as store, pytest.raises(KeyboardInterrupt):
-            export_duckdb(store, file, force=True, tell=pressed)
+            export_duckdb(store, file, force=True, on_step=pressed)
     finally:
         signal.signal(signal.SIGINT, before)
     assert file.read_text() == "before"
@@ -145,21 +145,21 @@ def test_ctrl_c_leaves_nothing(twelve: Path, tmp_path: Path) -> None:
 
 
 def test_a_copy_is_of_one_moment(tmp_path: Path) -> None:
-    """A trial that arrives while it is made is in none of its tables, and in all of the next copy's."""
+    """A trial that arrives during an export is in none of its tables, and in all tables of the next export."""
     path = write_store(tmp_path / "s", [attempt_row(trial_id="a")])
 
     def arrives(step: Step) -> None:
         write_attempt(path, attempt_row(trial_id="b"))
 
     with Store.open(path) as store:
-        done = export_duckdb(store, tmp_path / "x.duckdb", tell=arrives)
-        again = export_duckdb(store, tmp_path / "y.duckdb", tell=lambda step: None)
+        done = export_duckdb(store, tmp_path / "x.duckdb", on_step=arrives)
+        again = export_duckdb(store, tmp_path / "y.duckdb", on_step=lambda step: None)
     assert (done.rows["trials"], done.rows["attempts"], done.rows["latencies"]) == (1, 1, 2)
     assert (again.rows["trials"], again.rows["attempts"], again.rows["latencies"]) == (2, 2, 4)
 
 
 def test_attempts_that_are_compacted_meanwhile_begin_it_again(tmp_path: Path) -> None:
-    """Once; the copy then has all of them, each once."""
+    """The copy then has each attempt once."""
     path = write_store(tmp_path / "s", [attempt_row(trial_id="a"), attempt_row(trial_id="b")])
     gone = path / "attempts" / "b-r1-a1.parquet"
 
@@ -168,12 +168,12 @@ def test_attempts_that_are_compacted_meanwhile_begin_it_again(tmp_path: Path) ->
             gone.unlink()
 
     with Store.open(path) as store:
-        done = export_duckdb(store, tmp_path / "x.duckdb", tell=compacted)
+        done = export_duckdb(store, tmp_path / "x.duckdb", on_step=compacted)
     assert done.rows["trials"] == 1
 
 
 def test_a_damaged_store_is_the_stores_own_error(tmp_path: Path) -> None:
-    """And no file is made."""
+    """No file is made."""
     path = write_store(tmp_path / "s", [attempt_row()])
     (path / "attempts" / "torn.parquet").write_bytes(b"PAR1")
     with pytest.raises(StoreError, match="torn"):
@@ -182,7 +182,7 @@ def test_a_damaged_store_is_the_stores_own_error(tmp_path: Path) -> None:
 
 
 def test_what_was_written_as_json(twelve: Path, tmp_path: Path) -> None:
-    """For programs."""
+    """Programs read the numbers of rows and bytes."""
     arguments = ["export", "duckdb", str(tmp_path / "x.duckdb"), "--store", str(twelve), "--json"]
     said = json.loads(CliRunner().invoke(app, arguments, catch_exceptions=False).stdout)
     assert said["rows"]["trials"] == 36

@@ -19,6 +19,7 @@ from coordinator.importing.tools.experiment_runner import RunTableReader
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError, StudyError
 from joulefleet.store.compaction import compact
+from joulefleet.store.records import StudyRecord
 from joulefleet.yamlfile.reader import parse_yaml
 from tests.support.crashes import CrashAt, CrashError, attempts_of
 from tests.support.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package
@@ -254,7 +255,7 @@ def test_a_wrapped_run_whose_total_is_above_zero_is_repaired_too(tmp_path: Path)
     assert "The table said 300000.0 J; the trace as recorded adds up to -251" in str(run.energy.repair)
 
 
-def small_import(root: Path) -> tuple[Package, dict[str, object]]:
+def small_import(root: Path) -> tuple[Package, StudyRecord]:
     """Return a package and its record."""
     package = read(root)
     spec = mapping_of(parse_yaml(SMALL, name="m"), ExperimentRunnerMapping, name="m")

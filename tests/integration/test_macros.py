@@ -1,4 +1,4 @@
-"""The macros that stand beside the views."""
+"""The macros of an opened store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEASURED = {"energy_scope": "package", "energy_source": "powercap", "energy_prov
 
 
 def rows_of(store: Path, query: str) -> list[dict[str, Any]]:
-    """The answer to `query`."""
+    """Return the result of `query`."""
     with Store.open(store) as opened:
         answer: list[dict[str, Any]] = opened.arrow(query).to_pylist()
         return answer
@@ -38,34 +38,34 @@ def rows_of(store: Path, query: str) -> list[dict[str, Any]]:
     ],
 )
 def test_conversions(tmp_path: Path, call: str, value: float | None) -> None:
-    """Computed by hand; what is unknown stays so."""
+    """The values are computed by hand; null stays null."""
     assert rows_of(write_store(tmp_path / "s", []), f"select {call} v") == [{"v": value}]
 
 
 def test_net_energy_is_that_of_the_view(tmp_path: Path) -> None:
-    """One definition, however it is asked for."""
+    """Macro and column have one definition."""
     rows = [attempt_row(energy_j=80.0, baseline_s=2.0, baseline_j=10.0, energy_reason=None, **MEASURED)]
     query = "select energy_net_j a, net_energy_j(energy_j, baseline_w, window_s) b from trials"
     assert rows_of(write_store(tmp_path / "s", rows), query) == [{"a": 70.0, "b": 70.0}]
 
 
-def test_log_ratios_are_those_that_compare_stands_on(tmp_path: Path) -> None:
-    """The mean of the logs of every line is the line's ratio."""
+def test_log_ratios_are_those_that_compare_uses(tmp_path: Path) -> None:
+    """The mean of a line's log ratios gives the ratio of the line."""
     study = one_pair(repetitions=4, more=PROOFS)
     store = write_store(tmp_path / "s", [timed(row) for row in twelve_cell_rows(study)], study)
     query = "select pair, metric, exp(avg(log_ratio)) r, count(*) n from paired_log_ratios() group by all"
-    found = {(row["pair"], row["metric"]): (row["r"], row["n"]) for row in rows_of(store, query)}
+    by_macro = {(row["pair"], row["metric"]): (row["r"], row["n"]) for row in rows_of(store, query)}
     with Store.open(store) as opened:
         comparison = compare(opened)
-    said = {(line.pair, line.metric): line.ratio.ratio for line in (*comparison.lines, *comparison.proofs)}
+    by_compare = {(line.pair, line.metric): line.ratio.ratio for line in (*comparison.lines, *comparison.proofs)}
     for pair in ("p", "big+again", "big+twice"):
         for metric in ("energy", "time", "cpu_time"):
-            assert found[pair, metric] == (pytest.approx(said[pair, metric]), 4)
-    assert {metric for _, metric in found} == {"energy", "energy_modelled", "time", "cpu_time", "cpu_use", "memory"}
+            assert by_macro[pair, metric] == (pytest.approx(by_compare[pair, metric]), 4)
+    assert {metric for _, metric in by_macro} == {"energy", "energy_modelled", "time", "cpu_time", "cpu_use", "memory"}
 
 
 def test_a_log_ratio_by_hand(tmp_path: Path) -> None:
-    """2 s for 64 items against 1 s: ln 1/2, of one block; what has no partner has no row."""
+    """1 s against 2 s for 64 items in one block is ln 1/2; a trial without a partner has no row."""
     study = one_pair(repetitions=1)
     common = {"study": "one", "protocol": "p", "regime": "sustained"}
     rows = [
@@ -92,7 +92,7 @@ def test_a_log_ratio_by_hand(tmp_path: Path) -> None:
 
 
 def test_joules_of_two_origins_are_no_pair(tmp_path: Path) -> None:
-    """Measured against simulated, one scope against another: never, and modelled ones stand alone."""
+    """Measured and simulated joules are not paired, nor joules of two scopes."""
     study = one_pair(repetitions=1)
     common = {"study": "one", "protocol": "p", "regime": "sustained", "energy_reason": None}
     rows = [
@@ -111,7 +111,7 @@ def test_joules_of_two_origins_are_no_pair(tmp_path: Path) -> None:
 
 
 def models(*facts: tuple[str, float | None, float, float | None]) -> list[dict[str, Any]]:
-    """A trial of each model: name, joules, seconds, quality."""
+    """Return one trial of each model; `facts` are name, joules, seconds and quality."""
     return [
         attempt_row(
             trial_id=name,
@@ -127,12 +127,12 @@ def models(*facts: tuple[str, float | None, float, float | None]) -> list[dict[s
 
 
 def front(store: Path, call: str = "pareto_front()") -> set[str]:
-    """The models on it."""
+    """Return the models on the front."""
     return {row["model"] for row in rows_of(store, f"from {call}")}
 
 
 def test_who_is_beaten_in_everything_is_not_on_the_front(tmp_path: Path) -> None:
-    """Fast, thrifty and good stay; who is second in all of it goes; two alike stay both."""
+    """The fastest, the most economical and the best stay; of two equal models both stay."""
     facts = (
         ("fast", 50.0, 1.0, 0.8),
         ("thrifty", 10.0, 3.0, 0.8),
@@ -144,14 +144,14 @@ def test_who_is_beaten_in_everything_is_not_on_the_front(tmp_path: Path) -> None
 
 
 def test_what_not_all_models_have_does_not_count(tmp_path: Path) -> None:
-    """Without the joules of one, energy says nothing of any; likewise quality."""
+    """If one model lacks joules, energy is not compared; the same holds for quality."""
     store = write_store(tmp_path / "s", models(("fast", None, 1.0, 0.8), ("thrifty", 10.0, 3.0, None)))
     (row,) = rows_of(store, "from pareto_front()")
     assert (row["model"], row["j_per_item"], row["energy_basis"], row["quality"]) == ("fast", None, None, None)
 
 
 def test_the_front_by_modelled_joules_is_asked_for_by_name(tmp_path: Path) -> None:
-    """And says so; measured ones are not looked at then."""
+    """The result says so, and measured joules are not used."""
     rows = models(("fast", 10.0, 1.0, None), ("thrifty", 20.0, 3.0, None))
     rows[1]["energy_modelled_j"] = 6.4
     store = write_store(tmp_path / "s", rows)
@@ -162,7 +162,7 @@ def test_the_front_by_modelled_joules_is_asked_for_by_name(tmp_path: Path) -> No
 
 
 def test_settings_and_proofs_stand_apart(tmp_path: Path) -> None:
-    """A model is beaten only in its own task and factors, and a proof's second arm is no model."""
+    """A model is beaten only in its own task and factors, and the second arm of a proof is no model."""
     study = one_pair(repetitions=2, more=PROOFS)
     store = write_store(tmp_path / "s", [timed(row) for row in twelve_cell_rows(study)], study)
     assert front(store) == {"small"}
@@ -172,7 +172,7 @@ def test_settings_and_proofs_stand_apart(tmp_path: Path) -> None:
 
 
 def test_macros_cannot_be_changed(tmp_path: Path) -> None:
-    """A question makes none and drops none."""
+    """A query creates none and drops none."""
     twelve = study_from()
     store = write_store(tmp_path / "s", twelve_cell_rows(twelve), twelve)
     with Store.open(store) as opened:

@@ -1,4 +1,4 @@
-"""Questions that are wrong, hostile or merely unusual."""
+"""Queries that are wrong, hostile or unusual."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.attempt_rows import study_from, twelve_cell_rows, write_store
 
 @pytest.fixture(scope="module")
 def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study of 36 trials, which the tests only read."""
+    """Make the store of a finished study of 36 trials, which the tests only read."""
     study = study_from()
     store = write_store(tmp_path_factory.mktemp("twelve") / "store", twelve_cell_rows(study), study)
     other = store / "attempts-of-another"
@@ -39,7 +39,7 @@ def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_wrong_sql_is_one_line_with_a_cure(twelve: Path, query: str, message: str) -> None:
-    """And never a traceback of DuckDB's."""
+    """DuckDB's traceback is not shown."""
     with Store.open(twelve) as store, pytest.raises(QueryError, match=message) as caught:
         store.arrow(query)
     assert "\n" not in str(caught.value)
@@ -108,7 +108,7 @@ def test_wrong_sql_is_one_line_with_a_cure(twelve: Path, query: str, message: st
     ],
 )
 def test_store_is_only_read(twelve: Path, query: str) -> None:
-    """Nothing outside the store is read, and nothing anywhere is written."""
+    """No file outside the store is read, and no file is written."""
     before = sorted(twelve.rglob("*"))
     with Store.open(twelve) as store:
         with pytest.raises((QueryError, StoreError)):
@@ -133,19 +133,19 @@ def test_store_is_only_read(twelve: Path, query: str) -> None:
     ],
 )
 def test_every_kind_of_question_is_answered(twelve: Path, query: str) -> None:
-    """Whatever only reads may be asked."""
+    """Every statement that only reads is allowed."""
     with Store.open(twelve) as store:
         assert store.arrow(query).num_rows >= 1
 
 
 def test_tables_shown_are_the_views(twelve: Path) -> None:
-    """What they stand on is out of sight."""
+    """The internal tables are hidden."""
     with Store.open(twelve) as store:
         assert {row["name"] for row in store.arrow("show tables").to_pylist()} == set(VIEWS)
 
 
 def test_variables_of_the_caller_are_no_tables(twelve: Path) -> None:
-    """A query means the same wherever it is asked."""
+    """A query means the same in every program."""
     secret = pa.table({"a": [1]})
     with Store.open(twelve) as store, pytest.raises(QueryError):
         store.arrow("select * from secret")

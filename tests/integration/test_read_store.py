@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from joulefleet.query.views import VIEWS
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS
 from joulefleet.versions import SCHEMA_VERSION
 from tests.support.attempt_rows import (
+    STARTED,
     attempt_row,
     failed_row,
     study_from,
@@ -38,20 +40,20 @@ select pair, task, max(x) filter (s) / max(x) filter (not s) r from c group by a
 
 @pytest.fixture(scope="module")
 def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study of 36 trials, which the tests only read."""
+    """Make the store of a finished study of 36 trials, which the tests only read."""
     study = study_from()
     return write_store(tmp_path_factory.mktemp("twelve") / "store", twelve_cell_rows(study), study)
 
 
 def rows_of(store: Path, query: str) -> list[dict[str, Any]]:
-    """The answer to `query`."""
+    """Return the result of `query`."""
     with Store.open(store) as opened:
         answer: list[dict[str, Any]] = opened.arrow(query).to_pylist()
         return answer
 
 
 def test_ratio_of_window_times_has_a_row_for_each_pair_and_task(twelve: Path) -> None:
-    """Six rows, each a ratio near one half."""
+    """All six ratios are near one half."""
     rows = rows_of(twelve, RATIOS)
     assert len(rows) == 6
     cells = {(pair, task) for pair in ("bert", "gpt2") for task in ("sst2", "stsb", "mnli")}
@@ -60,13 +62,13 @@ def test_ratio_of_window_times_has_a_row_for_each_pair_and_task(twelve: Path) ->
 
 
 def test_every_trial_counts_once(twelve: Path) -> None:
-    """36 trials, as many ids, 3 tasks and 4 models."""
+    """There are 36 trials with 36 ids, of 3 tasks and 4 models."""
     query = "select count(*) n, count(distinct trial_id) ids, count(distinct task) t, count(distinct model) m"
     assert rows_of(twelve, f"{query} from trials where status='ok'") == [{"n": 36, "ids": 36, "t": 3, "m": 4}]
 
 
 def test_opened_by_the_package(twelve: Path) -> None:
-    """joulefleet.open gives relation, Arrow and pandas alike."""
+    """joulefleet.open returns a relation, an Arrow table or a data frame."""
     with joulefleet.open(twelve) as store:
         assert store.sql("select count(*) n from trials").fetchall() == [(36,)]
         assert store.pandas("select model from trials").shape == (36, 1)
@@ -74,7 +76,7 @@ def test_opened_by_the_package(twelve: Path) -> None:
 
 
 def test_store_without_attempts_gives_empty_typed_views(tmp_path: Path) -> None:
-    """Every view exists and has the types it has with rows."""
+    """Every view exists with the types that it has with rows."""
     empty = write_store(tmp_path / "empty", [])
     full = write_store(tmp_path / "full", [attempt_row()], study_from())
     with Store.open(empty) as first, Store.open(full) as second:
@@ -85,7 +87,7 @@ def test_store_without_attempts_gives_empty_typed_views(tmp_path: Path) -> None:
 
 
 def test_attempts_are_the_schema(tmp_path: Path) -> None:
-    """Every column of a row, in order, comes back as it was written."""
+    """Every column of a row is read as it was written, in the same order."""
     row = attempt_row(labels={"room": "12"}, flags=["throttled"], cpus=[0, 1])
     store = write_store(tmp_path / "store", [row])
     with Store.open(store) as opened:
@@ -106,7 +108,7 @@ def test_trials_have_every_scalar_column(tmp_path: Path) -> None:
 
 
 def test_accepted_attempt_is_newest_round_then_ok_then_lowest(tmp_path: Path) -> None:
-    """By rule, never by value."""
+    """The values that were measured play no part."""
     rows = [
         attempt_row(trial_id="a", round=1, attempt=1),
         failed_row(trial_id="a", round=2, attempt=1),
@@ -144,7 +146,7 @@ def test_net_energy_subtracts_the_pooled_baseline(tmp_path: Path) -> None:
 
 
 def test_measured_and_modelled_joules_stay_apart(tmp_path: Path) -> None:
-    """A trial with modelled energy alone has no joules an item, and energy rows say why."""
+    """A trial with modelled energy only has no joules per item, and the view energy says why."""
     store = write_store(tmp_path / "store", [attempt_row()])
     assert rows_of(store, "select j_per_item, j_per_token, energy_modelled_j m from trials") == [
         {"j_per_item": None, "j_per_token": None, "m": 14.0}
@@ -156,7 +158,7 @@ def test_measured_and_modelled_joules_stay_apart(tmp_path: Path) -> None:
 
 
 def test_readings_and_latencies_are_unnested(tmp_path: Path) -> None:
-    """One row a reading, unreadable ones included, and one a batch."""
+    """There is one row for each reading, unreadable ones included, and for each batch."""
     store = write_store(tmp_path / "store", [attempt_row()])
     readings = rows_of(store, "select channel, unit, source, t_ns, value from readings order by t_ns")
     assert [(row["t_ns"], row["value"]) for row in readings] == [(10, 0.1), (20, None), (30, 0.3)]
@@ -168,7 +170,7 @@ def test_readings_and_latencies_are_unnested(tmp_path: Path) -> None:
 
 
 def test_compacted_attempts_count_once(tmp_path: Path) -> None:
-    """An attempt in a compacted file and still in its own is one attempt."""
+    """A compacted attempt may still have its own file."""
     rows = [attempt_row(trial_id=str(i)) for i in range(4)]
     store = write_store(tmp_path / "store", rows[:3])
     write_compacted(store, rows[1:])
@@ -177,7 +179,7 @@ def test_compacted_attempts_count_once(tmp_path: Path) -> None:
 
 
 def test_attempts_that_arrive_are_seen(tmp_path: Path) -> None:
-    """A study may run while its store is read."""
+    """A study may run while its store is open."""
     store = write_store(tmp_path / "store", [attempt_row(trial_id="a")])
     with Store.open(store) as opened:
         write_attempt(store, attempt_row(trial_id="b"))
@@ -185,10 +187,10 @@ def test_attempts_that_arrive_are_seen(tmp_path: Path) -> None:
 
 
 def test_pairs_are_distinct_over_the_versions_of_a_study(tmp_path: Path) -> None:
-    """A study asked twice has its pairs once, and two rows in studies."""
+    """A study with two versions has its pairs once, and two rows in studies."""
     study = study_from()
     store = write_store(tmp_path / "store", [], study)
-    write_study(store, study, digest="fedcba98765432100000")
+    write_study(store, study, asked_at=STARTED + timedelta(days=1))
     assert rows_of(store, "select pair, kind, expected_ratio from pairs order by pair") == [
         {"pair": "bert", "kind": "distillation", "expected_ratio": None},
         {"pair": "gpt2", "kind": "distillation", "expected_ratio": None},
@@ -209,7 +211,7 @@ def test_hostile_names_are_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PAR1 torn", b"PAR1" + b"\0" * 200])
 @pytest.mark.parametrize("name", ["000.parquet", "zzz.parquet"])
 def test_torn_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
-    """Whether it is met first or last."""
+    """It may be read first or last."""
     store = write_store(tmp_path / "store", [attempt_row(trial_id="m")])
     (store / "attempts" / name).write_bytes(content)
     with pytest.raises(StoreError, match=name):
@@ -236,23 +238,23 @@ def test_copied_attempt_is_named(tmp_path: Path) -> None:
 
 
 def test_attempt_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    """With the cure, as its columns may mean something else."""
+    """Its columns may mean something else."""
     store = write_store(tmp_path / "store", [attempt_row(schema_version=SCHEMA_VERSION + 1)])
-    with pytest.raises(StoreError, match=r"newer Joulefleet\. Install a newer"):
+    with pytest.raises(StoreError, match=r"newer Joulefleet .*Install a newer"):
         rows_of(store, "select count(*) from trials")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no study of a store, or damaged"),
-        ("[]", "no study of a store, or damaged"),
+        ("{", "no record of a study, or damaged"),
+        ("[]", "no record of a study, or damaged"),
         ('{"store_layout": 1}', "no 'study'"),
         ('{"store_layout": 2}', "newer Joulefleet"),
     ],
 )
 def test_damaged_study_file_is_named(tmp_path: Path, text: str, message: str) -> None:
-    """With what is wrong and a cure."""
+    """The error says what is wrong and what to do."""
     store = write_store(tmp_path / "store", [])
     (store / "studies" / "odd-1.json").write_text(text, encoding="utf-8")
     with pytest.raises(StoreError, match=message) as caught:
@@ -261,7 +263,7 @@ def test_damaged_study_file_is_named(tmp_path: Path, text: str, message: str) ->
 
 
 def test_study_without_a_key_is_named(tmp_path: Path) -> None:
-    """A definition that lacks what every study has."""
+    """Every study has this key."""
     store = write_store(tmp_path / "store", [])
     file = write_study(store, study_from())
     data = json.loads(file.read_text(encoding="utf-8"))

@@ -41,7 +41,7 @@ def test_every_attempt_counts_once_after_any_history(acts: list[tuple[str, int |
                 write_attempt(store, attempt_row(trial_id=committed[number], block=number + 1))
             elif what == "compact":
                 with suppress(CrashError):
-                    compact(StoreLayout(store), tell=CrashAt(number))
+                    compact(StoreLayout(store), on_step=CrashAt(number))
                 check(store, committed)
         check(store, committed)
 

@@ -176,7 +176,7 @@ class Head(Machine):
         with self.taken():
             self.go_off(self.store / "attempts")
             lost = self.shadow.lose(self.store, names=["format.json"])
-            for name in ("attempts", "studies", "plans", "compacted", "manifest", "epochs", "verdicts"):
+            for name in ("attempts", "studies", "plans", "compacted", "manifest", "epochs"):
                 found = self.shadow.lose(self.store / name)
                 lost = Loss(
                     gone=lost.gone + found.gone,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -16,6 +15,8 @@ import pyarrow.parquet as pq
 from joulefleet.plan.expand import cells, comparands
 from joulefleet.plan.trial import Cell, Trial
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, attempt_table
+from joulefleet.store.layout import format_bytes
+from joulefleet.store.records import ComparandRecord, StudyRecord
 from joulefleet.study.load import study_of, study_to_json
 from joulefleet.study.spec import Study
 from joulefleet.versions import SCHEMA_VERSION
@@ -149,12 +150,10 @@ def write_store(
     *,
     machines: Iterable[tuple[str, str]] = (MACHINE,),
 ) -> Path:
-    """A store at `path` with `rows`, and with `study` as asked of `machines`."""
-    for folder in ("attempts", "studies", "verdicts"):
+    """A store at `path` with `rows`, and with the record of `study` on `machines`."""
+    for folder in ("attempts", "studies"):
         (path / folder).mkdir(parents=True, exist_ok=True)
-    (path / "format.json").write_text(
-        json.dumps({"layout": 1, "rows_since": SCHEMA_VERSION, "store_id": "fake"}), encoding="utf-8"
-    )
+    (path / "format.json").write_bytes(format_bytes("fake"))
     for row in rows:
         write_attempt(path, row)
     if study is not None:
@@ -193,21 +192,26 @@ def write_study(
     study: Study,
     *,
     machines: Iterable[tuple[str, str]] = (MACHINE,),
-    digest: str = "0123456789abcdef0123",
     asked_at: datetime = STARTED,
 ) -> Path:
-    """Write `study` as a coordinator does."""
-    file = store / "studies" / f"{study.name}-{digest}.json"
-    data = {
-        "study": study_to_json(study),
-        "asked_at": asked_at.isoformat(),
-        "store_layout": 1,
-        "digest": digest,
-        "machines": [{"machine_id": machine_id, "name": name, "passes": {}} for machine_id, name in machines],
-        "comparands": [asdict(comparand) for comparand in comparands(study)],
-    }
-    file.write_text(json.dumps(data), encoding="utf-8")
+    """Write the record of `study` as a coordinator does; each machine is a place."""
+    file = store / "studies" / f"{study.name}-{asked_at:%Y%m%dT%H%M%S}.json"
+    file.write_bytes(record_of(study, machines=machines, asked_at=asked_at).to_json())
     return file
+
+
+def record_of(
+    study: Study, *, machines: Iterable[tuple[str, str]] = (MACHINE,), asked_at: datetime = STARTED
+) -> StudyRecord:
+    """The record of `study` on `machines`, each of which is a place."""
+    names = tuple(machines)
+    return StudyRecord(
+        definition=study_to_json(study),
+        machines=names,
+        places=names,
+        comparands=tuple(ComparandRecord(**asdict(comparand)) for comparand in comparands(study)),
+        asked_at=asked_at,
+    )
 
 
 def _identity() -> dict[str, Any]:

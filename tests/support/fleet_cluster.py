@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
@@ -14,6 +13,7 @@ from coordinator.cluster.interface import Call, CallResult, Command, Joined, Lef
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store.writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
+from joulefleet.store.records import StudyRecord
 from tests.support.cluster import MACHINE
 from tests.support.fleet import Agent, Node, World
 from tests.support.made import fact_in
@@ -194,7 +194,7 @@ class DangerousStore:
         self._disk.files.setdefault(attempt_id, parquet)
         self._danger()
 
-    def record_study(self, record: dict[str, Any]) -> None:
+    def record_study(self, record: StudyRecord) -> None:
         """See `CampaignStore`."""
         self._danger()
         _refuse(full=self._full())
@@ -211,7 +211,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.records: dict[str, dict[str, Any]] = {}
+        self.records: dict[str, StudyRecord] = {}
 
 
 class MemoryStore:
@@ -238,16 +238,17 @@ class MemoryStore:
             self._disk.files[attempt_id] = parquet
         self._danger()
 
-    def last_record(self, study: str) -> dict[str, Any]:
+    def last_record(self, study: str) -> StudyRecord | None:
         """See `CampaignStore`."""
-        return self._disk.records.get(study, {})
+        return self._disk.records.get(study)
 
-    def record_study(self, record: dict[str, Any]) -> None:
+    def record_study(self, record: StudyRecord) -> None:
         """See `CampaignStore`."""
         self._danger()
-        if self._disk.records.get(record["study"]["name"]) != record:
+        last = self.last_record(record.name)
+        if last is None or last.digest != record.digest:
             _refuse(full=self._full())
-            self._disk.records[record["study"]["name"]] = record
+            self._disk.records[record.name] = record
 
     def record_plan(self, study: str, place: str, protocols: Sequence[str]) -> None:
         """See `CampaignStore`."""

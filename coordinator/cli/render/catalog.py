@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from coordinator.cli.render.query_result import StreamedResult, write_table
 from joulefleet.query.catalog import Entry
-from joulefleet.query.examples import Example
+from joulefleet.query.shipped_sql import Example
 
 _WIDTH = 120
 """Longest line of a description, characters."""

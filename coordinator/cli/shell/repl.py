@@ -10,7 +10,7 @@ from coordinator.cli.render.query_result import write_result_table
 from joulefleet.errors import JoulefleetError
 from joulefleet.query import Store
 from joulefleet.query.catalog import entry as catalogue_entry
-from joulefleet.query.examples import example, examples
+from joulefleet.query.shipped_sql import example, examples
 
 PROMPT, MORE = "sql> ", "...> "
 _HELP = """\

@@ -1,4 +1,4 @@
--- How much CO2 would a million items cause at 400 g/kWh? Change the 400 to your grid's. Measured and modelled apart.
+-- How much CO2 do a million items cause at 400 g/kWh? Replace 400 by the value of your power grid.
 SELECT
     study, task, model, machine,
     grams_co2e(1e6 * avg(j_per_item), 400) AS g_per_million,

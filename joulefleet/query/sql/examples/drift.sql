@@ -1,4 +1,4 @@
--- Did a machine drift from block to block? Time and power of each block beside the first of the same cells.
+-- Did a machine drift from block to block? Time and power of each block against the first block of the same cells.
 SELECT
     study, machine, block,
     min(started_at) AS began,

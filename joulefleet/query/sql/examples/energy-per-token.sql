@@ -1,4 +1,4 @@
--- What does a token cost, and how many of the computed tokens are padding?
+-- How much energy does a token take, and how many of the computed tokens are padding?
 SELECT
     study, task, model, machine,
     median(j_per_token) AS j_per_token,

@@ -1,4 +1,4 @@
--- What does an environment cost against the others? Means of each cell by environment, on the same machine.
+-- What does an environment cost? Median time and energy of each cell by environment, on the same machine.
 SELECT
     study, machine, model, task, environment,
     median(window_s / items) AS s_per_item,

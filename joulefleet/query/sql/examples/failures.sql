@@ -1,8 +1,8 @@
--- What failed, why, and was it tried again with success?
+-- Which trials failed, why, and did a later attempt succeed?
 SELECT
     study, model, task, machine, reason,
     count(*) AS attempts,
-    count(*) FILTER (trial_status = 'ok') AS mended,
+    count(*) FILTER (trial_status = 'ok') AS later_ok,
     any_value(message) AS message
 FROM (
     SELECT a.*, t.status AS trial_status

@@ -1,4 +1,4 @@
--- Which doubts about the measurement were flagged, and does one arm of a pair have more of them?
+-- Which doubts about the data were flagged, and does one arm of a pair have more of them?
 SELECT study, model, flag, count(*) AS trials, count(*) / any_value(of_all) AS share
 FROM (
     SELECT study, model, unnest(flags) AS flag, of_all

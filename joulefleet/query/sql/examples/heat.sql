@@ -1,4 +1,4 @@
--- Which trials ran hot, or were slowed for it? The hottest first; null where the machine does not say.
+-- Which trials ran hot, or were throttled? The hottest first; null where the machine does not report it.
 SELECT
     machine, model, task, block, position, temperature_baseline_c, temperature_max_c, throttle_events,
     cgroup_throttled_s, frequency_mean_mhz, frequency_min_mhz_seen, flags

@@ -1,4 +1,4 @@
--- What does each machine draw when idle, and how much of a trial's power is that?
+-- How much power does each idle machine draw, and what share of a trial's power is that?
 SELECT
     machine, energy_scope, energy_provenance,
     median(baseline_w) AS idle_w,

@@ -1,6 +1,6 @@
--- How long does a batch take, and how long do the slowest take?
+-- How long does a batch take, and how long do the slowest batches take?
 WITH cells AS (
-    -- A number for each cell: thirty million batches are grouped by it at a third of the cost.
+    -- A number for each cell: to group thirty million batches by a number takes a third of the time.
     SELECT
         trial_id, study, task, model, machine, batch_size,
         dense_rank() OVER (

@@ -1,4 +1,4 @@
--- What did measuring itself cost? CPU time of the observer, in percent of one core, by machine.
+-- How much CPU time did the measurement itself use? In percent of one core, by machine.
 SELECT
     machine,
     median(100 * observer_cpu_s / window_s) AS median_percent,

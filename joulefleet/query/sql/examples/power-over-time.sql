@@ -1,4 +1,4 @@
--- How much power did the packages draw while a trial ran? By second, of the twenty newest trials.
+-- How much power did the packages draw while a trial ran? Second by second, for the twenty newest trials.
 WITH newest AS (
     SELECT trial_id, model, task
     FROM trials
@@ -23,7 +23,7 @@ SELECT
     1000 * sum(uj) / sum(ns) AS watts
 FROM steps
 JOIN newest USING (trial_id)
--- Where a counter wrapped, the step is unknown here; the joules of `trials` count it.
+-- A step in which a counter wrapped is left out here; the joules of `trials` include it.
 WHERE uj >= 0 AND ns > 0
 GROUP BY trial_id, channel, "second"
 ORDER BY trial_id, channel, "second"

@@ -1,11 +1,11 @@
--- Which model needs least energy an item, by task? And least time, where there are no joules?
+-- Which model needs the least energy per item in each task, and which the least time?
 SELECT
     study, task, machine, model,
     avg(j_per_item) AS j_per_item,
     energy_provenance,
     avg(window_s / coalesce(items, CASE WHEN imported_from IS NOT NULL THEN 1 END)) AS s_per_item,
     avg(energy_modelled_j / items) AS modelled_j_per_item,
-    -- Of other tools, a run where the items are unknown; not known whether measured or modelled.
+    -- Joules of other tools, measured or modelled; per run where the number of items is unknown.
     avg(energy_reported_j / coalesce(items, 1)) AS reported_j,
     count(*) AS trials
 FROM trials

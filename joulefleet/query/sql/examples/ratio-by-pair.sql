@@ -1,10 +1,10 @@
--- By what factor does each student differ from its teacher, by task? Energy (one basis a row) and time an item.
--- The geometric mean over blocks, without an interval: `joulefleet compare` gives those, and more metrics.
+-- By what factor does each student differ from its teacher in each task, in energy and in time per item?
+-- Each ratio is the geometric mean over blocks, of joules of one origin. `joulefleet compare` adds intervals.
 WITH arms AS (
     SELECT
         study, pair, machine_id, machine, block, "round", task, batch_size, threads_asked, dtype, environment, regime,
         concat_ws(' ', energy_provenance, energy_scope, energy_source) AS basis,
-        -- Of several protocols in a block the newest counts.
+        -- Where a block has trials of several protocols, the newest counts.
         arg_max(j_per_item, started_at) FILTER (model = teacher) AS teacher_j,
         arg_max(j_per_item, started_at) FILTER (model = student) AS student_j,
         arg_max(window_s / items, started_at) FILTER (model = teacher) AS teacher_s,

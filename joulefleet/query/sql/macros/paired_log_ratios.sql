@@ -1,7 +1,7 @@
--- What a paired comparison stands on: one row a pair, metric, cell, machine, block and round, of accepted ok trials.
--- Teacher and student ran in the same study, on the same machine, in the same block and round, with the same task and
--- factors, and did equal work; joules are paired only with joules of the same origin (basis). Without an argument: of
--- every study. exp(avg(log_ratio)) is the ratio student/teacher.
+-- The data of a paired comparison: one row for each pair, metric, cell, machine, block and round, of accepted ok
+-- trials. Teacher and student ran in the same study, on the same machine, in the same block and round, with the same
+-- task and factors, and did equal work. Joules are paired only with joules of the same origin (basis). Without an
+-- argument it covers every study. exp(avg(log_ratio)) is the ratio student/teacher.
 CREATE MACRO paired_log_ratios(of_study := NULL) AS TABLE
 WITH valued AS (
     SELECT
@@ -46,7 +46,7 @@ JOIN valued AS t
     AND t.isolation IS NOT DISTINCT FROM s.isolation AND t.weights_source IS NOT DISTINCT FROM s.weights_source
     AND t.passes IS NOT DISTINCT FROM s.passes AND t.items = s.items
 WHERE t.value IS NOT NULL AND s.value IS NOT NULL
--- Where an arm was measured by two protocols that did equal work, the teacher's nearest in time counts.
+-- Where the teacher was measured by two protocols that did equal work, the trial nearest in time counts.
 QUALIFY row_number() OVER (
     PARTITION BY p.pair, p.kind, p.teacher, s.trial_id, s.metric
     ORDER BY abs(epoch(s.started_at) - epoch(t.started_at)), t.trial_id

@@ -1,7 +1,8 @@
--- The models that no other beats: for each of them, whichever other is better in one of energy, time and quality is
--- worse in another. One row a model, task, machine and factors, of means over accepted ok trials; the second arms of
--- proofs are no models. Energy counts in a setting only where all its models have joules of one origin: measured (or
--- simulated) ones, or with modelled := true modelled ones, never both. Quality counts where all have the same metric.
+-- The models that no other model beats. A model is beaten by another that is at least as good in energy, time and
+-- quality, and better in one of them. One row for each model, task, machine and factors, with means over accepted ok
+-- trials; the second arms of proofs are left out. Energy is compared only in settings where all models have joules of
+-- one origin: measured or simulated, or, with modelled := true, modelled. Quality is compared only where all have the
+-- same metric.
 CREATE MACRO pareto_front(of_study := NULL, modelled := false) AS TABLE
 WITH averaged AS (
     SELECT

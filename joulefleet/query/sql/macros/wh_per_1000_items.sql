@@ -1,3 +1,3 @@
--- Watt-hours that 1,000 items cost, of the joules of so many items. Null where the joules are, or without items.
+-- Watt-hours for 1,000 items, from the joules of a number of items. Null where joules is null or items is 0.
 CREATE MACRO wh_per_1000_items(joules, items) AS
 joules / nullif(items, 0) * 1000 / 3600

@@ -1,4 +1,4 @@
--- What a comparison reads of each trial of the study $study.
+-- The columns of the trials of study $study that a comparison reads.
 SELECT
     imported_from, machine_id, machine, cpu_model, model, task, batch_size, threads, threads_asked, dtype,
     environment, regime, isolation, weights_source, protocol, block, "round", passes, items, status, reason,
@@ -6,7 +6,7 @@ SELECT
     work_peak_bytes, mean_rss_bytes, energy_j, energy_scope, energy_package_j, energy_source, energy_provenance,
     energy_reason, sysfs_root, energy_modelled_j, modelled_formula, energy_reported_j, reported_by,
     quality, quality_reason,
-    -- Of other tools' trials: the factors that are labels here.
+    -- Factors of imported trials are stored as labels.
     CASE WHEN imported_from IS NOT NULL THEN map_entries(labels) END AS imported_labels
 FROM trials
 WHERE study = $study

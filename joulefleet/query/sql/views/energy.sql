@@ -1,5 +1,5 @@
--- Joules of each trial by phase, domain and source. valid is false where there is a reason instead.
--- Domains overlap (core lies inside package, psys contains it): add up none but packages and dram.
+-- Joules of each trial by phase, domain and source. Where joules is null, valid is false and reason says why.
+-- Domains overlap (core is part of package, psys contains it): add up packages and dram only.
 SELECT
     study, trial_id, attempt_id, model, task, status, items, energy_scope,
     e.phase AS phase, e.domain AS domain, e.source AS source, e.provenance AS provenance,

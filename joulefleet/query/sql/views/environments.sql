@@ -1,4 +1,4 @@
--- Each environment record: equal ids, equal environments.
+-- Each environment record. Equal ids are equal environments.
 SELECT
     environment_id, environment,
     any_value(runtime) AS runtime, any_value(engine) AS engine, any_value(image) AS image,

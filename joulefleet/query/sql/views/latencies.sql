@@ -1,4 +1,4 @@
--- The duration of each batch of each trial's window, numbered from 1 (thinned above 20,000 batches).
+-- Duration of each batch in the window of each trial, numbered from 1 (thinned above 20,000 batches).
 SELECT
     trial_id,
     unnest(range(1, len(latencies_ns) + 1)) AS batch,

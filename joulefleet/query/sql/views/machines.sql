@@ -1,4 +1,4 @@
--- Each machine, as its newest attempt found it.
+-- Each machine, described by its newest attempt.
 SELECT
     machine_id,
     arg_max(machine, since) AS machine,
@@ -12,7 +12,7 @@ SELECT
     min(started_at) AS first_seen,
     max(started_at) AS last_seen
 FROM (
-    -- Imported trials may have no time; what they say of a machine counts last.
+    -- Imported trials may have no time; they count as the oldest.
     SELECT *, coalesce(started_at, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS since FROM attempts
 )
 GROUP BY machine_id

@@ -1,3 +1,3 @@
--- Who is compared with whom: the study's pairs, and its proofs (a_a, twice) whose true ratio is known.
+-- The comparisons of each study: its pairs, and its proofs (a_a, twice), whose true ratio is known.
 SELECT DISTINCT study, pair, kind, teacher, student, expected_ratio
 FROM internal.comparands

@@ -1,4 +1,4 @@
--- What has become of each trial of the study $study: one row a cell, block, place and protocol.
+-- State of the trials of study $study: one row for each cell, block, place and protocol.
 SELECT
     model, task, batch_size, threads_asked, dtype, environment, block, place, protocol,
     arg_max(status, started_at) AS status,

@@ -1,2 +1,2 @@
--- Each study as it was asked; definition is the whole of it as JSON.
+-- Each version of each study; definition is the whole study as JSON.
 SELECT * FROM internal.studies

@@ -1,9 +1,9 @@
--- One row a trial: its accepted attempt. Joules are those of counters, except in energy_modelled_j;
--- energy_provenance says whether the counters were the machine's own (measured) or simulated.
+-- One row for each trial: its accepted attempt. All joules come from counters, except energy_modelled_j;
+-- energy_provenance says whether the counters were those of the machine (measured) or simulated.
 WITH based AS (
     SELECT
         *,
-        -- Idle power is a property of machine and moment: one trial's baseline is too short to subtract.
+        -- Idle power depends on machine and time; the baseline of one trial is too short to be precise.
         sum(baseline_j) FILTER (idle_known) OVER same_idle
             / nullif(sum(baseline_s) FILTER (idle_known) OVER same_idle, 0) AS baseline_w
     FROM (

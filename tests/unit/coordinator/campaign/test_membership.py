@@ -171,14 +171,17 @@ def test_the_study_is_recorded_once_for_each_new_machine(tmp_path: Path) -> None
     fleet = Fleet(TINY_STUDY + "placement: any-machine\n")
     with open_store(tmp_path / "store", study="tiny") as store:
         fleet.membership.record(store)
-        assert store.last_record("tiny") == {}
+        assert store.last_record("tiny") is None
         fleet.join("a")
         fleet.membership.record(store)
         first = store.last_record("tiny")
-        assert [machine["machine_id"] for machine in first["machines"]] == ["a"]
+        assert first is not None
+        assert dict(first.machines) == {"a": "fake"}
         assert "class of fake" in str(first)
         fleet.membership.record(store)
         assert store.last_record("tiny") == first
         fleet.join("b")
         fleet.membership.record(store)
-        assert [machine["machine_id"] for machine in store.last_record("tiny")["machines"]] == ["a", "b"]
+        last = store.last_record("tiny")
+        assert last is not None
+        assert list(dict(last.machines)) == ["a", "b"]

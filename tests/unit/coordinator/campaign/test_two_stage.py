@@ -11,9 +11,8 @@ import pytest
 
 from coordinator.campaign.two_stage import TwoStage
 from joulefleet.errors import StudyError
-from joulefleet.study.load import study_to_json
 from joulefleet.study.spec import Study
-from tests.support.attempt_rows import twelve_cell_rows, write_measured
+from tests.support.attempt_rows import record_of, twelve_cell_rows, write_measured
 from tests.support.one_pair import one_pair, timed
 
 PRECISE = "primary: {metric: time, precision_percent: 0.25}"
@@ -33,47 +32,47 @@ def measured(path: Path, study: Study, machines: Sequence[tuple[str, str]] = (("
 def test_without_a_precision_there_is_one_stage(tmp_path: Path) -> None:
     """It has as many blocks as the study says, and the store is not read."""
     stages = TwoStage(one_pair(3), at_most=100)
-    assert stages.study({}).repetitions == 3
+    assert stages.study(None).repetitions == 3
     assert stages.needs_more(tmp_path / "not there", note=print) is False
 
 
 def test_pilot_blocks_fix_how_many_follow(tmp_path: Path) -> None:
     """Ten come first, then as many as their variance needs. A run that goes on gets the same number."""
     stages = TwoStage(one_pair(3, PRECISE), at_most=1000)
-    pilot = stages.study({})
+    pilot = stages.study(None)
     assert (pilot.repetitions, pilot.primary.pilot_blocks) == (10, 10)
     root, notes = measured(tmp_path, pilot), list[str]()
     assert stages.needs_more(root, note=notes.append) is True
-    full = stages.study({"study": study_to_json(pilot)})
+    full = stages.study(record_of(pilot))
     assert full.repetitions > 10
     assert f"{full.repetitions} in all" in notes[0]
     assert stages.needs_more(root, note=notes.append) is False
     again = TwoStage(one_pair(3, PRECISE), at_most=1000)
-    assert again.study({"study": study_to_json(full)}).repetitions == full.repetitions
+    assert again.study(record_of(full)).repetitions == full.repetitions
     assert again.needs_more(measured(tmp_path / "full", full), note=notes.append) is False
     other = TwoStage(one_pair(3, PRECISE.replace("0.25", "0.3")), at_most=1000)
-    assert other.study({"study": study_to_json(full)}).repetitions == 10
+    assert other.study(record_of(full)).repetitions == 10
 
 
 def test_no_more_blocks_than_are_allowed(tmp_path: Path) -> None:
     """The user is told that they are not enough."""
     stages, notes = TwoStage(one_pair(3, PRECISE), at_most=12), list[str]()
-    assert stages.needs_more(measured(tmp_path, stages.study({})), note=notes.append) is True
-    assert stages.study({}).repetitions == 12
+    assert stages.needs_more(measured(tmp_path, stages.study(None)), note=notes.append) is True
+    assert stages.study(None).repetitions == 12
     assert "--at-most allows 12" in notes[0]
 
 
 def test_precise_enough_at_once_has_no_second_stage(tmp_path: Path) -> None:
     """Ten blocks are enough."""
     stages = TwoStage(one_pair(3, PRECISE.replace("0.25", "50")), at_most=100)
-    assert stages.needs_more(measured(tmp_path, stages.study({})), note=print) is False
+    assert stages.needs_more(measured(tmp_path, stages.study(None)), note=print) is False
 
 
 def test_where_machines_differ_most_more_machines_are_needed(tmp_path: Path) -> None:
     """No number of blocks removes the differences between four machines."""
     stages, notes = TwoStage(one_pair(3, PRECISE), at_most=1000), list[str]()
     machines = [(f"m{number}", f"node{number}") for number in range(4)]
-    study = replace(stages.study({}), description="of four")
+    study = replace(stages.study(None), description="of four")
     assert stages.needs_more(measured(tmp_path, study, machines), note=notes.append) is False
     assert "add machines" in notes[0]
 
@@ -84,14 +83,14 @@ def test_the_largest_need_decides_and_machines_may_be_of_many_models(tmp_path: P
         TwoStage(one_pair(3, PRECISE.replace("0.25", "1") + "\nfactors: {batch_size: [1, 8]}"), at_most=900),
         list[str](),
     )
-    pilot = stages.study({})
+    pilot = stages.study(None)
     rows = [timed(row) for row in twelve_cell_rows(pilot)]
     noisy = [row | {"window_s": row["window_s"] * _noise(row)} for row in rows]
     assert stages.needs_more(write_measured(tmp_path / "store", noisy, pilot), note=notes.append) is True
     assert "batch 1" in notes[0]
     stages = TwoStage(one_pair(3, PRECISE.replace("0.25", "1")), at_most=900)
     machines = [(f"m{number}", "node") for number in range(3)]
-    pilot = stages.study({})
+    pilot = stages.study(None)
     rows = [timed(row) | {"cpu_model": row["machine_id"]} for row in twelve_cell_rows(pilot, machines=machines)]
     rows = [row | {"window_s": row["window_s"] * _noise(row)} for row in rows]
     assert stages.needs_more(write_measured(tmp_path / "fleet", rows, pilot, machines), note=notes.append) is True
@@ -99,9 +98,9 @@ def test_the_largest_need_decides_and_machines_may_be_of_many_models(tmp_path: P
 
 def test_a_precision_that_was_stated_once_stays(tmp_path: Path) -> None:
     """A run without the option goes on with it. Blocks that are spread over machines cannot have one."""
-    full = TwoStage(one_pair(3, PRECISE), at_most=100).study({})
+    full = TwoStage(one_pair(3, PRECISE), at_most=100).study(None)
     plain = TwoStage(one_pair(3, PRECISE.replace(", precision_percent: 0.25", "")), at_most=100)
-    assert plain.study({"study": study_to_json(full)}) == full
+    assert plain.study(record_of(full)) == full
     with pytest.raises(StudyError, match="any-machine"):
         TwoStage(one_pair(3, PRECISE + "\nplacement: any-machine"), at_most=100)
 

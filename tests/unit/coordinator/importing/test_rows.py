@@ -71,11 +71,11 @@ def test_the_record_counts_what_was_planned() -> None:
     """So that `status` shows what was never done."""
     mapping = CommonMapping(pairs={"p": Pair(teacher="bert", student="distilbert")})
     record = import_record("study", package(run("a"), run("b", model="distilbert")), mapping, {"given": 1})
-    assert record["imported"]["planned"] == 3
-    assert list(record["imported"]["planned_at"].values()) == [3]
-    assert list(record["study"]["models"]) == ["bert", "distilbert"]
-    assert record["comparands"][0]["teacher"] == "bert"
-    assert record["imported"]["mapping"] == {"given": 1}
+    assert record.imported is not None
+    assert list(record.imported.planned.values()) == [3]
+    assert list(record.definition["models"]) == ["bert", "distilbert"]
+    assert record.comparands[0].teacher == "bert"
+    assert record.imported.mapping == {"given": 1}
 
 
 def test_a_pair_without_runs_is_a_mistake() -> None:

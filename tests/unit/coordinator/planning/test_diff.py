@@ -1,10 +1,12 @@
+from dataclasses import replace
 from typing import Any
 
 from coordinator.planning.diff import changes
-from coordinator.store.study_record import _named
+from joulefleet.store.records import StudyRecord
+from tests.support.attempt_rows import STARTED
 
 
-def record(**study: Any) -> dict[str, Any]:
+def record(**study: Any) -> StudyRecord:
     """A study's record."""
     asked: dict[str, Any] = {
         "name": "s",
@@ -14,16 +16,20 @@ def record(**study: Any) -> dict[str, Any]:
         "pairs": {"p": {"teacher": "big", "student": "small"}},
         "regime": "burst",
     }
-    return {
-        "study": asked | study,
-        "models": {name: f"digest of {name}" for name in (asked | study)["models"]},
-        "tasks": {"one": "digest"},
-    }
+    return StudyRecord(
+        definition=asked | study,
+        machines=(),
+        places=(),
+        comparands=(),
+        asked_at=STARTED,
+        model_digests={name: f"digest of {name}" for name in (asked | study)["models"]},
+        task_digests={"one": "digest"},
+    )
 
 
 def test_a_study_that_was_never_asked_has_no_changes() -> None:
     """And neither has one that is the same."""
-    assert changes({}, record()) == []
+    assert changes(None, record()) == []
     assert changes(record(), record()) == []
 
 
@@ -44,9 +50,9 @@ def test_a_new_model_says_what_is_measured_again_and_why() -> None:
 
 def test_a_model_with_other_weights_has_changed() -> None:
     """By its digest, not by how it is written down."""
-    now = record()
-    now["models"]["big"] = "other"
-    assert changes(record(), now)[0].startswith("model big has changed")
+    before = record()
+    now = replace(before, model_digests={**before.model_digests, "big": "other"})
+    assert changes(before, now)[0].startswith("model big has changed")
 
 
 def test_what_concerns_no_trial_is_said_to() -> None:
@@ -71,14 +77,4 @@ def test_a_new_level_of_a_factor_reuses_the_others() -> None:
     assert changes(before, now) == [
         "factors.batch_size: 16 new: its cells are measured in every block, others are reused",
         "factors.batch_size: 8 gone: their trials stay in the store",
-    ]
-
-
-def test_machines_of_earlier_runs_stay_in_the_record() -> None:
-    """What they measured is part of the study, and a machine keeps its newest name."""
-    before = [{"machine_id": "a", "name": "old"}, {"machine_id": "b", "name": "bee"}]
-    assert _named("machine_id", before, {"a": "new", "c": "sea"}) == [
-        {"machine_id": "a", "name": "new"},
-        {"machine_id": "b", "name": "bee"},
-        {"machine_id": "c", "name": "sea"},
     ]

@@ -15,19 +15,19 @@ from tests.support.attempt_rows import attempt_row, study_from, write_attempt, w
 
 @pytest.fixture
 def layout(tmp_path: Path) -> StoreLayout:
-    """A store with a study of which nothing was measured."""
+    """Make a store with a study of which nothing was measured."""
     return StoreLayout(write_store(tmp_path / "s", [], study_from()))
 
 
 def test_lock_that_nobody_holds_means_nothing(layout: StoreLayout) -> None:
-    """A coordinator that died leaves its file."""
+    """A coordinator that died leaves its lock file."""
     assert coordinator_of(layout) is None
     layout.lock_file.write_text(json.dumps({"pid": 1, "study": "x", "since": "then"}))
     assert coordinator_of(layout) is None
 
 
 def test_held_lock_names_the_coordinator(layout: StoreLayout) -> None:
-    """Its process, its study and since when."""
+    """The lock file contains its process, its study and its start."""
     with layout.lock_file.open("w") as file:
         json.dump({"host": "bench", "epoch": 3, "pid": 12, "study": "twelve", "since": "2026-03-01T12:00:00Z"}, file)
         file.flush()
@@ -37,15 +37,15 @@ def test_held_lock_names_the_coordinator(layout: StoreLayout) -> None:
         assert (held.pid, held.study) == (12, "twelve")
 
 
-def test_held_lock_without_words_is_still_held(layout: StoreLayout) -> None:
-    """A coordinator that has just begun."""
+def test_held_lock_without_content_is_still_held(layout: StoreLayout) -> None:
+    """A coordinator that has just started has not written to it yet."""
     with layout.lock_file.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert coordinator_of(layout) == StoreCoordinator(host=None, pid=None, epoch=None, study=None, since=None)
 
 
 def test_arrival_of_an_attempt_is_a_change(layout: StoreLayout) -> None:
-    """And nothing else is."""
+    """Without one there is no change."""
     before = newest_change_ns(layout)
     assert newest_change_ns(layout) == before
     write_attempt(layout.root, attempt_row())

@@ -6,6 +6,8 @@ import errno
 import fcntl
 import json
 import os
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,17 @@ from coordinator.store.attempts import fact_of
 from coordinator.store.writer import open_store
 from joulefleet.errors import StoreError
 from joulefleet.store.compaction import compact
-from tests.support.attempt_rows import attempt_row
+from joulefleet.store.records import StudyRecord, read_studies
+from tests.support.attempt_rows import attempt_row, record_of, study_from
+
+
+def record(repetitions: int) -> StudyRecord:
+    """Return the record of the study `twelve` with so many `repetitions`."""
+    return record_of(replace(study_from(), repetitions=repetitions))
 
 
 def test_a_store_is_made_once_and_keeps_its_id(tmp_path: Path) -> None:
-    """Opening it again finds the same store."""
+    """A second opening finds the same store."""
     with open_store(tmp_path / "store", study="one") as first:
         made = first.store_id
     with open_store(tmp_path / "store", study="two") as again:
@@ -28,7 +36,7 @@ def test_a_store_is_made_once_and_keeps_its_id(tmp_path: Path) -> None:
 
 
 def test_a_second_writer_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
-    """A second run on the same store does not start, and changes nothing."""
+    """The error names the process, its study and its epoch."""
     with (
         open_store(tmp_path / "store", study="first"),
         pytest.raises(StoreError, match=f"{os.getpid()} on .* .study first, .* epoch 1"),
@@ -38,7 +46,7 @@ def test_a_second_writer_is_refused_and_told_of_the_first(tmp_path: Path) -> Non
 
 
 def test_a_committed_attempt_never_changes(tmp_path: Path) -> None:
-    """A commit that comes again, after a lost acknowledgement, is the same commit."""
+    """An agent commits again when the acknowledgement was lost."""
     with open_store(tmp_path / "store", study="one") as store:
         store.commit("t-r1-a1", b"first")
         store.commit("t-r1-a1", b"second")
@@ -47,23 +55,16 @@ def test_a_committed_attempt_never_changes(tmp_path: Path) -> None:
 
 
 def test_a_study_is_recorded_once_a_version(tmp_path: Path) -> None:
-    """Resuming adds no file; growing the study adds one."""
-    record = {"study": {"name": "one", "repetitions": 3}}
+    """A resumed study adds no file, a changed one does."""
     with open_store(tmp_path / "store", study="one") as store:
-        store.record_study(record)
-        store.record_study(record)
-        assert len(list(store.layout.studies.iterdir())) == 1
-        store.record_study({"study": {"name": "one", "repetitions": 5}})
-        assert len(list(store.layout.studies.iterdir())) == 2
-        store.record_study(record)
-        latest = max(json.loads(path.read_text())["asked_at"] for path in store.layout.studies.iterdir())
-        assert len(list(store.layout.studies.iterdir())) == 3
-        last = next(p for p in store.layout.studies.iterdir() if json.loads(p.read_text())["asked_at"] == latest)
-        assert json.loads(last.read_text())["study"]["repetitions"] == 3
+        for repetitions, files in ((3, 1), (3, 1), (5, 2), (3, 3)):
+            store.record_study(record(repetitions))
+            assert len(list(store.layout.studies.iterdir())) == files
+        assert read_studies(store.layout)[-1].digest == record(3).digest
 
 
 def test_a_folder_with_other_things_in_it_is_not_taken_for_a_store(tmp_path: Path) -> None:
-    """A mistyped --store never fills somebody's home folder."""
+    """A mistyped --store must not fill another folder."""
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(StoreError, match="other files"), open_store(tmp_path, study="one"):
         pass
@@ -71,7 +72,7 @@ def test_a_folder_with_other_things_in_it_is_not_taken_for_a_store(tmp_path: Pat
 
 
 def test_a_file_is_not_a_store(tmp_path: Path) -> None:
-    """A file in its place is left alone."""
+    """The file is left as it is."""
     (tmp_path / "store").write_text("mine")
     with pytest.raises(StoreError, match="a file, not a store"), open_store(tmp_path / "store", study="one"):
         pass
@@ -79,7 +80,7 @@ def test_a_file_is_not_a_store(tmp_path: Path) -> None:
 
 
 def test_a_store_of_a_newer_layout_is_refused_untouched(tmp_path: Path) -> None:
-    """What a newer version wrote, this one neither reads nor writes."""
+    """This version can neither read nor write it."""
     with open_store(tmp_path / "store", study="one") as store:
         layout = store.layout
     layout.format_file.write_text(json.dumps({"layout": 99, "store_id": "x"}))
@@ -88,7 +89,7 @@ def test_a_store_of_a_newer_layout_is_refused_untouched(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    """A trial is minutes of work: that its row cannot be kept is found out before it."""
+    """A trial takes minutes, and its row would be lost after it."""
     with open_store(tmp_path / "store", study="one") as store:
         attempts = store.layout.attempts
     attempts.rmdir()
@@ -97,8 +98,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(tmp_pat
         pass
 
 
-def test_a_full_disk_is_said_and_nothing_half_written_is_left(tmp_path: Path) -> None:
-    """The error names the full disk and the cure; no file of the attempt is in the store."""
+def test_a_full_disk_is_reported_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+    """The error says that the disk is full, and how to go on."""
     with open_store(tmp_path / "store", study="one") as store:
         temporary = store.layout.attempts / f".t-r1-a1.parquet.{os.getpid()}.tmp"
         temporary.symlink_to("/dev/full")
@@ -108,30 +109,27 @@ def test_a_full_disk_is_said_and_nothing_half_written_is_left(tmp_path: Path) ->
 
 
 def test_the_newest_record_is_the_last_even_where_the_clock_was_set_back(tmp_path: Path) -> None:
-    """Else the study of hours ago would be the one that the store has now."""
+    """Otherwise an older study would count as the current one."""
     with open_store(tmp_path / "store", study="one") as store:
-        store.record_study({"study": {"name": "one", "repetitions": 3}})
-        (first,) = store.layout.studies.iterdir()
-        ahead = json.loads(first.read_text()) | {"asked_at": "2100-01-01T00:00:00+00:00"}
-        first.write_text(json.dumps(ahead))
+        store.record_study(replace(record(3), asked_at=datetime(2100, 1, 1, tzinfo=UTC)))
     with open_store(tmp_path / "store", study="one") as store:
-        store.record_study({"study": {"name": "one", "repetitions": 5}})
+        store.record_study(record(5))
     with open_store(tmp_path / "store", study="one") as store:
-        assert store.last_record("one")["study"]["repetitions"] == 5
+        last = store.last_record("twelve")
+        assert last is not None
+        assert last.digest == record(5).digest
 
 
 def test_a_damaged_record_is_named_with_a_cure(tmp_path: Path) -> None:
-    """It is not a bug, and ends no run with a traceback."""
+    """A run ends with one line, not with a traceback."""
     with open_store(tmp_path / "store", study="one") as store:
         (store.layout.studies / "one-broken.json").write_text("{")
-        with pytest.raises(StoreError, match=r"one-broken\.json.* Remove it, or restore it"):
+        with pytest.raises(StoreError, match=r"one-broken\.json: no record of a study, .* Restore it from a copy"):
             store.last_record("one")
 
 
-def test_a_name_that_was_never_made_durable_is_before_it_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A commit that died between renaming and syncing left one; only then may the agent forget its copy."""
+def test_a_second_commit_makes_the_name_of_the_first_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit may have died between rename and fsync; the agent removes its copy only after this one."""
     synced: list[Path] = []
     with open_store(tmp_path / "store", study="one") as store:
         (store.layout.attempts / "t-r1-a1.parquet").write_bytes(b"row")
@@ -141,19 +139,19 @@ def test_a_name_that_was_never_made_durable_is_before_it_counts(
 
 
 def test_a_restored_store_says_so_and_goes_above_what_agents_have_obeyed(tmp_path: Path) -> None:
-    """But not above a coordinator that it knows of: that one commands."""
+    """Where the store knows of a later coordinator, there is no error: that one commands."""
     with open_store(tmp_path / "store", study="one") as store:
-        error = store.above(12)
+        error = store.superseded_error(12)
         assert error is not None
         assert "restored from a backup" in str(error)
     with open_store(tmp_path / "store", study="one") as store:
         assert store.epoch == 13
         (store.layout.epochs / "14").write_text("{}")
-        assert store.above(14) is None
+        assert store.superseded_error(14) is None
 
 
 def test_a_file_system_without_locks_is_an_error_with_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As some network file systems are."""
+    """Some network file systems have none."""
 
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -164,7 +162,7 @@ def test_a_file_system_without_locks_is_an_error_with_a_cure(tmp_path: Path, mon
 
 
 def test_what_a_superseded_coordinator_has_committed_and_compacted_is_found(tmp_path: Path) -> None:
-    """Since this one has read the store: it is not run again, though no loose file says so."""
+    """Otherwise a trial would run again that another coordinator has measured."""
     known, later = attempt_row(trial_id="known", attempt_id="known-r1-a1"), attempt_row(trial_id="later")
     with open_store(tmp_path / "store", study="one") as store:
         store.commit("known-r1-a1", parquet_bytes(known))
@@ -182,7 +180,7 @@ def test_what_a_superseded_coordinator_has_committed_and_compacted_is_found(tmp_
 
 
 def test_a_new_volume_is_an_empty_folder(tmp_path: Path) -> None:
-    """A file system that was just made has a lost+found in it."""
+    """A new file system has a lost+found in it."""
     (tmp_path / "lost+found").mkdir()
     with open_store(tmp_path, study="tiny"):
         pass

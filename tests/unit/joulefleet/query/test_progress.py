@@ -1,8 +1,7 @@
-"""How far a study is."""
+"""Progress of a study."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from joulefleet.errors import QueryError, StoreError
 from joulefleet.plan.expand import cells
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
+from joulefleet.store.records import ImportRecord, StudyRecord
 from tests.support.attempt_rows import (
     STARTED,
     TWELVE_CELLS,
@@ -26,7 +26,7 @@ from tests.support.attempt_rows import (
 
 
 def test_unstarted_study_misses_everything(tmp_path: Path) -> None:
-    """12 cells, 3 blocks, 2 machines."""
+    """12 cells in 3 blocks on 2 machines are 72 trials."""
     study = study_from()
     machines = (("m1", "left"), ("m2", "right"))
     with Store.open(write_store(tmp_path / "s", [], study, machines=machines)) as store:
@@ -37,7 +37,7 @@ def test_unstarted_study_misses_everything(tmp_path: Path) -> None:
 
 
 def test_failed_trials_are_done_and_counted_by_reason(tmp_path: Path) -> None:
-    """A study with a failure can be finished."""
+    """A study with a failed trial can be finished."""
     study = study_from()
     rows = twelve_cell_rows(study)
     same = ("study", "trial_id", "attempt_id", "model", "task", "block", "started_at")
@@ -50,7 +50,7 @@ def test_failed_trials_are_done_and_counted_by_reason(tmp_path: Path) -> None:
 
 
 def test_trials_that_are_not_planned_do_not_count(tmp_path: Path) -> None:
-    """Pilots, blocks beyond the repetitions, unknown cells and other machines."""
+    """These are pilots, blocks beyond the repetitions, unknown cells and other machines."""
     study = study_from()
     cell = cells(study)[0]
     rows = [
@@ -65,7 +65,7 @@ def test_trials_that_are_not_planned_do_not_count(tmp_path: Path) -> None:
 
 
 def test_trial_of_two_protocols_counts_once(tmp_path: Path) -> None:
-    """The newer one."""
+    """The newer trial counts."""
     study = study_from()
     cell = cells(study)[0]
     rows = [
@@ -78,18 +78,18 @@ def test_trial_of_two_protocols_counts_once(tmp_path: Path) -> None:
 
 
 def test_newest_version_of_a_study_says_what_is_planned(tmp_path: Path) -> None:
-    """More repetitions, more trials."""
+    """More repetitions are more trials."""
     study = study_from()
     path = write_store(tmp_path / "s", [], study)
     more = study_from(TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5"))
-    write_study(path, more, digest="f" * 20, asked_at=STARTED.replace(hour=13))
+    write_study(path, more, asked_at=STARTED.replace(hour=13))
     with Store.open(path) as store:
         (state,) = progress(store)
     assert state.planned == 60
 
 
 def test_unknown_study_is_refused(tmp_path: Path) -> None:
-    """With the names that are there."""
+    """The error lists the studies of the store."""
     with (
         Store.open(write_store(tmp_path / "s", [], study_from())) as store,
         pytest.raises(QueryError, match="It has twelve"),
@@ -98,7 +98,7 @@ def test_unknown_study_is_refused(tmp_path: Path) -> None:
 
 
 def test_study_that_this_version_does_not_understand_is_named(tmp_path: Path) -> None:
-    """A key of another version is an error, not a guess."""
+    """An unknown key is an error; its meaning is not guessed."""
     path = write_store(tmp_path / "s", [], study_from())
     (file,) = (path / "studies").iterdir()
     file.write_text(file.read_text().replace('"thresholds"', '"limits"'))
@@ -107,22 +107,20 @@ def test_study_that_this_version_does_not_understand_is_named(tmp_path: Path) ->
 
 
 def test_imported_study_counts_the_runs_that_were_done(tmp_path: Path) -> None:
-    """There is no plan of ours to hold them against: its record says how many there were to be on each machine."""
+    """An imported study has no plan; its record says how many runs were planned on each machine."""
     path = write_store(tmp_path / "s", [])
     same = {"study": "theirs", "imported_from": "tool", "block": None, "place": "m1", "machine_id": "m1"}
     for number in range(3):
         write_attempt(path, attempt_row(trial_id=f"t{number}", started_at=None, **same))
-    record = {
-        "study": {"name": "theirs", "models": {"bert": {}}, "tasks": {"sst2": {}}},
-        "asked_at": STARTED.isoformat(),
-        "store_layout": 1,
-        "digest": "0" * 20,
-        "machines": [{"machine_id": "m1", "name": "one"}],
-        "places": [{"place": "m1", "name": "one"}, {"place": "m2", "name": "two"}],
-        "comparands": [],
-        "imported": {"from": "tool", "planned": 6, "planned_at": {"m1": 4, "m2": 2}, "mapping": {}},
-    }
-    (path / "studies" / "theirs.json").write_text(json.dumps(record))
+    record = StudyRecord(
+        definition={"name": "theirs", "models": {"bert": {}}, "tasks": {"sst2": {}}},
+        machines=(("m1", "one"),),
+        places=(("m1", "one"), ("m2", "two")),
+        comparands=(),
+        asked_at=STARTED,
+        imported=ImportRecord(tool="tool", planned={"m1": 4, "m2": 2}, content="digest", mapping={}),
+    )
+    (path / "studies" / "theirs.json").write_bytes(record.to_json())
     with Store.open(path) as store:
         (state,) = progress(store)
     assert [(place.name, place.planned, place.ok, place.missing) for place in state.machines] == [

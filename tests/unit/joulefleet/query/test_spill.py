@@ -1,4 +1,4 @@
-"""Folders in which queries spill, and those that killed processes left."""
+"""Folders in which queries spill, and the removal of those that killed processes left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from joulefleet.query import Store
-from joulefleet.query.spill import ScratchFolder, sweep
+from joulefleet.query.spill import SpillFolder, sweep
 from tests.support.attempt_rows import attempt_row, write_store
 
 KEEPS_OPEN = """
@@ -23,15 +23,15 @@ sys.stdin.read()
 
 
 def left_behind(parent: Path) -> Path:
-    """A folder with something in it, of a process that is gone."""
-    scratch = ScratchFolder.make(parent)
-    (scratch.path / "spilled").write_bytes(b"much")
-    os.close(scratch._descriptor)
-    return scratch.path
+    """Make a spill folder with a file in it, whose process has ended."""
+    folder = SpillFolder.make(parent)
+    (folder.path / "spilled").write_bytes(b"much")
+    os.close(folder._descriptor)
+    return folder.path
 
 
 def test_what_a_gone_process_left_is_swept(tmp_path: Path) -> None:
-    """With what is in it; also where it was killed before it had locked anything."""
+    """Its content is removed too, also where the process was killed before it had a lock."""
     left = left_behind(tmp_path)
     empty = tmp_path / "joulefleet-query-abcd_123"
     empty.mkdir()
@@ -41,16 +41,16 @@ def test_what_a_gone_process_left_is_swept(tmp_path: Path) -> None:
 
 
 def test_what_is_in_use_stays(tmp_path: Path) -> None:
-    """In this process or in another."""
-    scratch = ScratchFolder.make(tmp_path)
+    """The folder belongs to this process."""
+    folder = SpillFolder.make(tmp_path)
     sweep(tmp_path)
-    assert scratch.path.is_dir()
-    scratch.remove()
+    assert folder.path.is_dir()
+    folder.remove()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:
-    """Whatever a user has named alike, links, files, and folders with something in them and no lock."""
+    """Similar names of a user, links, files, and folders with content and no lock are left alone."""
     left = left_behind(tmp_path)
     names = ("joulefleet-results", "joulefleet-query-", "joulefleet-query-abcdefghi", "joulefleet-query-ABCDEFGH")
     for name in names:
@@ -66,7 +66,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
 
 
 def test_opening_and_sweeping_at_once_do_each_other_no_harm(tmp_path: Path) -> None:
-    """Whoever has been given a folder keeps it, however many sweep meanwhile."""
+    """A sweep never removes a folder that `make` has returned."""
     over = threading.Event()
 
     def sweep_on() -> None:
@@ -78,10 +78,10 @@ def test_opening_and_sweeping_at_once_do_each_other_no_harm(tmp_path: Path) -> N
         thread.start()
     try:
         for _ in range(200):
-            scratch = ScratchFolder.make(tmp_path)
-            (scratch.path / "spilled").write_bytes(b"")
-            assert (scratch.path / "lock").exists()
-            scratch.remove()
+            folder = SpillFolder.make(tmp_path)
+            (folder.path / "spilled").write_bytes(b"")
+            assert (folder.path / "lock").exists()
+            folder.remove()
     finally:
         over.set()
         for thread in threads:
@@ -90,7 +90,7 @@ def test_opening_and_sweeping_at_once_do_each_other_no_harm(tmp_path: Path) -> N
 
 
 def test_the_next_opening_sweeps_after_a_killed_process(tmp_path: Path) -> None:
-    """A real one, killed while it had a store open: its folder stays while it lives, and goes with the next opening."""
+    """The folder of a process stays while it lives, and the next opening after its death removes it."""
     store = write_store(tmp_path / "s", [attempt_row()])
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -110,7 +110,7 @@ def test_the_next_opening_sweeps_after_a_killed_process(tmp_path: Path) -> None:
 
 
 def test_a_closed_store_leaves_no_folder(tmp_path: Path) -> None:
-    """Nor one that could not be opened."""
+    """The folder exists while the store is open."""
     with Store.open(write_store(tmp_path / "s", [])) as store:
         (folder,) = store.sql("select current_setting('temp_directory')").fetchall()[0]
         assert Path(folder).is_dir()

@@ -1,4 +1,4 @@
-"""The user's own files beside the views."""
+"""The user's own files as tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import joulefleet
 from joulefleet.errors import QueryError
 from joulefleet.query import Store
-from joulefleet.query.user_tables import own_files
+from joulefleet.query.user_tables import parse_user_tables
 from tests.support.attempt_rows import attempt_row, write_store
 
 ODD = 'it\'s "odd" [*]?{a,b}\nyear=2024'
@@ -21,12 +21,12 @@ ODD = 'it\'s "odd" [*]?{a,b}\nyear=2024'
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A store of one trial, on the machine `bench`."""
+    """Make a store of one trial, on the machine `bench`."""
     return write_store(tmp_path / "s", [attempt_row()])
 
 
 def test_a_file_of_each_kind_becomes_a_table(store: Path, tmp_path: Path) -> None:
-    """Whatever its path holds: quotes, patterns, a newline, and what looks like a partition."""
+    """The path may contain quotes, patterns, a newline, and what looks like a partition."""
     folder = tmp_path / ODD
     folder.mkdir()
     (folder / "a.csv").write_text("machine,price\nbench,0.3\n")
@@ -46,15 +46,15 @@ def test_a_file_of_each_kind_becomes_a_table(store: Path, tmp_path: Path) -> Non
 
 
 def test_only_the_named_file_is_read(store: Path, tmp_path: Path) -> None:
-    """A name is no pattern."""
+    """A name is not used as a pattern."""
     (tmp_path / "[ab].csv").write_text("x\n1\n")
     (tmp_path / "a.csv").write_text("x\n2\n")
     with joulefleet.open(store, tables={"mine": tmp_path / "[ab].csv"}) as opened:
         assert opened.arrow("from mine").to_pylist() == [{"x": 1}]
 
 
-def test_a_table_is_a_copy_and_the_engine_stays_confined(store: Path, tmp_path: Path) -> None:
-    """The file may go; no question reads it, nor any other."""
+def test_a_table_is_a_copy_and_queries_stay_restricted(store: Path, tmp_path: Path) -> None:
+    """The file may be removed, and no query reads a file."""
     file = tmp_path / "mine.csv"
     file.write_text("x\n1\n")
     with Store.open(store, tables={"mine": file}) as opened:
@@ -66,16 +66,16 @@ def test_a_table_is_a_copy_and_the_engine_stays_confined(store: Path, tmp_path: 
 
 
 def test_a_file_may_be_named_relative_to_here(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the shell completes it."""
+    """A shell completes relative paths."""
     (tmp_path / "mine.csv").write_text("x\n1\n")
     monkeypatch.chdir(tmp_path)
-    assert own_files(["mine=mine.csv"]) == {"mine": Path("mine.csv")}
+    assert parse_user_tables(["mine=mine.csv"]) == {"mine": Path("mine.csv")}
     with Store.open(store, tables={"mine": "mine.csv"}) as opened:
         assert opened.arrow("from mine").num_rows == 1
 
 
 def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
-    """With one cure."""
+    """All mistakes share one cure."""
     (tmp_path / "x.xls").write_text("")
     (tmp_path / "x.csv").write_text("a\n1\n")
     os.mkfifo(tmp_path / "pipe.csv")
@@ -97,8 +97,8 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         f"kind={tmp_path}/x.xls",
     ]
     with pytest.raises(QueryError, match="13 mistakes:") as caught:
-        own_files(texts)
-    said = "\n".join(caught.value.problems)
+        parse_user_tables(texts)
+    message = "\n".join(caught.value.problems)
     for what in (
         "'nothing' is not NAME=FILE",
         "'=x.csv' is not NAME=FILE",
@@ -106,15 +106,15 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         "'a\"b' is no plain name",
         "'Trials' is the name of a view",
         "'pareto_front' is the name of a view or macro",
-        "'select' is a word of SQL",
-        "'left' is a word of SQL",
+        "'select' is a keyword of SQL",
+        "'left' is a keyword of SQL",
         "'SAME' is named twice",
         "none.csv': No such file",
-        f"'{tmp_path}': is no file",
-        "pipe.csv': is no file",
-        "x.xls': of an unknown kind; .csv,",
+        f"'{tmp_path}': not a regular file",
+        "pipe.csv': not a regular file",
+        "x.xls': unknown ending; .csv,",
     ):
-        assert what in said
+        assert what in message
     assert "CSV, Parquet or JSON" in caught.value.cure
 
 
@@ -128,7 +128,7 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(store: Path, tmp_path: Path, name: str, content: bytes) -> None:
-    """In one line a file."""
+    """The error has one line for each file."""
     (tmp_path / name).write_bytes(content)
     (tmp_path / "other.json").write_text("[")
     with pytest.raises(QueryError, match="2 mistakes") as caught:

@@ -12,7 +12,7 @@ import pytest
 
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
-from joulefleet.schema import ADDED_LATER, ATTEMPT_SCHEMA, attempt_table
+from joulefleet.schema import attempt_table
 from joulefleet.store.compaction import MANY_SMALL, Compacted, compact
 from joulefleet.store.layout import StoreLayout
 from tests.support.attempt_rows import attempt_row, failed_row, write_attempt, write_compacted, write_store
@@ -22,18 +22,18 @@ from tests.support.full_disk import no_file_longer_than
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Five attempts, one of them failed."""
+    """Make a store of five attempts, one of which failed."""
     rows = [attempt_row(trial_id=str(number), block=number, labels={"n": str(number)}) for number in range(4)]
     return write_store(tmp_path / "s", [*rows, failed_row(trial_id="bad")])
 
 
 def names(folder: Path) -> list[str]:
-    """What lies in `folder`."""
+    """Return the names in `folder`."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_attempts_are_the_same_after_compaction(store: Path) -> None:
-    """Every value of every column, and each once; the loose files are gone."""
+    """Each attempt counts once with every value of every column, and the loose files are removed."""
     before = attempts_of(store)
     assert compact(StoreLayout(store)) == Compacted(attempts=5, files=1, merged=0)
     assert attempts_of(store) == before
@@ -42,7 +42,7 @@ def test_attempts_are_the_same_after_compaction(store: Path) -> None:
 
 
 def test_compacting_again_changes_nothing(store: Path) -> None:
-    """There is nothing to do."""
+    """A second compaction has nothing to do."""
     compact(StoreLayout(store))
     before = files_of(store)
     assert compact(StoreLayout(store)) == Compacted(attempts=0, files=0, merged=0)
@@ -50,14 +50,14 @@ def test_compacting_again_changes_nothing(store: Path) -> None:
 
 
 def test_few_attempts_are_left_alone(store: Path) -> None:
-    """A coordinator asks between blocks, and mostly it is not worth it."""
+    """A coordinator compacts between blocks, where few attempts are not worth the time."""
     assert compact(StoreLayout(store), at_least=6) == Compacted(attempts=0, files=0, merged=0)
     assert len(names(store / "attempts")) == 5
     assert compact(StoreLayout(store), at_least=5).attempts == 5
 
 
 def test_a_store_opened_before_sees_compacted_attempts(store: Path) -> None:
-    """As the folder of compacted files was empty when it was opened."""
+    """The folder of compacted files was empty when the store was opened."""
     with Store.open(store) as opened:
         compact(StoreLayout(store))
         write_attempt(store, attempt_row(trial_id="later"))
@@ -67,14 +67,14 @@ def test_a_store_opened_before_sees_compacted_attempts(store: Path) -> None:
 
 
 def test_every_crash_leaves_each_attempt_once(tmp_path: Path, store: Path) -> None:
-    """Whatever was the last step, a reader sees what was there, and so does the next compaction."""
+    """After a crash at any step, a reader sees every attempt, and the next compaction finishes the work."""
     before = attempts_of(store)
     number, finished = 0, False
     while not finished:
         crashed = tmp_path / f"crash{number}"
         shutil.copytree(store, crashed)
         try:
-            compact(StoreLayout(crashed), tell=CrashAt(number))
+            compact(StoreLayout(crashed), on_step=CrashAt(number))
             finished = True
         except CrashError:
             assert attempts_of(crashed) == before
@@ -87,7 +87,7 @@ def test_every_crash_leaves_each_attempt_once(tmp_path: Path, store: Path) -> No
 
 
 def test_small_files_are_merged_and_a_crash_in_it_leaves_each_attempt_once(tmp_path: Path) -> None:
-    """From many files one, at every moment with every attempt once."""
+    """After a crash at any step of a merge, each attempt counts once."""
     store = write_store(tmp_path / "s", [])
     for number in range(MANY_SMALL):
         write_attempt(store, attempt_row(trial_id=f"{7 * number % 10}"))
@@ -97,14 +97,14 @@ def test_small_files_are_merged_and_a_crash_in_it_leaves_each_attempt_once(tmp_p
     assert len(before) == MANY_SMALL
     whole = CrashAt(None)
     shutil.copytree(store, tmp_path / "whole")
-    assert compact(StoreLayout(tmp_path / "whole"), tell=whole).merged == MANY_SMALL
+    assert compact(StoreLayout(tmp_path / "whole"), on_step=whole).merged == MANY_SMALL
     assert attempts_of(tmp_path / "whole") == before
     first_removed = len(whole.steps) - whole.steps[::-1].index("recorded")
     for number in (*range(first_removed + 3), len(whole.steps) - 1):
         crashed = tmp_path / f"crash{number}"
         shutil.copytree(store, crashed)
         with pytest.raises(CrashError):
-            compact(StoreLayout(crashed), tell=CrashAt(number))
+            compact(StoreLayout(crashed), on_step=CrashAt(number))
         assert attempts_of(crashed) == before
         compact(StoreLayout(crashed))
         assert attempts_of(crashed) == before
@@ -112,7 +112,7 @@ def test_small_files_are_merged_and_a_crash_in_it_leaves_each_attempt_once(tmp_p
 
 
 def test_merged_files_are_remembered(tmp_path: Path) -> None:
-    """Also those that the merged ones were merged from: a copy elsewhere may still hold them."""
+    """A manifest also names the files that were merged earlier, as a published copy may still have them."""
     store = write_store(tmp_path / "s", [])
     for number in range(2 * MANY_SMALL - 1):
         write_attempt(store, attempt_row(trial_id=str(number)))
@@ -122,7 +122,7 @@ def test_merged_files_are_remembered(tmp_path: Path) -> None:
 
 
 def test_attempt_that_is_committed_again_is_removed(store: Path) -> None:
-    """Its acknowledgement was lost, so the agent sent it once more."""
+    """An agent sends an attempt again when the acknowledgement was lost."""
     file = store / "attempts" / "2-r1-a1.parquet"
     data = file.read_bytes()
     before = attempts_of(store)
@@ -135,7 +135,7 @@ def test_attempt_that_is_committed_again_is_removed(store: Path) -> None:
 
 
 def test_loose_file_that_differs_from_its_compacted_row_is_kept_and_named(store: Path) -> None:
-    """It counts as it was compacted, and is not removed as if it were the same."""
+    """The compacted row counts, and the loose file is not removed as a copy."""
     before = attempts_of(store)
     compact(StoreLayout(store))
     other = write_attempt(store, attempt_row(trial_id="2", window_s=3.0))
@@ -146,7 +146,7 @@ def test_loose_file_that_differs_from_its_compacted_row_is_kept_and_named(store:
 
 
 def test_lost_manifest_is_made_again(store: Path) -> None:
-    """The compacted file counts without it, as nothing else holds its attempts."""
+    """The compacted file counts without a manifest, as no other file holds its attempts."""
     before = attempts_of(store)
     compact(StoreLayout(store))
     (manifest,) = (store / "manifest").iterdir()
@@ -158,7 +158,7 @@ def test_lost_manifest_is_made_again(store: Path) -> None:
 
 
 def test_compacted_file_from_elsewhere_is_checked_and_adopted(tmp_path: Path) -> None:
-    """Part of it is still loose: what is the same is removed."""
+    """It gets a manifest, and loose files that equal its rows are removed."""
     rows = [attempt_row(trial_id=str(number)) for number in range(4)]
     store = write_store(tmp_path / "s", rows[:2])
     write_compacted(store, rows[1:])
@@ -171,7 +171,7 @@ def test_compacted_file_from_elsewhere_is_checked_and_adopted(tmp_path: Path) ->
 
 
 def test_compacted_file_that_shares_attempts_is_named(store: Path) -> None:
-    """Whether it counts or not, something would be wrong."""
+    """An attempt of it would count twice, or one of them would be missing."""
     compact(StoreLayout(store))
     write_compacted(store, [attempt_row(trial_id="2"), attempt_row(trial_id="new")])
     for ask in (lambda: attempts_of(store), lambda: compact(StoreLayout(store))):
@@ -180,7 +180,7 @@ def test_compacted_file_that_shares_attempts_is_named(store: Path) -> None:
 
 
 def test_foreign_files_are_left_where_they_are(store: Path) -> None:
-    """Notes, hidden files, and a copy of a compacted file."""
+    """Notes, hidden files and a copy of a compacted file stay."""
     compact(StoreLayout(store))
     (compacted,) = (store / "compacted").iterdir()
     shutil.copy(compacted, store / "compacted" / "copy of it.parquet")
@@ -195,7 +195,7 @@ def test_foreign_files_are_left_where_they_are(store: Path) -> None:
 
 
 def test_what_a_dead_process_left_is_swept(store: Path) -> None:
-    """Temporary files of every folder, and what was spilled."""
+    """Temporary files in every folder and the spill folder are removed."""
     compact(StoreLayout(store))
     before = files_of(store)
     for name in ("attempts/.x.parquet.1.tmp", "compacted/.part.parquet.12.tmp", "manifest/.x.json.3.tmp"):
@@ -208,7 +208,7 @@ def test_what_a_dead_process_left_is_swept(store: Path) -> None:
 
 @pytest.mark.parametrize("at", ["end", "middle"])
 def test_torn_compacted_file_is_named(store: Path, at: str) -> None:
-    """With how many attempts are at stake; nothing goes on as if it were whole."""
+    """The error says how many attempts it held; no query or compaction goes on without them."""
     compact(StoreLayout(store))
     (file,) = (store / "compacted").iterdir()
     data = file.read_bytes()
@@ -219,9 +219,9 @@ def test_torn_compacted_file_is_named(store: Path, at: str) -> None:
 
 
 def test_torn_compacted_file_without_manifest_is_named(store: Path) -> None:
-    """A disk that lost what was not yet on it; the loose files are still there."""
+    """The disk lost the end of a file that was just written; the loose files are still there."""
     with pytest.raises(CrashError):
-        compact(StoreLayout(store), tell=CrashAt(2))
+        compact(StoreLayout(store), on_step=CrashAt(2))
     (file,) = (store / "compacted").iterdir()
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(StoreError, match=f"{file.name}: torn"):
@@ -231,7 +231,7 @@ def test_torn_compacted_file_without_manifest_is_named(store: Path) -> None:
 
 
 def test_missing_compacted_file_is_named(store: Path) -> None:
-    """Rows that are gone are never left out silently."""
+    """Lost rows are an error, never left out silently."""
     compact(StoreLayout(store))
     (file,) = (store / "compacted").iterdir()
     file.unlink()
@@ -241,7 +241,7 @@ def test_missing_compacted_file_is_named(store: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"manifest": 1}', '{"manifest": 2, "file": "x.parquet"}'])
 def test_damaged_manifest_is_named(store: Path, text: str) -> None:
-    """With a cure."""
+    """The error names the file and the damage."""
     compact(StoreLayout(store))
     (manifest,) = (store / "manifest").iterdir()
     manifest.write_text(text)
@@ -250,7 +250,7 @@ def test_damaged_manifest_is_named(store: Path, text: str) -> None:
 
 
 def test_manifest_cannot_lead_out_of_the_store(store: Path) -> None:
-    """Its file is a name, not a path."""
+    """The file of a manifest is a name, not a path."""
     compact(StoreLayout(store))
     (manifest,) = (store / "manifest").iterdir()
     data = json.loads(manifest.read_bytes())
@@ -260,7 +260,7 @@ def test_manifest_cannot_lead_out_of_the_store(store: Path) -> None:
 
 
 def test_torn_loose_file_is_named_and_nothing_is_removed(store: Path) -> None:
-    """The others stay as they are."""
+    """The other attempts stay as they are."""
     (store / "attempts" / "torn.parquet").write_bytes(b"PAR1 torn")
     before = files_of(store)
     with pytest.raises(StoreError, match=r"torn\.parquet"):
@@ -269,7 +269,7 @@ def test_torn_loose_file_is_named_and_nothing_is_removed(store: Path) -> None:
 
 
 def test_loose_file_of_several_rows_is_named(store: Path) -> None:
-    """A file is one attempt; two rows would be two."""
+    """A file with two rows would count as two attempts."""
     row = attempt_row(trial_id="2")
     two = attempt_table(row)
     pq.write_table(pa.concat_tables([two, two]), store / "attempts" / f"{row['attempt_id']}.parquet")
@@ -278,7 +278,7 @@ def test_loose_file_of_several_rows_is_named(store: Path) -> None:
 
 
 def test_full_disk_loses_nothing_and_says_so(store: Path) -> None:
-    """No file is left half, none is removed."""
+    """No file is half written and none is removed."""
     before = files_of(store)
     with no_file_longer_than(5000), pytest.raises(StoreError, match=r"Every attempt is where it was\. Make room"):
         compact(StoreLayout(store))
@@ -287,14 +287,20 @@ def test_full_disk_loses_nothing_and_says_so(store: Path) -> None:
     assert len(attempts_of(store)) == 5
 
 
-def test_rows_of_the_first_version_are_compacted_without_loss(tmp_path: Path) -> None:
-    """What they lack stays null, and their version stays theirs."""
-    store = write_store(tmp_path / "s", [attempt_row(trial_id="new", energy_provenance="simulated", energy_j=2.0)])
-    old = attempt_row(trial_id="old", schema_version=1, energy_j=1.0)
-    lacking = [name for name in ATTEMPT_SCHEMA.names if name not in ADDED_LATER]
-    pq.write_table(attempt_table(old).select(lacking), store / "attempts" / f"{old['attempt_id']}.parquet")
-    (store / "format.json").write_text(json.dumps({"layout": 1, "store_id": "fake"}), encoding="utf-8")
-    before = attempts_of(store)
-    compact(StoreLayout(store))
-    assert attempts_of(store) == before
-    assert [row["energy_provenance"] for row in before] == ["simulated", "measured"]
+@pytest.mark.parametrize("lacking", [[], ["flags"]])
+def test_rows_of_another_version_are_not_compacted(store: Path, lacking: list[str]) -> None:
+    """The error names the file, and every file stays."""
+    table = attempt_table(attempt_row(trial_id="old", schema_version=3)).drop_columns(lacking)
+    pq.write_table(table, store / "attempts" / "old-r1-a1.parquet")
+    before = files_of(store)
+    with pytest.raises(StoreError, match=r"old-r1-a1\.parquet: written by an older Joulefleet"):
+        compact(StoreLayout(store))
+    assert files_of(store) == before
+
+
+def test_a_compacted_file_of_another_version_is_not_adopted(store: Path) -> None:
+    """A file from elsewhere is checked before it gets a manifest."""
+    write_compacted(store, [attempt_row(trial_id="old", schema_version=3)])
+    with pytest.raises(StoreError, match=r"part\.parquet: written by an older Joulefleet"):
+        compact(StoreLayout(store))
+    assert names(store / "manifest") == []

@@ -1,4 +1,4 @@
-"""Row groups: what is equal, and how they are cut."""
+"""Row groups: equality of rows, and how rows are divided into groups."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tests.support.attempt_rows import attempt_row, write_store
 
 
 def table(**overrides: Any) -> pa.Table:
-    """An attempt's row."""
+    """Return a table of one attempt."""
     return pa.Table.from_pylist([attempt_row(**overrides)], schema=ATTEMPT_SCHEMA)
 
 
 def reading(value: list[float | None] | None) -> list[dict[str, Any]]:
-    """One channel with these values."""
+    """Return one channel with these values."""
     return [{"channel": "c", "unit": "s", "kind": "gauge", "source": "x", "t_ns": [1, 2], "value": value}]
 
 
 def test_equal_rows_have_equal_digests_however_they_lie_in_memory() -> None:
-    """Sliced, in chunks, or built again."""
+    """Rows may be sliced, in chunks, or built again."""
     one, two = table(trial_id="1", labels={"a": "b"}), table(trial_id="2", cpus=[0, 1])
     both = pa.concat_tables([one, two])
     assert rows_digest(both.slice(1, 1)) == rows_digest(table(trial_id="2", cpus=[0, 1]))
@@ -37,8 +37,8 @@ def test_equal_rows_have_equal_digests_however_they_lie_in_memory() -> None:
     assert rows_digest(both) != rows_digest(pa.concat_tables([two, one]))
 
 
-def test_a_number_that_is_none_is_equal_to_itself() -> None:
-    """Not a number differs from itself in arithmetic; as a value it is one, bit for bit."""
+def test_nan_is_equal_to_itself() -> None:
+    """NaN differs from itself in arithmetic, but its bits are equal."""
     nan = float("nan")
     assert rows_digest(table(window_s=nan)) == rows_digest(table(window_s=nan))
     assert rows_digest(table(window_s=nan)) != rows_digest(table(window_s=-nan))
@@ -70,19 +70,19 @@ def test_a_number_that_is_none_is_equal_to_itself() -> None:
     ],
 )
 def test_a_difference_in_any_value_is_a_difference_in_the_digest(overrides: dict[str, Any]) -> None:
-    """Null, empty and zero are three things, wherever they stand."""
+    """Null, empty and zero are three different values in every column."""
     base = {"window_s": 0.0, "flags": [], "labels": {}, "message": None, "virtualised": False, "items": None}
     base |= {"readings": reading([0.0, 0.0])}
     assert rows_digest(table(**base)) != rows_digest(table(**(base | overrides)))
 
 
 def test_texts_do_not_run_into_each_other() -> None:
-    """Where one ends and the next begins is part of it."""
+    """The digest contains where each text ends."""
     assert rows_digest(table(flags=["ab", "c"])) != rows_digest(table(flags=["a", "bc"]))
 
 
-def test_loose_files_come_in_the_order_asked_for_in_groups(tmp_path: Path) -> None:
-    """However many connections read them."""
+def test_loose_files_come_in_the_given_order_in_groups(tmp_path: Path) -> None:
+    """The order does not depend on which connection reads a file."""
     rows = [attempt_row(trial_id=f"{number:03}") for number in range(GROUP_ROWS + 3)]
     layout = StoreLayout(write_store(tmp_path / "s", rows))
     names = [f"{row['attempt_id']}.parquet" for row in rows]
@@ -94,7 +94,7 @@ def test_loose_files_come_in_the_order_asked_for_in_groups(tmp_path: Path) -> No
 
 
 def test_a_written_group_is_read_back_bit_for_bit(tmp_path: Path) -> None:
-    """One row group each, steady columns as differences; the schema keeps its words."""
+    """Each group is one row group, and steady columns are stored as differences."""
     group = pa.concat_tables([table(trial_id=str(number)) for number in range(5)]).combine_chunks()
     out = io.BytesIO()
     ids, digests = write_groups(out, [group, group.slice(0, 2)])
@@ -109,7 +109,7 @@ def test_a_written_group_is_read_back_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_small_row_groups_are_joined(tmp_path: Path) -> None:
-    """Many small compactions must not stay many small row groups."""
+    """Row groups of several small compactions become one."""
     files = []
     for number in range(3):
         files.append(tmp_path / f"{number}.parquet")

@@ -6,7 +6,7 @@ import io
 
 from coordinator.cli.render.catalog import catalogue_result, examples_result, write_catalogue, write_examples
 from joulefleet.query.catalog import catalogue, entry
-from joulefleet.query.examples import examples
+from joulefleet.query.shipped_sql import examples
 
 
 def test_an_entry_is_its_call_its_meaning_and_its_columns() -> None:

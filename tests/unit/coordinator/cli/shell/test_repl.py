@@ -72,7 +72,7 @@ def test_views_and_examples_are_shown_by_name(store: Store) -> None:
     )
     assert "Duration of the batch." in out
     assert "no view or macro called 'latency'. Did you mean" in notes
-    assert "Which models are beaten by none" in out
+    assert "Which models does no other model beat" in out
     assert "FROM pareto_front()" in notes
     assert "s_per_item" in out
     assert "no example called 'x'" in notes

@@ -1,2 +1,0 @@
--- Later judgements of attempts.
-SELECT * FROM internal.verdicts
