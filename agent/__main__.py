@@ -1,4 +1,4 @@
-"""`python -m agent TRIAL.json`: run one trial by hand and print its row."""
+"""`python -m agent TRIAL.json`: measure one trial by hand and print its row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _plain(value: object) -> object:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the trial; returns the exit code."""
+    """Measure the trial, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m agent",
         description="Measure one trial on this machine and print its row as JSON. Nothing is stored.",

@@ -1,4 +1,4 @@
-"""Where an agent finds the machine's files and keeps its own: all paths in one place."""
+"""Configuration of an agent: the paths of the machine's files and of its own, in one place."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ POWERCAP_VARIABLE = "JOULEFLEET_POWERCAP"
 
 
 def state_folder() -> Path:
-    """`$JOULEFLEET_STATE`, else the user's state folder: outbox and journal."""
+    """Return `$JOULEFLEET_STATE`, else the user's state folder: for outbox, journal and epochs."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(os.environ.get(STATE_VARIABLE) or Path(base) / "joulefleet")
 
 
 def cache_folder() -> Path:
-    """`$JOULEFLEET_CACHE`, else the user's cache folder: weights and fetched items. May be deleted at any time."""
+    """Return `$JOULEFLEET_CACHE`, else the user's cache folder: for weights and fetched items; it may be deleted."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(CACHE_VARIABLE) or Path(base) / "joulefleet")
 
 
 def powercap_folder() -> Path | None:
-    """`$JOULEFLEET_POWERCAP`: where the powercap tree is mounted, where that is not in sysfs."""
-    named = os.environ.get(POWERCAP_VARIABLE)
-    return Path(named) if named else None
+    """Return `$JOULEFLEET_POWERCAP`, the mount point of the powercap tree; None where the tree is in sysfs."""
+    path = os.environ.get(POWERCAP_VARIABLE)
+    return Path(path) if path else None
 
 
-def _nobody_else() -> Sequence[int]:
+def _no_observers() -> Sequence[int]:
     return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSetup:
-    """What an agent is wired with. `observers` names the processes, beside the agent, that watch or schedule."""
+    """Paths and settings of an agent; the defaults are those of this process's environment variables."""
 
     sysfs_root: Path = field(default_factory=lambda: Path(os.environ.get(SYSFS_VARIABLE) or "/sys"))
     proc_root: Path = Path("/proc")
@@ -49,11 +49,12 @@ class AgentSetup:
     state: Path = field(default_factory=state_folder)
     cache: Path = field(default_factory=cache_folder)
     lock_folders: Callable[[], tuple[Path, ...]] = lock_folders
-    """Asked at each lock: the folder of this host's containers may come later than the agent."""
+    """Called at each lock: the folder that containers share may be created after the agent has started."""
     environment: str = field(default_factory=own_label)
-    """What studies call the environment that the agent is in."""
+    """Label of the agent's own environment."""
     runners: Path = field(default_factory=runners_folder)
-    """Where the sockets of the runners of other environments are."""
+    """Folder of the sockets of the runners of other environments."""
     in_fleet: bool = False
-    """Whether others measure for the same store: then it must be certain which machine this is."""
-    observers: Callable[[], Sequence[int]] = _nobody_else
+    """Whether other agents measure for the same store: then the machine must have a reliable identity."""
+    observers: Callable[[], Sequence[int]] = _no_observers
+    """Returns the processes, apart from the agent, whose CPU time counts as the observer's."""

@@ -1,4 +1,7 @@
-"""The Outcome of an attempt: a `Measurement` or a `Failure`, and the records both are made of."""
+"""The outcome of an attempt, a `Measurement` or a `Failure`, and the records that a measurement consists of.
+
+A field that is also a column of an attempt's row has the column's name (`joulefleet.schema`).
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,27 @@ Reason = Literal[
     "out_of_memory",
     "killed",
     "timeout",
-    "sensor_error",
     "runner_lost",
     "weights_mismatch",
     "agent_lost",
 ]
 """Why an attempt failed.
 
-exception: the work raised; out_of_memory: it raised for want of memory, or the kernel's
-out-of-memory killer ended it; killed: it was ended by a signal that was not ours; timeout: ended
-by the agent; sensor_error: a sensor that had worked stopped working; runner_lost: the process that
-starts the work went away; weights_mismatch: the weights on this machine are not those asked for;
-agent_lost: the agent itself was lost again and again, and the coordinator wrote the row.
+exception: the work raised an exception; out_of_memory: an allocation failed, or the kernel's out-of-memory
+killer ended the work; killed: a signal that the agent did not send ended the work; timeout: the agent ended
+the work; runner_lost: the process that starts the work ended or cannot be reached; weights_mismatch: the
+weights on this machine are not those of the trial; agent_lost: the agent was lost in every attempt, and the
+coordinator wrote the row.
 """
 
 EnergyProvenance = Literal["measured", "simulated", "modelled"]
-"""measured: by a counter of the kernel on which the trial ran; simulated: by a counter in other
-files (a simulated or captured machine); modelled: computed from a formula, without any counter."""
+"""measured: read from a counter of the kernel on which the trial ran; simulated: read from a counter in other
+files (a simulated or recorded machine); modelled: computed from a formula, without any counter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """What one series of readings is: its name, its unit (SI, or the counter's own) and where it comes from."""
+    """A series of readings: its name, its unit (SI, or the counter's own), its kind and its source."""
 
     name: str
     unit: str
@@ -42,7 +44,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """The readings of one channel: times in ns of CLOCK_MONOTONIC, and values, NaN where unreadable."""
+    """The readings of one channel: times in ns of CLOCK_MONOTONIC, and values, NaN where a read failed."""
 
     channel: Channel
     t_ns: Sequence[int]
@@ -51,7 +53,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Energy:
-    """Joules of one domain in one phase; None with the reason where they cannot be known."""
+    """Joules of one domain in one phase; None with the reason where they are unknown."""
 
     phase: str
     domain: str
@@ -62,12 +64,23 @@ class Energy:
 
     def __post_init__(self) -> None:
         if (self.joules is None) == (self.reason is None):
-            raise ValueError("an energy has either joules or the reason why not")
+            raise ValueError("an energy has either joules or the reason why they are unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryEnergy:
+    """The energy by which trials are compared: joules of `scope` by `source`, or None with the reason."""
+
+    scope: str | None
+    source: str | None
+    provenance: EnergyProvenance | None
+    joules: float | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One stretch of a trial between two marks, in ns of CLOCK_MONOTONIC."""
+    """A part of a trial between two marks, in ns of CLOCK_MONOTONIC."""
 
     name: Literal["baseline", "startup", "items", "load", "warm_up", "window", "teardown", "cool_down"]
     start_ns: int
@@ -75,17 +88,20 @@ class Phase:
     cpu_s: float | None = None
     """CPU seconds of the work's processes."""
     machine_cpu_s: float | None = None
-    """CPU seconds of the whole machine, idle and I/O wait left out."""
+    """CPU seconds of the whole machine, without idle time and I/O wait."""
 
     @property
     def seconds(self) -> float:
-        """Its duration."""
+        """Duration, seconds."""
         return (self.end_ns - self.start_ns) / 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Resident memory of the work, bytes. `base` is the process just after its start, before it did anything."""
+    """Resident memory of the work, bytes; None where it could not be read.
+
+    `base` is read just after the process started, `pss` and `uss` just after the window.
+    """
 
     base_rss_bytes: int | None
     base_anon_bytes: int | None
@@ -99,25 +115,26 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """How the machine was in the window; None where it cannot be read."""
+class Conditions:
+    """The state of the machine during the window; None where it cannot be read."""
 
     temperature_baseline_c: float | None
-    """Of the hottest package at the end of the idle baseline."""
+    """Temperature of the hottest package at the end of the idle baseline, °C."""
     temperature_max_c: float | None
     frequency_mean_mhz: float | None
-    """Mean over the window of the mean over the CPUs that are watched."""
-    frequency_min_mhz: float | None
+    """Mean over the window of the mean over the observed CPUs."""
+    frequency_min_mhz_seen: float | None
+    """Lowest frequency read, in contrast to the lowest frequency allowed."""
     throttle_events: int | None
-    """How often cores and packages were slowed for their heat."""
+    """Number of times that cores and packages were slowed because of heat."""
     pressure_cpu_s: float | None
     """Seconds in which some task of the machine waited for a CPU (pressure stall information)."""
     pressure_memory_s: float | None
     pressure_io_s: float | None
     cgroup_cpu_s: float | None
-    """CPU time of the work's control group, which others may share."""
+    """CPU time of the work's control group, which other processes may share."""
     cgroup_throttled_s: float | None
-    """How long the group was stopped by its CPU quota."""
+    """Time for which the CPU quota stopped the group."""
     cgroup_peak_bytes: int | None
 
 
@@ -127,76 +144,82 @@ class PowerLimit:
 
     domain: str
     name: str
-    """Such as long_term."""
+    """Name of the constraint, such as long_term."""
     watts: float
     window_s: float | None
-    """The time over which the power is averaged."""
+    """Time over which the power is averaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkDone:
-    """What the work says it did in the window: counts, and how it took effect."""
+    """What the work reported with its marks: counts of the window, and the settings in force."""
 
     items: int
     """Items of the list × passes; in the 2x arm each still counts once."""
     tokens: int
-    """Real tokens given to the model, special tokens included, padding not."""
+    """Real tokens given to the model, with special tokens, without padding."""
     padded_tokens: int
-    """Tokens the model computed, padding included."""
+    """Tokens that the model computed, with padding."""
     work_ns: int
-    """The work's own stopwatch around its passes; the window's marks lie just outside it."""
-    latencies_ns: Sequence[int]
-    """One a batch, in order."""
-    log_bytes: int
+    """Duration of the passes by the work's own clock; the window's marks lie just outside it."""
     threads: int
     nice: int
     cpus: tuple[int, ...]
-    """Logical CPUs the work was allowed on."""
+    """Logical CPUs on which the work was allowed."""
     oom_score_adj: int
     omp_num_threads: str | None
     privileges: str
-    """`none`, or what the work kept."""
-    weights_digest: str
-    """SHA-256 over the weight files that were loaded."""
+    """`none`, or the mask of the capabilities that the work kept."""
     parameters: int
     model_class: str
     attention: str
     blas: str
-    """The linear algebra library of the engine."""
+    """Linear algebra library of the engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A trial that was measured."""
+    """A trial that was measured.
+
+    `agent.trial.summary` makes it once the work has ended; `agent.results.row` writes it into the columns of
+    a row. All numbers are final; only `latencies_ns` and `readings` are thinned, after everything else was
+    computed from the full series.
+    """
 
     started_at_ns: int
-    """Wall clock, ns since 1970, of the start of the baseline."""
-    passes: int
+    """Wall-clock time of the start of the attempt, ns since 1970."""
     phases: tuple[Phase, ...]
     energies: tuple[Energy, ...]
-    energy_reason: str | None
-    """Why there is no measured energy, where there is none."""
+    primary: PrimaryEnergy
+    """Energy of the window in the fullest scope of the machine."""
     work: WorkDone
     memory: Memory
-    surroundings: Surroundings
+    conditions: Conditions
     power_limits: tuple[PowerLimit, ...]
-    cpu_s: float | None
     observer_cpu_s: float | None
     foreign_cpu_s: float | None
     steal_s: float | None
+    log_bytes: int
+    """Bytes that the work wrote to its output in the window."""
+    weights_digest: str
+    """SHA-256 of the weight files that were loaded."""
     flags: tuple[str, ...]
     quality: float | None
     quality_metric: str | None
     quality_reason: str | None
     modelled_formula: str | None
     modelled_parameters: dict[str, float] = field(default_factory=dict)
+    latency_p50_s: float | None
+    latency_p90_s: float | None
+    latency_p99_s: float | None
+    latencies_ns: Sequence[int]
+    """Latency of each batch, in order."""
     readings: tuple[Readings, ...] = ()
-    """Thinned: every number above is made of all of them."""
     wall_s: float
-    """The attempt from the request to its outcome, on the agent."""
+    """Duration of the attempt from the request to its outcome, on the agent."""
 
     def phase(self, name: str) -> Phase:
-        """The phase called `name`. Raises KeyError."""
+        """Return the phase called `name`. Raises KeyError."""
         for phase in self.phases:
             if phase.name == name:
                 return phase
@@ -205,7 +228,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A trial that failed, with the reason, what was said, and the end of what the work wrote."""
+    """A trial that failed: the reason, the message of the error, and the end of the work's output.
+
+    A trial that fails is always a `Failure`, never an exception: exceptions mean that no attempt was made.
+    """
 
     reason: Reason
     message: str

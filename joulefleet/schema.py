@@ -1,8 +1,8 @@
-"""The one definition of an attempt's row: every column with its unit and its meaning.
+"""The definition of an attempt's row: every column with its unit and meaning, and how a row is built.
 
-A row holds everything about an attempt, its readings included, so that there is one thing to write
-atomically. Columns carry their units in their names. A null in a measured column always has a
-reason beside it (`reason`, `energy_reason`, `quality_reason`, or the `reason` in `energies`).
+A row holds everything about an attempt, with its readings, so that one file can be written atomically.
+Columns carry their units in their names. A null in a measured column always has a reason in another
+column (`reason`, `energy_reason`, `quality_reason`, or the `reason` in `energies`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from math import isnan
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from joulefleet.measurement import Energy, Phase, PowerLimit, Readings
 from joulefleet.versions import SCHEMA_VERSION
 
-__all__ = ["ATTEMPT_SCHEMA", "COLUMNS", "Column", "attempt_table"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["ATTEMPT_SCHEMA", "COLUMNS", "Column", "attempt_table", "columns_of", "complete_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +74,31 @@ READINGS_TYPE = pa.struct(
 COLUMNS: tuple[Column, ...] = (
     Column("schema_version", _INT, "", "Version of this schema."),
     Column("study", _TEXT, "", "Name of the study."),
-    Column("imported_from", _TEXT, "", "The tool whose output the trial was imported from; null of our own."),
+    Column(
+        "imported_from", _TEXT, "", "Tool whose output the trial was imported from; null where Joulefleet measured it."
+    ),
     Column("trial_id", _TEXT, "", "Identity of the trial: study, cell, repetition, place and protocol."),
     Column("attempt_id", _TEXT, "", "Identity of the attempt, and the name of its file."),
     Column("kind", _TEXT, "", "trial, or pilot (a short trial that fixes the number of passes)."),
     Column("attempt", _INT, "", "1 for the first try."),
     Column("round", _INT, "", "1 for the first run of the block."),
-    Column("place", _TEXT, "", "The machine id the trial belongs to."),
+    Column("place", _TEXT, "", "Machine, or class of machines, that the trial belongs to."),
     Column("protocol", _TEXT, "", "Digest of everything that changes what is measured."),
     Column("machine", _TEXT, "", "Name of the machine, for people."),
     Column("machine_id", _TEXT, "", "Stable identity of the physical machine."),
-    Column("cpu_model", _TEXT, "", "As /proc/cpuinfo says."),
+    Column("cpu_model", _TEXT, "", "CPU model, from /proc/cpuinfo."),
     Column("sockets", _INT, "", "CPU packages."),
     Column("physical_cores", _INT, "", "Cores, not hardware threads."),
     Column("logical_cpus", _INT, "", "Hardware threads."),
     Column("memory_bytes", _INT, "B", "Main memory."),
     Column("virtualised", _FLAG, "", "Whether the machine is a virtual one."),
-    Column("environment", _TEXT, "", "Where the work ran, the study's label."),
-    Column("environment_id", _TEXT, "", "Digest of what was found there."),
+    Column("environment", _TEXT, "", "Environment in which the work ran: the study's label."),
+    Column("environment_id", _TEXT, "", "Digest of the environment record."),
     Column("runtime", _TEXT, "", "Container runtime; none on bare metal."),
     Column("engine", _TEXT, "", "What did the inference, with its version."),
     Column("image", _TEXT, "", "Container image."),
     Column("kernel", _TEXT, "", "Release of the kernel."),
-    Column("kernel_command_line", _TEXT, "", "As booted."),
+    Column("kernel_command_line", _TEXT, "", "Command line with which the kernel was booted."),
     Column("os", _TEXT, "", "Operating system."),
     Column("microcode", _TEXT, "", "CPU microcode."),
     Column("governor", _TEXT, "", "Frequency governor of CPU 0."),
@@ -102,44 +109,44 @@ COLUMNS: tuple[Column, ...] = (
     Column("numa_nodes", _INT, "", "NUMA nodes."),
     Column("energy_filter", _FLAG, "", "Whether the CPU adds noise to its energy counters on purpose."),
     Column("swap_bytes", _INT, "B", "Swap configured."),
-    Column("cgroup_cpu_limit", _REAL, "CPUs", "Quota; null where unlimited."),
-    Column("cgroup_memory_limit_bytes", _INT, "B", "Limit; null where unlimited."),
+    Column("cgroup_cpu_limit", _REAL, "CPUs", "CPU quota; null where unlimited."),
+    Column("cgroup_memory_limit_bytes", _INT, "B", "Memory limit; null where unlimited."),
     Column("blas", _TEXT, "", "Linear algebra library of torch."),
-    Column("libraries", _TEXTS, "", "Versions of what can change what is measured."),
+    Column("libraries", _TEXTS, "", "Versions of the libraries that can change the results."),
     Column("model", _TEXT, "", "Name of the model in the study."),
     Column("task", _TEXT, "", "Name of the task in the study."),
     Column("batch_size", _INT, "items", "Factor."),
-    Column("threads", _INT, "", "Factor, as it took effect."),
-    Column("threads_asked", _INT, "", "Factor, as asked; 0 is one for every CPU."),
+    Column("threads", _INT, "", "Factor: threads in use."),
+    Column("threads_asked", _INT, "", "Factor: threads requested; 0 is one for every CPU."),
     Column("dtype", _TEXT, "", "Factor: number format of weights and activations."),
     Column("regime", _TEXT, "", "sustained or burst; never pooled."),
     Column("isolation", _TEXT, "", "warm (fork) or cold (new interpreter)."),
     Column("repetition", _INT, "", "Which repetition of the cell; equals the block where there are blocks."),
     Column("block", _INT, "", "Block: one repetition of every cell. 0 for pilots; null of imported trials."),
-    Column("position", _INT, "", "Place in the block's order, from 1."),
+    Column("position", _INT, "", "Position in the block's order, from 1."),
     Column("predecessor", _TEXT, "", "The cell that ran before it on the machine."),
-    Column("assignment", _TEXT, "", "Why it ran when it did."),
-    Column("comparison_group", _TEXT, "", "The cells that it is compared with, within its block and round."),
-    Column("comparison_group_size", _INT, "cells", "How many they are, itself among them."),
-    Column("labels", _TEXTS, "", "The study's own words."),
+    Column("assignment", _TEXT, "", "Why the scheduler ran it at that time."),
+    Column("comparison_group", _TEXT, "", "Cells with which it is compared, within its block and round."),
+    Column("comparison_group_size", _INT, "cells", "Number of these cells, itself included."),
+    Column("labels", _TEXTS, "", "Labels that the study gives to its trials."),
     Column("status", _TEXT, "", "ok or failed."),
     Column("reason", _TEXT, "", "Why it failed."),
-    Column("message", _TEXT, "", "What was said about the failure."),
-    Column("stderr_tail", _TEXT, "", "The end of what a failed work wrote."),
-    Column("flags", pa.list_(_TEXT), "", "Doubts about the measurement; they drop nothing."),
+    Column("message", _TEXT, "", "Message of the failure."),
+    Column("stderr_tail", _TEXT, "", "End of the output of work that failed."),
+    Column("flags", pa.list_(_TEXT), "", "Doubts about the measurement; they exclude nothing by themselves."),
     Column("started_at", _WHEN, "", "Wall clock at the start of the attempt."),
-    Column("boot_id", _TEXT, "", "The kernel's boot."),
-    Column("wall_s", _REAL, "s", "The whole attempt, on the agent."),
+    Column("boot_id", _TEXT, "", "Identity of the kernel's boot."),
+    Column("wall_s", _REAL, "s", "Duration of the attempt, on the agent."),
     Column("window_s", _REAL, "s", "Duration of the measured window."),
-    Column("work_s", _REAL, "s", "The work's own stopwatch inside the window."),
+    Column("work_s", _REAL, "s", "Duration of the passes by the work's own clock."),
     Column("passes", _INT, "", "Whole passes over the items in the window."),
-    Column("item_repeats", _INT, "", "How often each item is worked: 2 in the 2x arm."),
+    Column("item_repeats", _INT, "", "How often each item is processed: 2 in the 2x arm."),
     Column("items", _INT, "items", "Items of the list × passes."),
     Column("tokens", _INT, "tokens", "Real tokens, special tokens included."),
     Column("padded_tokens", _INT, "tokens", "Tokens computed, padding included."),
     Column("energy_j", _REAL, "J", "Energy of the window in energy_scope, by counters; null with energy_reason."),
     Column("energy_scope", _TEXT, "", "package, or package+dram."),
-    Column("energy_package_j", _REAL, "J", "The packages alone: the scope that all machines have."),
+    Column("energy_package_j", _REAL, "J", "Energy of the packages alone: the scope that all machines have."),
     Column("energy_source", _TEXT, "", "The sensor of energy_j."),
     Column(
         "energy_provenance",
@@ -147,20 +154,20 @@ COLUMNS: tuple[Column, ...] = (
         "",
         "measured; or simulated: the counters were not those of the kernel the trial ran on.",
     ),
-    Column("sysfs_root", _TEXT, "", "The folder in which the counters were looked for."),
-    Column("power_limits", pa.list_(POWER_LIMIT_TYPE), "", "The limits on power that were in force."),
+    Column("sysfs_root", _TEXT, "", "Folder in which the counters were looked for."),
+    Column("power_limits", pa.list_(POWER_LIMIT_TYPE), "", "Power limits in force."),
     Column("energy_reason", _TEXT, "", "Why energy_j is null."),
     Column("energy_modelled_j", _REAL, "J", "Modelled energy of the window: never measured."),
     Column("modelled_formula", _TEXT, "", "Formula of energy_modelled_j."),
-    Column("modelled_parameters", pa.map_(_TEXT, _REAL), "", "Its parameters."),
+    Column("modelled_parameters", pa.map_(_TEXT, _REAL), "", "Parameters of that formula."),
     Column(
         "energy_reported_j",
         _REAL,
         "J",
-        "What another tool reported, of imported trials: not known whether measured or modelled.",
+        "Energy that another tool reported, of imported trials; measured or modelled, that is not known.",
     ),
-    Column("reported_by", _TEXT, "", "Who reported energy_reported_j, and of what it says it is."),
-    Column("energy_repair", _TEXT, "", "How imported joules were repaired, and what the tool had said."),
+    Column("reported_by", _TEXT, "", "Tool that reported energy_reported_j, and its name for it."),
+    Column("energy_repair", _TEXT, "", "How imported joules were repaired, with the tool's own value."),
     Column("baseline_s", _REAL, "s", "Duration of the idle baseline."),
     Column("baseline_j", _REAL, "J", "Measured energy of the idle baseline, in energy_scope."),
     Column("cpu_percent", _REAL, "%", "CPU of the work in the window; 100 is one core."),
@@ -171,8 +178,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("temperature_baseline_c", _REAL, "°C", "The hottest package at the end of the idle baseline."),
     Column("temperature_max_c", _REAL, "°C", "The hottest package in the window."),
     Column("frequency_mean_mhz", _REAL, "MHz", "Mean of the window's readings over the CPUs that are watched."),
-    Column("frequency_min_mhz_seen", _REAL, "MHz", "The lowest of them."),
-    Column("throttle_events", _INT, "", "How often cores and packages were slowed for their heat in the window."),
+    Column("frequency_min_mhz_seen", _REAL, "MHz", "Lowest of these readings."),
+    Column("throttle_events", _INT, "", "Number of times that heat slowed cores and packages in the window."),
     Column("pressure_cpu_s", _REAL, "s", "Time in which some task of the machine waited for a CPU."),
     Column("pressure_memory_s", _REAL, "s", "Time in which some task waited for memory."),
     Column("pressure_io_s", _REAL, "s", "Time in which some task waited for a disk."),
@@ -181,17 +188,17 @@ COLUMNS: tuple[Column, ...] = (
         "cgroup_throttled_s",
         _REAL,
         "s",
-        "How long its CPU quota, and those around it, stopped the group in the window.",
+        "Time for which CPU quotas, its own or an enclosing group's, stopped it.",
     ),
     Column("cgroup_peak_bytes", _INT, "B", "Highest memory of the group in the window."),
-    Column("base_rss_bytes", _INT, "B", "Resident memory of the work's process before it did anything."),
+    Column("base_rss_bytes", _INT, "B", "Resident memory of the work's process at its start."),
     Column("base_anon_bytes", _INT, "B", "The anonymous part of it."),
     Column("base_file_bytes", _INT, "B", "The file-backed part of it."),
     Column("peak_rss_bytes", _INT, "B", "Highest resident memory read in the window."),
     Column("peak_anon_bytes", _INT, "B", "Highest anonymous part."),
     Column("peak_file_bytes", _INT, "B", "Highest file-backed part (mapped weights count here)."),
     Column("mean_rss_bytes", _INT, "B", "Mean of the readings in the window."),
-    Column("work_peak_bytes", _INT, "B", "What the work itself added: peak_rss_bytes - base_rss_bytes."),
+    Column("work_peak_bytes", _INT, "B", "Memory that the work added: peak_rss_bytes - base_rss_bytes."),
     Column("pss_bytes", _INT, "B", "Proportional share, after the window."),
     Column("uss_bytes", _INT, "B", "Unique share, after the window."),
     Column("latency_p50_s", _REAL, "s", "Median latency of a batch."),
@@ -199,12 +206,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("latency_p99_s", _REAL, "s", "99th percentile."),
     Column("load_s", _REAL, "s", "Duration of loading the weights."),
     Column("load_energy_j", _REAL, "J", "Measured energy of loading, in energy_scope."),
-    Column("log_bytes", _INT, "B", "What the work wrote to its output in the window."),
-    Column("nice", _INT, "", "Niceness of the work, as it took effect."),
-    Column("cpus", pa.list_(_INT), "", "Logical CPUs the work was allowed on."),
-    Column("oom_score_adj", _INT, "", "As it took effect."),
-    Column("omp_num_threads", _TEXT, "", "OMP_NUM_THREADS as the work saw it."),
-    Column("privileges", _TEXT, "", "Privileges the work kept; none is right."),
+    Column("log_bytes", _INT, "B", "Size of what the work wrote to its output in the window."),
+    Column("nice", _INT, "", "Niceness of the work, in force."),
+    Column("cpus", pa.list_(_INT), "", "Logical CPUs on which the work was allowed."),
+    Column("oom_score_adj", _INT, "", "Adjustment of the out-of-memory score, in force."),
+    Column("omp_num_threads", _TEXT, "", "OMP_NUM_THREADS of the work."),
+    Column("privileges", _TEXT, "", "Capabilities that the work kept; `none` as a rule."),
     Column("weights_source", _TEXT, "", "seeded or pretrained; never pooled."),
     Column("weights_digest", _TEXT, "", "SHA-256 of the weight files that were loaded."),
     Column("parameters", _INT, "", "Parameters of the model."),
@@ -225,14 +232,59 @@ ATTEMPT_SCHEMA = pa.schema(
 )
 
 
-def attempt_table(row: Mapping[str, Any]) -> pa.Table:
-    """One attempt's row as a table. Raises ValueError when a column is missing or unknown.
+_NAMES = tuple(column.name for column in COLUMNS)
 
-    Numbers of readings and latencies may be `array`s: they are taken as they are, without a copy.
+
+def columns_of(record: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of `record` whose names are those of columns."""
+    names = {field.name for field in fields(record)}
+    return {name: getattr(record, name) for name in _NAMES if name in names}
+
+
+def complete_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with every column of the schema: `values`, and null in all others.
+
+    `values` may hold mappings, tuples, and tuples of `Phase`, `Energy`, `PowerLimit` and `Readings`: they
+    become the lists and structs of the schema. Raises ValueError for a column that the schema does not have.
     """
-    names = {c.name for c in COLUMNS}
-    if row.keys() != names:
-        raise ValueError(f"columns differ from the schema: {sorted(row.keys() ^ names)}")
+    unknown = values.keys() - set(_NAMES)
+    if unknown:
+        raise ValueError(f"no columns of the schema: {sorted(unknown)}")
+    plain = {name: _plain(value) for name, value in values.items()}
+    return dict.fromkeys(_NAMES) | {"schema_version": SCHEMA_VERSION} | plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return [_struct(element) for element in value] if isinstance(value, tuple) else value
+
+
+def _struct(element: Any) -> Any:
+    match element:
+        case Phase():
+            values = asdict(element) | {"phase": element.name, "seconds": element.seconds}
+            return {field.name: values[field.name] for field in PHASE_TYPE}
+        case Readings(channel=channel, t_ns=t_ns, value=value):
+            name = {"channel": channel.name, "unit": channel.unit, "kind": channel.kind, "source": channel.source}
+            return name | {"t_ns": t_ns, "value": _with_nulls(value)}
+        case Energy() | PowerLimit():
+            return asdict(element)
+    return element
+
+
+def _with_nulls(values: Sequence[float]) -> Sequence[float | None]:
+    """Return `values` with None for NaN; the same object where there is no NaN."""
+    return [None if isnan(value) else value for value in values] if any(map(isnan, values)) else values
+
+
+def attempt_table(row: Mapping[str, Any]) -> pa.Table:
+    """Return one attempt's row as a table. Raises ValueError when a column is missing or unknown.
+
+    Numbers of readings and latencies may be `array`s: they are used without a copy.
+    """
+    if row.keys() != set(_NAMES):
+        raise ValueError(f"columns differ from the schema: {sorted(row.keys() ^ set(_NAMES))}")
     long: dict[str, Callable[[Any], pa.Array]] = {"readings": _readings, "latencies_ns": _latencies}
     plain = pa.schema([field for field in ATTEMPT_SCHEMA if field.name not in long])
     table = pa.Table.from_pylist([{name: row[name] for name in plain.names}], schema=plain)

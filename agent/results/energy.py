@@ -1,7 +1,7 @@
 """Joules of each phase from the readings of the energy counters. Pure.
 
-At each mark the agent reads every counter, and the phase's edges are the times of those reads: so
-an energy is a difference of two reads, and guard reads between them only count the wraps.
+At each mark the agent reads every counter, and a phase begins and ends at the times of those reads. So an
+energy is a difference of two reads; the reads between them only serve to count the wraps.
 """
 
 from __future__ import annotations
@@ -15,37 +15,27 @@ from agent.results.series import part
 from agent.sensors.rapl.domains import SCOPES, Domain
 from agent.sensors.rapl.sensor import EnergySensor
 from joulefleet.counters import Gap, Known, Unknown, counter_total, observed_peak_w, resets, steps_back
-from joulefleet.measurement import Energy, EnergyProvenance, Phase, Readings
+from joulefleet.measurement import Energy, EnergyProvenance, Phase, PrimaryEnergy, Readings
 
 SHORTEST_S = 0.1
-"""RAPL is refreshed about every millisecond without a timestamp: in less than 100 ms that is over 1 %."""
+"""Shortest phase that has an energy, seconds. RAPL is refreshed about every millisecond, without a timestamp: in a
+shorter phase the error is over 1 %."""
 
-_STILL_IS_POSSIBLE = ("uncore", "other")
-"""A graphics unit that is switched off counts nothing; anything else that stands still is broken."""
+_MAY_STAND_STILL = ("uncore", "other")
+"""Kinds of domains whose counter may stand still: a graphics unit that is switched off. Any other is broken then."""
 
 _RESET = "the machine's counters were reset during the phase"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrimaryEnergy:
-    """The energy that a trial is compared by: joules of `scope` by `source`, or None with the reason."""
-
-    scope: str | None
-    source: str | None
-    provenance: EnergyProvenance | None
-    joules: float | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CounterSeries:
-    """The readings of all energy counters: one time for all, microjoules by channel, NaN where a read failed."""
+    """The readings of all energy counters: common times in ns, microjoules by channel, NaN where a read failed."""
 
     t_ns: Sequence[int]
     values: Mapping[str, Sequence[float]]
 
     def between(self, start_ns: int, end_ns: int) -> CounterSeries:
-        """Those from `start_ns` to `end_ns`, both included."""
+        """Return the readings from `start_ns` to `end_ns`, both included, without a copy of arrays."""
         span = slice(bisect_left(self.t_ns, start_ns), bisect_right(self.t_ns, end_ns))
         return CounterSeries(
             t_ns=part(self.t_ns, span), values={name: part(series, span) for name, series in self.values.items()}
@@ -53,12 +43,12 @@ class CounterSeries:
 
 
 def counter_series(readings: Sequence[Readings]) -> CounterSeries:
-    """The readings of one sensor, whose channels share their times."""
+    """Return the readings of one sensor, whose channels share their times, as one series."""
     return CounterSeries(t_ns=readings[0].t_ns if readings else (), values={r.channel.name: r.value for r in readings})
 
 
 def provenance_of(energy: EnergySensor) -> EnergyProvenance:
-    """What the sensor's joules are: of this machine's own kernel, or read from somebody else's files."""
+    """Return `measured` for a sensor of this machine's own kernel, `simulated` for counters in other files."""
     return "measured" if energy.own else "simulated"
 
 
@@ -71,21 +61,21 @@ def phase_energies(
     provenance: EnergyProvenance,
     asleep: Collection[str] = (),
 ) -> tuple[Energy, ...]:
-    """Joules of every domain and every scope's total in every phase, or None with the reason.
+    """Return the joules of every domain and of every scope in every phase, or None with the reason.
 
     `asleep` names the phases in which the machine was suspended.
     """
-    judged = [_with_observed_peak(domain, series) for domain in domains]
+    domains = [_with_observed_peak(domain, series) for domain in domains]
     energies = []
     for phase in phases:
         inside = series.between(phase.start_ns, phase.end_ns)
-        totals = _phase_totals(inside, judged, phase, asleep=phase.name in asleep)
+        totals = _phase_totals(inside, domains, phase, asleep=phase.name in asleep)
         energies += [_energy(phase.name, domain, source, provenance, total) for domain, total in totals.items()]
     return tuple(energies)
 
 
 def choose_scope(energies: Iterable[Energy], *, phase: str = "window") -> PrimaryEnergy:
-    """The energy counted in `phase` by the fullest scope that the machine has: package+dram, else package."""
+    """Return the counted energy of `phase` in the fullest scope of the machine: package+dram, else package."""
     totals = {e.domain: e for e in energies if e.phase == phase and e.provenance != "modelled" and e.domain in SCOPES}
     for scope in SCOPES:
         if scope in totals:
@@ -105,7 +95,7 @@ def _phase_totals(
     inside: CounterSeries, domains: Sequence[Domain], phase: Phase, *, asleep: bool
 ) -> dict[str, Known | Unknown]:
     totals = {d.channel: _total(inside, d, phase, asleep=asleep) for d in domains}
-    _doubt_the_others(totals, inside, domains)
+    _spread_resets(totals, inside, domains)
     for scope in SCOPES:
         parts = [d.channel for d in domains if scope in d.counts_in]
         if parts:
@@ -113,30 +103,30 @@ def _phase_totals(
     return totals
 
 
-def _doubt_the_others(totals: dict[str, Known | Unknown], inside: CounterSeries, domains: Sequence[Domain]) -> None:
-    """Carry a reset over to the other counters, in which it may look like a wrap or like nothing at all.
+def _spread_resets(totals: dict[str, Known | Unknown], inside: CounterSeries, domains: Sequence[Domain]) -> None:
+    """Make the energies of the other counters unknown where one counter was reset.
 
-    Counters are reset together (by a resume, a reload of the driver, a migration of the virtual
-    machine), and a reset from near the range is no more to the arithmetic than a wrap. A counter
-    that makes up the total is believed for all of them. The others are known to misbehave alone
-    (psys), so they only cast doubt on those that stepped back at the same moment.
+    Counters are reset together (by a resume, a reload of the driver, a migration of the virtual machine), but
+    a reset from near the range looks like a wrap in the arithmetic. So a reset that is visible in one counter
+    of a scope counts for all counters. The other counters may be reset alone (psys), so their resets only
+    count for the counters that stepped back at the same moment.
     """
     gaps: list[Gap] = []
-    everywhere = False
+    all_reset = False
     for domain in domains:
         if domain.channel not in inside.values:
             continue
-        # Whatever else is doubtful of a counter: its resets are those of the others too.
-        found = resets(inside.t_ns, inside.values[domain.channel], range_uj=domain.range_uj, peak_w=domain.peak_w)
-        everywhere = everywhere or bool(found and domain.counts_in)
-        gaps += found
+        # Also of a counter whose own total is unknown for another reason.
+        reset_gaps = resets(inside.t_ns, inside.values[domain.channel], range_uj=domain.range_uj, peak_w=domain.peak_w)
+        all_reset = all_reset or bool(reset_gaps and domain.counts_in)
+        gaps += reset_gaps
     if not gaps:
         return
     for domain in domains:
         values = inside.values.get(domain.channel)
         if values is None or isinstance(totals[domain.channel], Unknown):
             continue
-        if everywhere or set(gaps) & set(steps_back(inside.t_ns, values)):
+        if all_reset or set(gaps) & set(steps_back(inside.t_ns, values)):
             totals[domain.channel] = Unknown(_RESET, "reset")
 
 
@@ -159,13 +149,13 @@ def _total(inside: CounterSeries, domain: Domain, phase: Phase, *, asleep: bool)
     if inside.t_ns[0] != phase.start_ns or inside.t_ns[-1] != phase.end_ns:
         return Unknown("the counter was not read at the edge of the phase")
     total = counter_total(inside.t_ns, values, range_uj=domain.range_uj, peak_w=domain.peak_w)
-    if isinstance(total, Known) and total.total == 0 and domain.kind not in _STILL_IS_POSSIBLE:
+    if isinstance(total, Known) and total.total == 0 and domain.kind not in _MAY_STAND_STILL:
         return Unknown("the counter did not move: it is not being refreshed")
     return total
 
 
 def _sum(parts: Mapping[str, Known | Unknown]) -> Known | Unknown:
-    # Written out so that a part that is unknown is named, and never silently left out of the sum.
+    # An unknown part makes the sum unknown, and its channel is named in the reason.
     unknown = {channel: part.reason for channel, part in parts.items() if isinstance(part, Unknown)}
     if unknown:
         reasons = set(unknown.values())

@@ -1,8 +1,8 @@
 """Joules of each GPU and phase from NVML's readings. Pure.
 
-Where the GPU counts its energy, the phase's is the difference of the counter's reads at its two
-marks: the counter holds 64 bits of millijoules and never wraps. Where it tells its power alone, the
-trapezoids between the readings are added up, and the source says that it is no counter's energy.
+Where the GPU has an energy counter, the energy of a phase is the difference of the counter's reads at the two
+marks: the counter has 64 bits of millijoules and never wraps. Where the GPU reports only its power, the power is
+integrated by the trapezoidal rule, and the column `source` says so.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ COUNTED = "nvml"
 INTEGRATED = "nvml-power-integrated"
 
 SHORTEST_COUNTED_S = 1.0
-"""NVML refreshes a counter about every 100 ms (arXiv:2312.02741): in less than 1 s that is over 10 %."""
+"""Shortest phase with a counted energy, seconds. NVML refreshes a counter about every 100 ms (arXiv:2312.02741): in a
+shorter phase the error is over 10 %."""
 
 SHORTEST_INTEGRATED_S = 5.0
-"""Since Ampere a power is the mean of the past second (NVML's reference): the edges of a phase are blurred by that."""
+"""Shortest phase with an integrated energy, seconds. Since Ampere a power is the mean of the past second (NVML's
+reference), so up to a second at either end of a phase belongs to its neighbours."""
 
 LONGEST_GAP_S = 2.0
-"""Between two readings of the power further apart than this, it may have been anything."""
+"""Longest time between two readings of the power, seconds, over which it is integrated."""
 
-Samples = Sequence[tuple[int, float]]
-"""Times in ns and values of the readings that did not fail."""
+GoodReadings = Sequence[tuple[int, float]]
+"""Times in ns and values, without failed reads."""
 
 
 def gpu_energies(
@@ -40,10 +42,10 @@ def gpu_energies(
     *,
     asleep: Collection[str] = (),
 ) -> tuple[Energy, ...]:
-    """Joules of every GPU in every phase, or None with the reason.
+    """Return the joules of every GPU in every phase, or None with the reason.
 
-    `values` holds the readings at `t_ns` by channel: microjoules of a counter, watts of a power, NaN
-    where the read failed. `asleep` names the phases in which the machine was suspended.
+    `values` holds the readings at the times `t_ns` by channel: microjoules of a counter, watts of a power, NaN
+    where a read failed. `asleep` names the phases in which the machine was suspended.
     """
     return tuple(
         _energy(phase, gpu, _joules(t_ns, values.get(gpu.channel), gpu, phase, asleep=phase.name in asleep))
@@ -84,15 +86,15 @@ def _joules(
     return _counted(good) if gpu.how == "counter" else _integrated(good)
 
 
-def _counted(good: Samples) -> float | Unknown:
+def _counted(good: GoodReadings) -> float | Unknown:
     if any(v1 < v0 for (_, v0), (_, v1) in pairwise(good)):
-        return Unknown("the counter stepped back: the driver was loaded anew, or the GPU was reset")
+        return Unknown("the counter stepped back: the driver was reloaded, or the GPU was reset")
     joules = (good[-1][1] - good[0][1]) / 1e6
     return joules if joules > 0 else Unknown("the counter did not move: it is not being refreshed")
 
 
-def _integrated(good: Samples) -> float | Unknown:
+def _integrated(good: GoodReadings) -> float | Unknown:
     gap_s = max((t1 - t0) / 1e9 for (t0, _), (t1, _) in pairwise(good))
     if gap_s > LONGEST_GAP_S:
-        return Unknown(f"{gap_s:.1f} s without a reading of the power: it may have been anything")
+        return Unknown(f"{gap_s:.1f} s without a reading of the power")
     return sum((t1 - t0) / 1e9 * (w0 + w1) / 2 for (t0, w0), (t1, w1) in pairwise(good))

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from math import isnan
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
-from agent.results.energy import PrimaryEnergy, choose_scope
-from agent.results.thinning import thinned
 from joulefleet.machine import Environment, Machine
-from joulefleet.measurement import Energy, Failure, Measurement, Outcome, Readings, Surroundings
+from joulefleet.measurement import Energy, Failure, Measurement, Outcome, PrimaryEnergy
 from joulefleet.plan.trial import Trial
-from joulefleet.schema import COLUMNS
-from joulefleet.versions import SCHEMA_VERSION
+from joulefleet.schema import columns_of, complete_row
 
 
 def attempt_row(
@@ -29,28 +23,26 @@ def attempt_row(
     boot_id: str | None,
     sysfs_root: Path | None,
 ) -> dict[str, Any]:
-    """Every column of the schema for this attempt; null where the outcome has no value, or nobody was there to look."""
-    row: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
-    row |= _identity(trial)
-    row |= asdict(machine)
-    row["machine"] = row.pop("name")
+    """Return the row of an attempt at `trial`; null where the outcome or the machine has no value.
+
+    `environment` and `sysfs_root` are None where nobody could read them: the agent or the runner was lost.
+    """
+    row = trial_columns(trial) | columns_of(machine) | {"machine": machine.name}
     if environment is not None:
-        row |= asdict(environment) | {"environment_id": environment.environment_id}
-        row["libraries"] = list(environment.libraries.items())
+        row |= columns_of(environment) | {"environment_id": environment.environment_id}
     row |= {
         "boot_id": boot_id,
         "sysfs_root": None if sysfs_root is None else str(sysfs_root),
         "started_at": datetime.fromtimestamp(outcome.started_at_ns / 1e9, tz=UTC),
         "wall_s": outcome.wall_s,
     }
-    row |= _failed(outcome) if isinstance(outcome, Failure) else _measured(trial, outcome)
-    return row
+    return complete_row(row | (_failed(outcome) if isinstance(outcome, Failure) else _measured(outcome)))
 
 
-def _identity(trial: Trial) -> dict[str, Any]:
+def trial_columns(trial: Trial) -> dict[str, Any]:
+    """Return the columns that are known before the attempt begins."""
     cell, protocol = trial.cell, trial.protocol
     return {
-        "schema_version": SCHEMA_VERSION,
         "study": trial.study,
         "trial_id": trial.trial_id,
         "attempt_id": trial.attempt_id,
@@ -74,7 +66,7 @@ def _identity(trial: Trial) -> dict[str, Any]:
         "assignment": trial.assignment or None,
         "comparison_group": trial.comparison_group or None,
         "comparison_group_size": trial.comparison_group_size or None,
-        "labels": list(trial.labels.items()),
+        "labels": trial.labels,
         "passes": protocol.passes,
         "item_repeats": protocol.item_repeats,
         "weights_source": protocol.model.weights_source,
@@ -82,132 +74,49 @@ def _identity(trial: Trial) -> dict[str, Any]:
 
 
 def _failed(failure: Failure) -> dict[str, Any]:
-    return {
+    return columns_of(failure) | {
         "status": "failed",
-        "reason": failure.reason,
-        "message": failure.message,
-        "stderr_tail": failure.stderr_tail,
         "energy_reason": "the trial failed",
         "quality_reason": "the trial failed",
         "flags": [],
     }
 
 
-def _measured(trial: Trial, measured: Measurement) -> dict[str, Any]:
-    work, memory, window = measured.work, measured.memory, measured.phase("window")
-    scope = choose_scope(measured.energies, phase="window")
+def _measured(measured: Measurement) -> dict[str, Any]:
+    memory, window, primary = measured.memory, measured.phase("window"), measured.primary
+    row = columns_of(measured)
+    for record in (measured.work, memory, measured.conditions):
+        row |= columns_of(record)
     added = (
         None
         if memory.peak_rss_bytes is None or memory.base_rss_bytes is None
         else memory.peak_rss_bytes - memory.base_rss_bytes
     )
-    p50, p90, p99 = _percentiles_s(work.latencies_ns)
-    row = asdict(memory) | {
+    return row | {
         "status": "ok",
-        "flags": list(measured.flags),
         "window_s": window.seconds,
-        "work_s": work.work_ns / 1e9,
-        "items": work.items,
-        "tokens": work.tokens,
-        "padded_tokens": work.padded_tokens,
-        "threads": work.threads,
-        "energy_j": scope.joules,
-        "energy_scope": scope.scope,
-        "energy_package_j": _joules(measured.energies, "window", replace(scope, scope="package")),
-        "energy_source": scope.source,
-        "energy_provenance": scope.provenance,
-        "power_limits": [asdict(limit) for limit in measured.power_limits],
-        "energy_reason": scope.reason,
+        "work_s": measured.work.work_ns / 1e9,
+        "energy_j": primary.joules,
+        "energy_scope": primary.scope,
+        "energy_package_j": _joules(measured.energies, "window", replace(primary, scope="package")),
+        "energy_source": primary.source,
+        "energy_provenance": primary.provenance,
+        "energy_reason": primary.reason,
         "energy_modelled_j": _modelled_joules(measured.energies),
-        "modelled_formula": measured.modelled_formula,
-        "modelled_parameters": list(measured.modelled_parameters.items()),
         "baseline_s": measured.phase("baseline").seconds,
-        "baseline_j": _joules(measured.energies, "baseline", scope),
-        "cpu_percent": None if measured.cpu_s is None else 100 * measured.cpu_s / window.seconds,
-        "cpu_seconds": measured.cpu_s,
-        "observer_cpu_s": measured.observer_cpu_s,
-        "foreign_cpu_s": measured.foreign_cpu_s,
-        "steal_s": measured.steal_s,
+        "baseline_j": _joules(measured.energies, "baseline", primary),
+        "cpu_percent": None if window.cpu_s is None else 100 * window.cpu_s / window.seconds,
+        "cpu_seconds": window.cpu_s,
         "work_peak_bytes": added,
-        "latency_p50_s": p50,
-        "latency_p90_s": p90,
-        "latency_p99_s": p99,
         "load_s": measured.phase("load").seconds,
-        "load_energy_j": _joules(measured.energies, "load", scope),
-        "log_bytes": work.log_bytes,
-        "nice": work.nice,
-        "cpus": list(work.cpus),
-        "oom_score_adj": work.oom_score_adj,
-        "omp_num_threads": work.omp_num_threads,
-        "privileges": work.privileges,
-        "weights_digest": work.weights_digest,
-        "parameters": work.parameters,
-        "model_class": work.model_class,
-        "attention": work.attention,
-        "blas": work.blas,
-        "quality": measured.quality,
-        "quality_metric": measured.quality_metric,
-        "quality_reason": measured.quality_reason,
-        "phases": [
-            {
-                "phase": phase.name,
-                "start_ns": phase.start_ns,
-                "end_ns": phase.end_ns,
-                "seconds": phase.seconds,
-                "cpu_s": phase.cpu_s,
-                "machine_cpu_s": phase.machine_cpu_s,
-            }
-            for phase in measured.phases
-        ],
-        "energies": [asdict(energy) for energy in measured.energies],
-        "latencies_ns": array("q", thinned(work.latencies_ns)),
-        "readings": [_readings(series) for series in measured.readings],
+        "load_energy_j": _joules(measured.energies, "load", primary),
     }
-    return row | _surroundings(measured.surroundings)
 
 
-def _surroundings(around: Surroundings) -> dict[str, Any]:
-    found = asdict(around)
-    # The environment's frequency_min_mhz is the limit in force, this one was seen.
-    return found | {"frequency_min_mhz_seen": found.pop("frequency_min_mhz")}
-
-
-def _joules(energies: Sequence[Energy], phase: str, scope: PrimaryEnergy) -> float | None:
-    for energy in energies:
-        if (energy.phase, energy.domain, energy.provenance) == (phase, scope.scope, scope.provenance):
-            return energy.joules
-    return None
+def _joules(energies: Sequence[Energy], phase: str, primary: PrimaryEnergy) -> float | None:
+    key = (phase, primary.scope, primary.provenance)
+    return next((e.joules for e in energies if (e.phase, e.domain, e.provenance) == key), None)
 
 
 def _modelled_joules(energies: Sequence[Energy]) -> float | None:
-    for energy in energies:
-        if (energy.phase, energy.provenance) == ("window", "modelled"):
-            return energy.joules
-    return None
-
-
-def _readings(series: Readings) -> dict[str, Any]:
-    channel = series.channel
-    return {
-        "channel": channel.name,
-        "unit": channel.unit,
-        "kind": channel.kind,
-        "source": channel.source,
-        "t_ns": array("q", series.t_ns),
-        "value": _nulls(series.value),
-    }
-
-
-def _nulls(values: Sequence[float]) -> Sequence[float | None]:
-    return [None if isnan(value) else value for value in values] if any(map(isnan, values)) else array("d", values)
-
-
-def _percentiles_s(latencies_ns: Sequence[int]) -> tuple[float | None, float | None, float | None]:
-    """Median, 90th and 99th percentile, seconds; linear between the values around them."""
-    if not latencies_ns:
-        return None, None, None
-    if len(latencies_ns) == 1:
-        only = latencies_ns[0] / 1e9
-        return only, only, only
-    cuts = quantiles(latencies_ns, n=100, method="inclusive")
-    return cuts[49] / 1e9, cuts[89] / 1e9, cuts[98] / 1e9
+    return next((e.joules for e in energies if (e.phase, e.provenance) == ("window", "modelled")), None)

@@ -1,4 +1,4 @@
-"""What one channel did in one phase. Pure."""
+"""Values of one channel in one phase, percentiles, and the thinning of long series for a row. Pure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
+from statistics import quantiles
 from typing import TypeVar
 
 from joulefleet.measurement import Phase, Readings
+
+LONGEST_SERIES = 20_000
+"""Number of values of a channel, or of latencies, that a row holds at most."""
 
 Number = TypeVar("Number", int, float)
 
 
 def channel(readings: Iterable[Readings], name: str) -> Readings | None:
-    """The series of the channel called `name`."""
+    """Return the series of the channel called `name`."""
     return next((series for series in readings if series.channel.name == name), None)
 
 
 def part(values: Sequence[Number], span: slice) -> Sequence[Number]:
-    """The values in `span`; of an array without copying it, as a long window has megabytes of them."""
+    """Return the values in `span`; of an array without a copy, because a long window has megabytes of them."""
     return memoryview(values)[span] if isinstance(values, array) else values[span]
 
 
 def values_in(series: Readings | None, phase: Phase) -> Iterator[float]:
-    """The values read in `phase`, its marks included; without those that could not be read."""
+    """Return the values read in `phase`, its two marks included, without failed reads."""
     if series is None:
         return iter(())
     span = slice(bisect_left(series.t_ns, phase.start_ns), bisect_right(series.t_ns, phase.end_ns))
@@ -32,21 +36,21 @@ def values_in(series: Readings | None, phase: Phase) -> Iterator[float]:
 
 
 def growth(series: Readings | None, phase: Phase) -> float | None:
-    """What a counter grew by from the phase's first mark to its last; None where either was not read.
+    """Return the increase of a counter from the phase's first mark to its last; None where either was not read.
 
-    None as well where it is less than before: then the counter began anew.
+    None as well where the counter is lower than before: it was reset.
     """
     if series is None:
         return None
     first, last = bisect_left(series.t_ns, phase.start_ns), bisect_right(series.t_ns, phase.end_ns) - 1
     if last <= first or series.t_ns[first] != phase.start_ns or series.t_ns[last] != phase.end_ns:
         return None
-    grown = series.value[last] - series.value[first]
-    return None if isnan(grown) or grown < 0 else grown
+    increase = series.value[last] - series.value[first]
+    return None if isnan(increase) or increase < 0 else increase
 
 
 def at_end(series: Readings | None, phase: Phase) -> float | None:
-    """The value read at the phase's last mark."""
+    """Return the value read at the phase's last mark."""
     if series is None:
         return None
     last = bisect_right(series.t_ns, phase.end_ns) - 1
@@ -56,8 +60,34 @@ def at_end(series: Readings | None, phase: Phase) -> float | None:
 
 
 def mean(values: Iterable[float]) -> float | None:
-    """Their arithmetic mean; None of nothing."""
+    """Return the arithmetic mean; None where there are no values."""
     count, total = 0, 0.0
     for value in values:
         count, total = count + 1, total + value
     return total / count if count else None
+
+
+def percentiles_s(durations_ns: Sequence[int]) -> tuple[float | None, float | None, float | None]:
+    """Return the median, 90th and 99th percentile in seconds, linear between neighbours; None of no durations."""
+    if not durations_ns:
+        return None, None, None
+    if len(durations_ns) == 1:
+        only = durations_ns[0] / 1e9
+        return only, only, only
+    cuts = quantiles(durations_ns, n=100, method="inclusive")
+    return cuts[49] / 1e9, cuts[89] / 1e9, cuts[98] / 1e9
+
+
+def thinned(values: Sequence[Number]) -> Sequence[Number]:
+    """Return at most LONGEST_SERIES of `values`, evenly spread, with the first and the last.
+
+    Series of equal length keep the same positions, so that times and values still belong together. An array
+    gives an array.
+    """
+    count = len(values)
+    if count <= LONGEST_SERIES:
+        return values
+    positions = (index * (count - 1) // (LONGEST_SERIES - 1) for index in range(LONGEST_SERIES))
+    if isinstance(values, array):
+        return array(values.typecode, (values[position] for position in positions))
+    return [values[position] for position in positions]

@@ -1,5 +1,5 @@
-"""The process in which the work runs, and the marks it exchanges with the agent.
+"""The process in which the work runs, and the marks that it exchanges with the agent.
 
-`client` is the agent's side; `host` waits for requests with torch imported and forks a fresh
-process for each; `child` is that process; `marks` is the language both speak.
+`pool` and `conversation` are the agent's side; `forkserver` imports torch once and forks a fresh process for each
+request; `worker` is that process; `server` starts fork servers in another environment; `protocol` is their language.
 """

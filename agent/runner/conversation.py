@@ -1,4 +1,4 @@
-"""The agent's end of one request to a host: its marks, and what its process writes to its output."""
+"""The agent's end of one request to a fork server: the marks of the work, and the output of its process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from typing import Any
 from agent.runner.protocol import Disconnected, LineSocket, send_with_descriptor
 
 STDERR_TAIL_BYTES = 4000
+"""Length of the output's end that a failed trial's row keeps, bytes."""
 
 
 class Conversation:
-    """One request's marks, and what its process writes to its output."""
+    """The marks of one request, and the output of the process that works on it.
+
+    `ForkServer.request` makes it; whoever made the request owns it. Its owner calls `next_mark` and, after each
+    mark that waits for an answer, `go`; `output_bytes` and `output_tail` at any time before `close`. The order of
+    the marks is in `agent.runner.protocol`.
+    """
 
     def __init__(self, lines: LineSocket, output: int) -> None:
         self._lines = lines
@@ -24,14 +30,14 @@ class Conversation:
         self._poll.register(lines.fileno(), select.POLLIN)
 
     @classmethod
-    def begin(cls, place: int, request: dict[str, Any]) -> Conversation:
-        """With the host that listens at the socket behind the descriptor `place`. Raises Disconnected."""
+    def begin(cls, server: int, request: dict[str, Any]) -> Conversation:
+        """Send `request` to the fork server whose socket the descriptor `server` refers to. Raises Disconnected."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # So that each line comes with the process that wrote it, as the kernel knows it.
+        # With it the kernel adds to each line the process that wrote it.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         output = os.memfd_create("joulefleet-output", os.MFD_CLOEXEC)
         try:
-            connection.connect(f"/proc/self/fd/{place}")
+            connection.connect(f"/proc/self/fd/{server}")
             send_with_descriptor(connection, request, output)
         except OSError as error:
             os.close(output)
@@ -41,13 +47,14 @@ class Conversation:
 
     @property
     def writer(self) -> int | None:
-        """The process that wrote the last line, by this process's numbers; None where it is not among them."""
+        """The process that wrote the last line; None where it cannot be seen from here."""
         return self._lines.writer
 
     def next_mark(self, *, due_s: Callable[[], float]) -> dict[str, Any]:
-        """The next mark. `due_s` is called to do what is due meanwhile, and says in how many seconds it is due again.
+        """Wait for the next mark and return it.
 
-        `due_s` may raise to end the wait. Raises Disconnected and Stranger.
+        `due_s` is called meanwhile: it does what is due, and returns the seconds until it wants to be called
+        again. It may raise to end the wait. Raises Disconnected and ProtocolError.
         """
         while True:
             message = self._lines.buffered()
@@ -59,15 +66,18 @@ class Conversation:
             self._lines.fill()
 
     def go(self, answer: str = "on") -> None:
-        """Let the work go on. Raises Disconnected."""
-        self._lines.send({"go": answer})
+        """Let the work continue. Where it has ended instead, `next_mark` says how."""
+        try:
+            self._lines.send({"go": answer})
+        except Disconnected:
+            return
 
     def output_bytes(self) -> int:
-        """How much the process has written so far."""
+        """Return the number of bytes that the process has written so far."""
         return os.fstat(self._output).st_size
 
     def output_tail(self) -> str:
-        """The end of what the process wrote."""
+        """Return the last STDERR_TAIL_BYTES of the output."""
         size = self.output_bytes()
         tail = os.pread(self._output, STDERR_TAIL_BYTES, max(0, size - STDERR_TAIL_BYTES))
         return tail.decode("utf-8", errors="replace")

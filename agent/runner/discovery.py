@@ -1,4 +1,4 @@
-"""The runners of other environments on this host, as an agent finds them: their sockets, and what they say."""
+"""Discovery of the runners of other environments on this host: their sockets and their descriptions."""
 
 from __future__ import annotations
 
@@ -16,65 +16,66 @@ import joulefleet
 from agent.host.cgroup import read_cgroup_limits, usable_cpus
 from agent.host.environment import read_environment
 from agent.host.shared_folder import host_folder
-from agent.runner.protocol import Disconnected, LineSocket, Stranger, send_with_descriptor
+from agent.runner.protocol import Disconnected, LineSocket, ProtocolError, send_with_descriptor
 from agent.runner.spawn import peer
 from joulefleet.machine import Environment
 from joulefleet.versions import PROTOCOL_VERSION
 
 ANSWER_S = 5.0
-"""A runner that says nothing for so long is none."""
+"""Longest time in which a runner has to answer, seconds."""
 
 UNSEEN = (
     "the runner's processes cannot be seen from the agent; run the agent where it sees all of the host's (Docker, "
     "Podman: --pid host; Compose: pid: host; Kubernetes: hostPID: true)"
 )
+"""Why a runner is not used whose processes have no ids in the agent's PID namespace."""
 
 
 def runners_folder() -> Path:
-    """Where the sockets of this host's runners are."""
+    """Return the folder of the sockets of this host's runners."""
     return host_folder() / "runners"
 
 
 def runner_socket(folder: Path, label: str) -> Path:
-    """The socket of the runner of the environment `label`."""
+    """Return the path of the socket of the runner of the environment `label`."""
     return folder / f"{label}.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An environment in which an agent can have work done."""
+    """An environment in which an agent can run trials."""
 
     label: str
     cpus: int
-    """Logical CPUs that the work may use: what `threads: 0` means there."""
+    """Logical CPUs that the work may use; `threads: 0` means this many."""
     cpu_limit: float | None
-    """CPU seconds a second that the control group allows; None where unlimited."""
+    """CPU quota of the control group, CPUs; None where unlimited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """What a runner says of itself."""
+class RunnerDescription:
+    """What a runner reports about itself and its environment."""
 
     label: str
     versions: Mapping[str, str]
     cpus: int
     cpu_limit: float | None
     cache: tuple[int, int] | None
-    """Device and number of the cache folder, by which two names of one folder are known; None where it is not there."""
+    """Device and inode of the cache folder, which are equal for two paths of one folder; None without the folder."""
     environment: Environment
 
 
-_DESCRIBED: TypeAdapter[Described] = TypeAdapter(Described)
+_DESCRIPTION: TypeAdapter[RunnerDescription] = TypeAdapter(RunnerDescription)
 
 
 def own_versions() -> dict[str, str]:
-    """What agent and runner must agree in."""
+    """Return the versions that must be equal in agent and runner."""
     return {"joulefleet": joulefleet.__version__, "protocol": str(PROTOCOL_VERSION)}
 
 
-def describe_own(label: str, cache: Path, *, sysfs_root: Path, proc_root: Path) -> Described:
-    """What a runner in this very environment says."""
-    return Described(
+def describe_own(label: str, cache: Path, *, sysfs_root: Path, proc_root: Path) -> RunnerDescription:
+    """Return the description of a runner in this environment."""
+    return RunnerDescription(
         label=label,
         versions=own_versions(),
         cpus=usable_cpus(sysfs_root, proc_root),
@@ -84,80 +85,84 @@ def describe_own(label: str, cache: Path, *, sysfs_root: Path, proc_root: Path) 
     )
 
 
-def described_json(described: Described) -> dict[str, Any]:
-    """As plain data, for the socket."""
-    data: dict[str, Any] = _DESCRIBED.dump_python(described, mode="json")
+def description_json(description: RunnerDescription) -> dict[str, Any]:
+    """Return `description` as JSON data."""
+    data: dict[str, Any] = _DESCRIPTION.dump_python(description, mode="json")
     return data
 
 
-def ask_runner(path: Path) -> tuple[Described, int]:
-    """What the runner at `path` says, and its process (0 where it is not seen). Raises Disconnected, Stranger."""
+def query_runner(path: Path) -> tuple[RunnerDescription, int]:
+    """Return the description of the runner at `path`, and its process (0 where the agent cannot see it).
+
+    Raises Disconnected where none answers, and ProtocolError where the answer is not to be trusted.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, Path(os.devnull).open("rb") as nothing:
         connection.settimeout(ANSWER_S)
         try:
             connection.connect(str(path))
             process, user = peer(connection)
             if user not in {0, os.geteuid()}:
-                # Anybody could wait there, and say anything.
-                raise Stranger(f"it is user {user}'s, and this agent believes root and user {os.geteuid()}")
-            # Every request comes with a descriptor; this one has no use for it.
+                # Every user of the host could listen there.
+                raise ProtocolError(f"it belongs to user {user}, and this agent trusts root and user {os.geteuid()}")
+            # Every request has to come with a descriptor; this one needs none.
             send_with_descriptor(connection, {"do": "describe"}, nothing.fileno())
         except OSError as error:
             raise Disconnected(error.strerror or str(error)) from error
-        said = _one_line(LineSocket(connection))
-    if "refused" in said:
-        raise Stranger(str(said["refused"])[:200])
+        answer = _next_line(LineSocket(connection))
+    if "refused" in answer:
+        raise ProtocolError(str(answer["refused"])[:200])
     try:
-        return _DESCRIBED.validate_python(said), process
+        return _DESCRIPTION.validate_python(answer), process
     except ValidationError as error:
-        raise Stranger("it sent no description of itself") from error
+        raise ProtocolError("it sent no description of itself") from error
 
 
-def _one_line(lines: LineSocket) -> dict[str, Any]:
-    """The next line, all of it within the time."""
+def _next_line(lines: LineSocket) -> dict[str, Any]:
     ends = time.monotonic() + ANSWER_S
-    while (said := lines.buffered()) is None:
+    while (line := lines.buffered()) is None:
         if time.monotonic() > ends:
-            raise Disconnected("nothing whole in time")
+            raise Disconnected(f"no complete answer within {ANSWER_S:.0f} s")
         lines.fill()
-    return said
+    return line
 
 
 def offers(folder: Path, *, own: str, cache: Path, sysfs_root: Path, proc_root: Path) -> Iterator[Offer | str]:
-    """The environments that an agent here can have work done in, its own first; or why one cannot be used."""
-    here = describe_own(own, cache, sysfs_root=sysfs_root, proc_root=proc_root)
-    yield _offer(here)
+    """Yield the environments in which an agent here can run trials, its own first, and why others cannot be used."""
+    yield _offer(describe_own(own, cache, sysfs_root=sysfs_root, proc_root=proc_root))
     for path in sorted(folder.glob("*.sock")):
         label = path.stem
         if label == own:
-            yield f"the runner at {path} is not used: {own} is where the agent itself is"
+            yield f"the runner at {path} is not used: the agent itself is in {own}"
             continue
         try:
-            found, process = ask_runner(path)
+            description, process = query_runner(path)
         except Disconnected as error:
             yield f"no runner answers at {path} ({error}); start it with: joulefleet runner {label}"
             continue
-        except Stranger as error:
+        except ProtocolError as error:
             yield f"the runner at {path} cannot be used: {error}"
             continue
-        why = _why_not(found, process, cache)
-        yield _offer(found) if why is None else f"the runner of {label} cannot be used: {why}"
+        obstacle = _obstacle(description, process, cache)
+        yield _offer(description) if obstacle is None else f"the runner of {label} cannot be used: {obstacle}"
 
 
-def _why_not(found: Described, process: int, cache: Path) -> str | None:
-    if dict(found.versions) != own_versions():
-        theirs = ", ".join(f"{name} {version}" for name, version in found.versions.items())
-        ours = ", ".join(f"{name} {version}" for name, version in own_versions().items())
-        return f"it has {theirs}, the agent {ours}; use images of one version"
+def _obstacle(description: RunnerDescription, process: int, cache: Path) -> str | None:
+    """Return why a runner that answered cannot be used, with the cure."""
+    if dict(description.versions) != own_versions():
+        runner, agent = (
+            ", ".join(f"{name} {version}" for name, version in versions.items())
+            for versions in (description.versions, own_versions())
+        )
+        return f"it has {runner}, the agent {agent}; use images of one version"
     if not process:
         return UNSEEN
-    if found.cache is None or found.cache != _identity(cache):
-        return f"it does not have the agent's cache at {cache}: mount one folder there in both"
+    if description.cache is None or description.cache != _identity(cache):
+        return f"it does not have the agent's cache at {cache}: mount the same folder there in both"
     return None
 
 
-def _offer(found: Described) -> Offer:
-    return Offer(label=found.label, cpus=found.cpus, cpu_limit=found.cpu_limit)
+def _offer(description: RunnerDescription) -> Offer:
+    return Offer(label=description.label, cpus=description.cpus, cpu_limit=description.cpu_limit)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -170,9 +175,8 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 def environment_of_runner(folder: Path, label: str) -> Environment | None:
-    """What was found in the environment `label`; None where its runner does not answer."""
+    """Return the environment record of the runner of `label`; None where it does not answer."""
     try:
-        found, _ = ask_runner(runner_socket(folder, label))
-    except (Disconnected, Stranger):
+        return query_runner(runner_socket(folder, label))[0].environment
+    except (Disconnected, ProtocolError):
         return None
-    return found.environment

@@ -1,8 +1,10 @@
-"""The runner's host: imports torch once, then forks a fresh process for every request.
+"""The fork server: imports torch once, then forks a fresh process for every request.
 
-Started by the agent as `python -m agent.runner.forkserver --listen-fd N`. It has no threads of its own
-at a fork, costs nothing while it waits (it sleeps in accept, or in wait), and dies with the agent.
-Why not multiprocessing's forkserver: docs/decisions/0003-runner-host.md.
+The agent, or the runner of another environment, starts it as `python -m agent.runner.forkserver --listen-fd N`
+with a listening socket, connects once for each request (`agent.runner.protocol`), and kills it in the end. It
+serves one request at a time: "ready" imports the model's code, any other forks a process for
+`agent.runner.worker`. It has no threads at a fork, uses no CPU while it waits (in accept or wait), and is killed
+by the kernel when its parent dies. Why not multiprocessing's forkserver: docs/decisions/0003-fork-server.md.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ import sys
 from typing import Any
 
 from agent.runner.privileges import die_with_parent, ignore_interrupts
-from agent.runner.protocol import Disconnected, LineSocket, Stranger, receive_with_descriptor
+from agent.runner.protocol import Disconnected, LineSocket, ProtocolError, receive_with_descriptor
 
 PRELOAD = ("torch", "transformers", "transformers.models.auto.modeling_auto", "agent.runner.worker")
+"""Modules that are imported before the first fork, so that no process of a trial has to."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve requests until the agent goes away."""
+    """Serve requests until the process is killed."""
     parser = argparse.ArgumentParser(prog="python -m agent.runner.forkserver", description=__doc__)
     parser.add_argument("--listen-fd", type=int, required=True, help="a listening Unix socket, inherited")
     arguments = parser.parse_args(argv)
@@ -34,17 +37,17 @@ def main(argv: list[str] | None = None) -> int:
     listener = socket.socket(fileno=arguments.listen_fd)
     for module in PRELOAD:
         importlib.import_module(module)
-    # What is here now stays for good: no collection in a child walks over it, and no page of it is copied for that.
+    # Frozen objects are skipped by the garbage collection of the children, so their pages are not copied.
     gc.collect()
     gc.freeze()
     while True:
         connection, _ = listener.accept()
-        with connection, contextlib.suppress(Disconnected, Stranger):
+        with connection, contextlib.suppress(Disconnected, ProtocolError):
             serve(connection, listener)
 
 
 def serve(connection: socket.socket, listener: socket.socket) -> None:
-    """Answer one request with a process of its own, and say how it ended."""
+    """Answer one request in a process of its own, and send its return code. Raises Disconnected and ProtocolError."""
     request, output, lines = receive_with_descriptor(connection)
     if request.get("do") == "ready":
         os.close(output)
@@ -54,14 +57,15 @@ def serve(connection: socket.socket, listener: socket.socket) -> None:
     try:
         pid = os.fork()
         if pid == 0:
-            _become_child(request, output, lines, listener)
+            _work(request, output, lines, listener)
         _, status = os.waitpid(pid, 0)
     finally:
         os.close(output)
     lines.send({"mark": "exit", "returncode": os.waitstatus_to_exitcode(status)})
 
 
-def _become_child(request: dict[str, Any], output: int, lines: LineSocket, listener: socket.socket) -> None:
+def _work(request: dict[str, Any], output: int, lines: LineSocket, listener: socket.socket) -> None:
+    """Do the work of `request` in the forked process, and end it."""
     code = 1
     try:
         die_with_parent()
@@ -76,18 +80,18 @@ def _become_child(request: dict[str, Any], output: int, lines: LineSocket, liste
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-        # Not sys.exit: the host's own clean-up belongs to the host.
+        # Not sys.exit: the handlers that clean up belong to the fork server.
         os._exit(code)
 
 
 def _import_model_code(request: dict[str, Any]) -> None:
-    """Import the model's code once, in the host: an import is no part of a trial."""
+    """Import the model's code once, in the fork server: an import is no part of a trial."""
     kind = str(request.get("model_type", "")).replace("-", "_")
     if re.fullmatch(r"[a-z0-9_]+", kind):
         with contextlib.suppress(ImportError):
             importlib.import_module(f"transformers.models.{kind}.modeling_{kind}")
     with contextlib.suppress(ImportError, AttributeError):
-        # A table of a thousand regular expressions that transformers makes at a process's first load.
+        # transformers compiles a thousand regular expressions at the first load in a process.
         from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
         get_checkpoint_conversion_mapping("bert")

@@ -1,4 +1,4 @@
-"""The agent's side of the runner: keep a host at hand, in the environment that a trial asks for."""
+"""The agent's side of the runner: its fork servers, in the environments that trials name."""
 
 from __future__ import annotations
 
@@ -13,62 +13,68 @@ from typing import Any, Protocol
 from agent.runner.conversation import Conversation
 from agent.runner.discovery import ANSWER_S, runner_socket, runners_folder
 from agent.runner.protocol import Disconnected, LineSocket, send_with_descriptor
-from agent.runner.spawn import host_command, host_environment, peer
+from agent.runner.spawn import fork_server_command, fork_server_environment, peer
 from joulefleet.machine import BARE
 
 READY_S = 300.0
-"""Importing torch takes seconds, from a slow disk a minute."""
+"""Longest time in which a fork server imports torch, seconds: from a slow disk it takes a minute."""
 
 
-class HostProcess(Protocol):
-    """The process of a host, here or in another environment."""
+class ForkServerProcess(Protocol):
+    """The process of a fork server, in the agent's environment or in another one."""
 
-    root: int
-    """A process that the host is, or is below."""
+    root_pid: int
+    """The fork server, or a process above it; 0 where the agent cannot see it."""
 
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Return whether it still runs."""
         ...
 
     def end(self) -> None:
-        """End it, and with it whatever it runs."""
+        """End it, and with it the work that it started."""
         ...
 
 
-class RunnerHost:
-    """A host process for one thread setting. OMP_NUM_THREADS is read when torch is imported, hence one each."""
+class ForkServer:
+    """A fork server with one thread setting, as the agent uses it.
+
+    OMP_NUM_THREADS is read when torch is imported, so each setting needs a fork server of its own. Its owner
+    (`RunnerPool`, or `measure` for a cold trial) calls `wait_ready` and `request` as often as needed, one at a
+    time, and `close` once. The work of a request ends at the latest with the fork server, and the fork server
+    with the agent.
+    """
 
     def __init__(self, *, threads: int, runner: Path | None = None) -> None:
-        """In this environment, or in that of the runner whose socket is given. Raises Disconnected."""
+        """Start it here, or through the runner of another environment whose socket is `runner`. Raises Disconnected."""
         self.threads = threads
         self.runner = runner
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            self._place = _bind_unnamed(listener)
+            self._socket = _bind_unnamed(listener)
             listener.listen(8)
             try:
-                self._process: HostProcess = (
+                self._process: ForkServerProcess = (
                     _Child(listener, threads) if runner is None else _Lease(listener, threads, runner)
                 )
             except BaseException:
-                os.close(self._place)
+                os.close(self._socket)
                 raise
 
     @property
-    def root(self) -> int:
-        """The host's process, or one that it is below: 0 where the agent cannot see it."""
-        return self._process.root
+    def root_pid(self) -> int:
+        """The fork server's process, or one above it; 0 where the agent cannot see it."""
+        return self._process.root_pid
 
     def alive(self) -> bool:
-        """Whether the host still runs."""
+        """Return whether the fork server still runs."""
         return self._process.alive()
 
-    def ask(self, request: dict[str, Any]) -> Conversation:
-        """Begin a conversation with `request`. Raises Disconnected when the host is gone."""
-        return Conversation.begin(self._place, request)
+    def request(self, request: dict[str, Any]) -> Conversation:
+        """Begin a conversation with `request`. Raises Disconnected when the fork server has ended."""
+        return Conversation.begin(self._socket, request)
 
     def wait_ready(self, model_type: str) -> None:
-        """Return once torch and the model's code are imported there. Raises Disconnected, Stranger."""
-        conversation = self.ask({"do": "ready", "model_type": model_type})
+        """Return once torch and the model's code are imported there. Raises Disconnected and ProtocolError."""
+        conversation = self.request({"do": "ready", "model_type": model_type})
         try:
             ends = time.monotonic() + READY_S
             conversation.next_mark(due_s=lambda: _left(ends))
@@ -76,24 +82,24 @@ class RunnerHost:
             conversation.close()
 
     def close(self) -> None:
-        """End the host, and with it whatever it runs."""
+        """End the fork server, and with it the work that it started."""
         self._process.end()
-        os.close(self._place)
+        os.close(self._socket)
 
 
 class _Child:
-    """A host that is this process's own child."""
+    """A fork server that is a child of this process."""
 
     def __init__(self, listener: socket.socket, threads: int) -> None:
         listener.set_inheritable(True)  # the standard library's signature
-        # No new session: Ctrl-C is ignored by the host itself, and the agent's death must reach it.
+        # In the agent's session: the fork server ignores Ctrl-C itself, and must end with the agent.
         self._process = subprocess.Popen(
-            host_command(listener.fileno()),
-            env=host_environment(threads),
+            fork_server_command(listener.fileno()),
+            env=fork_server_environment(threads),
             pass_fds=[listener.fileno()],
             stdin=subprocess.DEVNULL,
         )
-        self.root = self._process.pid
+        self.root_pid = self._process.pid
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -104,16 +110,15 @@ class _Child:
 
 
 class _Lease:
-    """A host that a runner of another environment has started: it lives as long as this connection to the runner."""
+    """A fork server started by the runner of another environment; it lives as long as the connection to the runner."""
 
     def __init__(self, listener: socket.socket, threads: int, runner: Path) -> None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(ANSWER_S)
             connection.connect(str(runner))
-            # The process that listens there, by this process's numbers.
-            self.root, _ = peer(connection)
-            send_with_descriptor(connection, {"do": "host", "threads": threads}, listener.fileno())
+            self.root_pid, _ = peer(connection)
+            send_with_descriptor(connection, {"do": "fork_server", "threads": threads}, listener.fileno())
         except OSError as error:
             connection.close()
             raise Disconnected(f"the runner at {runner} cannot be reached: {error.strerror}") from error
@@ -121,8 +126,8 @@ class _Lease:
         self._lines = LineSocket(connection)
 
     def alive(self) -> bool:
-        # The runner says nothing, and closes the connection when the host ends.
-        return not self._lines.has_news()
+        # The runner sends nothing, and closes the connection when the fork server ends.
+        return not self._lines.is_readable()
 
     def end(self) -> None:
         self._lines.close()
@@ -136,9 +141,9 @@ def _left(ends: float) -> float:
 
 
 def _bind_unnamed(listener: socket.socket) -> int:
-    """Bind `listener`, and take its name away again: a descriptor by which this process alone can connect.
+    """Bind `listener` and remove its name: return a descriptor through which only this process can connect.
 
-    So nothing is left behind however an agent dies. An abstract address would leave nothing either, but
+    So no file is left behind when an agent is killed. An abstract address would leave no file either, but
     every user of the host could connect to it.
     """
     folder = Path(tempfile.mkdtemp(prefix="joulefleet-runner-"))
@@ -152,40 +157,41 @@ def _bind_unnamed(listener: socket.socket) -> int:
 
 
 class RunnerPool:
-    """The hosts of one agent: warm ones are kept, one at a time; cold ones are made for one request.
+    """The fork servers of one agent: at most one warm one is kept; a cold one is made for each request.
 
-    `own` is the label of the environment that the agent is in; the sockets of others' runners are in `folder`.
+    The agent (`AgentService`) owns it, uses it from one thread and ends it with `discard`. `own` is the label
+    of the agent's environment; `folder` holds the sockets of the runners of other environments.
     """
 
     def __init__(self, *, own: str = BARE, folder: Path | None = None) -> None:
         self.own = own
         self._folder = folder or runners_folder()
-        self._warm: RunnerHost | None = None
+        self._warm: ForkServer | None = None
 
-    def host(self, *, environment: str, threads: int, cold: bool) -> RunnerHost:
-        """A host there for this thread setting. Another setting's host is ended: idle, it still holds memory.
+    def fork_server(self, *, environment: str, threads: int, cold: bool) -> ForkServer:
+        """Return a fork server in `environment` with this thread setting; a cold one belongs to the caller.
 
-        Raises Disconnected where no runner of that environment can be reached.
+        A warm one of another setting is ended first: even idle it holds memory. Raises Disconnected where no
+        runner of that environment can be reached.
         """
         runner = None if environment == self.own else runner_socket(self._folder, environment)
-        asked = (threads, runner)
         warm = self._warm
-        if warm is not None and (cold or (warm.threads, warm.runner) != asked or not warm.alive()):
+        if warm is not None and (cold or (warm.threads, warm.runner) != (threads, runner) or not warm.alive()):
             self.discard()
         if cold:
-            return RunnerHost(threads=threads, runner=runner)
+            return ForkServer(threads=threads, runner=runner)
         if self._warm is None:
-            self._warm = RunnerHost(threads=threads, runner=runner)
+            self._warm = ForkServer(threads=threads, runner=runner)
         return self._warm
 
-    def any_host(self) -> RunnerHost:
-        """A warm host of this environment, of whatever thread setting."""
+    def any_fork_server(self) -> ForkServer:
+        """Return a warm fork server of the agent's environment, with any thread setting."""
         if self._warm is not None and self._warm.runner is None and self._warm.alive():
             return self._warm
-        return self.host(environment=self.own, threads=0, cold=False)
+        return self.fork_server(environment=self.own, threads=0, cold=False)
 
     def discard(self) -> None:
-        """End the warm host, where there is one."""
+        """End the warm fork server, if there is one."""
         if self._warm is not None:
             self._warm.close()
             self._warm = None

@@ -1,4 +1,4 @@
-"""What a process of the work may do, and that it dies with who made it. Linux only."""
+"""Privileges and priority of a process of the work, and its end together with its parent. Linux only."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies, and end now where that has happened.
+    """Have the kernel kill this process when its parent dies; end now if the parent is dead already.
 
-    A child in a session of its own would survive a SIGKILL of the agent and spoil the next measurement.
+    Otherwise the process would survive a SIGKILL of the agent and disturb the next measurement.
     """
     parent = os.getppid()
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -31,7 +31,7 @@ def die_with_parent() -> None:
 
 
 def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the coordinator: the first one lets the trial finish."""
+    """Ignore Ctrl-C, and end on SIGTERM: the coordinator handles Ctrl-C, and the trial may finish."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -40,13 +40,13 @@ def ignore_interrupts() -> None:
 def drop_privileges(needed: Sequence[Path] = ()) -> str:
     """Give up every capability for good; the user stays the same.
 
-    Root without capabilities reads only what its mode lets root read. Where one of the `needed` paths
-    lies in another user's closed folder (root measures a checkout under /home), the right to read is
-    kept. Returns what is left: `none`, or the effective capabilities as a hexadecimal mask.
+    Root without capabilities can read only what the file modes allow. Where one of the `needed` paths is in
+    another user's closed folder (root measures a checkout under /home), the capability to read is kept.
+    Returns `none`, or the effective capabilities that are left as a hexadecimal mask.
     """
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.geteuid() == 0:
-        keep = 0 if all(_readable_as_mere_root(path) for path in needed) else 1 << _CAP_DAC_READ_SEARCH
+        keep = 0 if all(_readable_by_mode(path) for path in needed) else 1 << _CAP_DAC_READ_SEARCH
         for capability in range(64):
             if not keep >> capability & 1:
                 _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -61,8 +61,8 @@ def drop_privileges(needed: Sequence[Path] = ()) -> str:
     return "unknown"
 
 
-def _readable_as_mere_root(path: Path) -> bool:
-    """Whether uid 0 may reach and read `path` by the modes alone."""
+def _readable_by_mode(path: Path) -> bool:
+    """Return whether user 0 can reach and read `path` by the file modes alone."""
     real = path.resolve()
     for part in [real, *real.parents]:
         try:
@@ -78,15 +78,15 @@ def _readable_as_mere_root(path: Path) -> bool:
 
 
 def ordinary_priority() -> None:
-    """Undo what a Ray worker hands down: an out-of-memory score of 1000, and niceness where we may."""
+    """Undo what a process inherits from a Ray worker: an out-of-memory score of 1000, and niceness where permitted."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("0")
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
-def effective() -> dict[str, object]:
-    """Niceness, CPUs and the like as they took effect, for the row."""
+def settings_in_force() -> dict[str, object]:
+    """Return niceness, CPUs, out-of-memory score and OMP_NUM_THREADS of this process, as columns of the row."""
     return {
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "cpus": sorted(os.sched_getaffinity(0)),

@@ -1,7 +1,8 @@
-"""A runner: waits in an environment for the host's agent, and starts there the hosts that it asks for.
+"""A runner: it waits in another environment for the host's agent, and starts fork servers there for it.
 
-The agent sends the socket at which the host is to listen, so from then on it speaks with the host as with
-one of its own. The connection is the host's lease: when either side closes it, the host has ended or ends.
+The agent sends the socket at which the fork server is to listen, and from then on uses the fork server like one
+of its own. The fork server's life is tied to the connection: it ends when the agent closes the connection, and
+the connection is closed when it ends.
 """
 
 from __future__ import annotations
@@ -16,40 +17,44 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.runner.discovery import ANSWER_S, Described, described_json, runner_socket
-from agent.runner.protocol import Disconnected, LineSocket, Stranger, receive_with_descriptor
-from agent.runner.spawn import host_command, host_environment, peer
+from agent.runner.discovery import ANSWER_S, RunnerDescription, description_json, runner_socket
+from agent.runner.protocol import Disconnected, LineSocket, ProtocolError, receive_with_descriptor
+from agent.runner.spawn import fork_server_command, fork_server_environment, peer
 from joulefleet.errors import BusyError, MachineError
 
 
 class RunnerService:
-    """One runner. `serve` waits in poll: it costs nothing while nobody asks."""
+    """The runner of one environment. Its owner calls `stop_on` and then `serve`, which returns after a signal.
 
-    def __init__(self, folder: Path, label: str, describe: Callable[[], Described]) -> None:
-        """Listen in `folder`. Raises BusyError where another one serves there, MachineError where nobody can."""
+    It describes itself to agents, and starts fork servers for them. It obeys root and its own user only: who
+    sends a request can run models as this user. It waits in select, so it uses no CPU between requests.
+    """
+
+    def __init__(self, folder: Path, label: str, describe: Callable[[], RunnerDescription]) -> None:
+        """Listen in `folder`. Raises BusyError if `label` has a runner already, MachineError if none can listen."""
         self._describe = describe
         self.path = runner_socket(folder, label)
         self._listener = _listen(self.path)
         self._leases: dict[int, tuple[LineSocket, subprocess.Popen[bytes]]] = {}
-        """By the descriptor of the connection."""
+        """Connection and fork server, by the descriptor of the connection."""
         self._ended: dict[int, int] = {}
-        """By the descriptor that tells of a host's end: its connection's."""
-        self._asked, self._ask = os.pipe()
-        os.set_blocking(self._ask, False)
+        """Descriptor of the connection, by the descriptor that is readable when its fork server has ended."""
+        self._signalled, self._wakeup = os.pipe()
+        os.set_blocking(self._wakeup, False)
 
     def stop_on(self, *numbers: signal.Signals) -> None:
-        """End `serve` on these signals."""
-        signal.set_wakeup_fd(self._ask)
+        """Let these signals end `serve`."""
+        signal.set_wakeup_fd(self._wakeup)
         for number in numbers:
             signal.signal(number, lambda *_: None)
 
     def serve(self) -> None:
-        """Serve until a signal ends it; whatever it has started ends then."""
+        """Serve until a signal arrives, then end all fork servers and remove the socket."""
         try:
             while True:
-                watched = [self._asked, self._listener.fileno(), *self._leases, *self._ended]
+                watched = [self._signalled, self._listener.fileno(), *self._leases, *self._ended]
                 ready, _, _ = select.select(watched, [], [])
-                if self._asked in ready:
+                if self._signalled in ready:
                     return
                 for descriptor in ready:
                     if descriptor == self._listener.fileno():
@@ -70,7 +75,6 @@ class RunnerService:
         except OSError:
             return
         _, user = peer(connection)
-        # Whoever asks can have models run as this user: root may, and the user itself.
         connection.settimeout(ANSWER_S)
         if user not in {0, os.geteuid()}:
             with contextlib.suppress(Disconnected), connection:
@@ -78,25 +82,25 @@ class RunnerService:
             return
         try:
             request, descriptor, lines = receive_with_descriptor(connection)
-        except (Disconnected, Stranger, OSError):
+        except (Disconnected, ProtocolError, OSError):
             connection.close()
             return
         try:
             self._answer(request, descriptor, lines, connection.fileno())
         except (Disconnected, OSError):
-            # No process more for now, say: the agent asks again.
+            # For instance too many processes at the moment: the agent will try again.
             lines.close()
         finally:
             os.close(descriptor)
 
     def _answer(self, request: dict[str, Any], descriptor: int, lines: LineSocket, number: int) -> None:
-        if request.get("do") != "host" or not isinstance(request.get("threads"), int):
-            lines.send(described_json(self._describe()))
+        if request.get("do") != "fork_server" or not isinstance(request.get("threads"), int):
+            lines.send(description_json(self._describe()))
             lines.close()
             return
         process = subprocess.Popen(
-            host_command(descriptor),
-            env=host_environment(request["threads"]),
+            fork_server_command(descriptor),
+            env=fork_server_environment(request["threads"]),
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
         )
@@ -113,7 +117,7 @@ class RunnerService:
         lines, process = self._leases.pop(number)
         process.kill()
         process.wait()
-        for descriptor in [ended for ended, of in self._ended.items() if of == number]:
+        for descriptor in [ended for ended, lease in self._ended.items() if lease == number]:
             del self._ended[descriptor]
             os.close(descriptor)
         lines.close()
@@ -122,12 +126,12 @@ class RunnerService:
 def _listen(path: Path) -> socket.socket:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if _somebody_serves(path):
+        if _is_served(path):
             raise BusyError(f"another runner serves at {path}.", cure="End it, or give this one another name.")
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(path))
-        # Anybody may connect; who may ask is looked at then.
+        # Every user may connect; whether its request is obeyed is decided then.
         path.chmod(0o666)
     except OSError as error:
         raise MachineError(
@@ -139,7 +143,7 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-def _somebody_serves(path: Path) -> bool:
+def _is_served(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as test, contextlib.suppress(OSError):
         test.connect(str(path))
         return True

@@ -1,4 +1,4 @@
-"""Whose command an agent obeys: that of the newest coordinator of a store that it has heard of."""
+"""The newest coordinator of each store: an agent obeys no older one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from joulefleet.errors import SupersededError
 
 
 class Epochs:
-    """The highest epoch of each store, kept in the agent's state folder: an agent that restarts has not forgotten."""
+    """The highest epoch of each store, in the agent's state folder, so that it survives a restart of the agent."""
 
     def __init__(self, state: Path) -> None:
         self._folder = state / "epochs"
         self._highest: dict[str, int] = {}
 
     def obey(self, store_id: str, epoch: int) -> None:
-        """Note `epoch`. Raises SupersededError where a higher one was heard of, OSError where it cannot be kept."""
+        """Record `epoch`. Raises SupersededError if a higher one was recorded, OSError if it cannot be stored."""
         file = self._folder / store_id
         highest = self._highest.get(store_id)
         if highest is None:

@@ -1,4 +1,4 @@
-"""An append-only journal of every start of a work process, and the sweep of what a dead agent left."""
+"""A journal of every start of a work process, by which leftover work of a dead agent is found and killed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _LAST_STARTS = 50
 _TIME_SLACK_S = 1.0
 
 
-def _started(pid: int) -> float | None:
+def _start_time(pid: int) -> float | None:
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:
-        # It ended at once: there is nothing left for a sweep to find.
+        # The process ended at once: a sweep has nothing to kill.
         return None
 
 
 class Journal:
-    """`starts.jsonl` in the agent's state folder. A line is on disk before the work does anything.
+    """The file `starts.jsonl` in the agent's state folder; a line is on disk before the work does anything.
 
-    `epoch` is that of the coordinator who ordered it; None where nobody coordinates.
+    `epoch` is that of the coordinator that sent the trial; None without a coordinator.
     """
 
     def __init__(self, state: Path, *, epoch: int | None = None) -> None:
@@ -37,7 +37,7 @@ class Journal:
         self._epoch = epoch
 
     def started(self, trial: Trial, pid: int) -> None:
-        """Note that `trial`'s work runs as `pid`. Raises OSError."""
+        """Record that the work of `trial` runs as process `pid`. Raises OSError."""
         line = {
             "at": time.time(),
             "trial_id": trial.trial_id,
@@ -47,24 +47,24 @@ class Journal:
             "study": trial.study,
             "epoch": self._epoch,
             "pid": pid,
-            "process_started": _started(pid),
+            "process_started": _start_time(pid),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         append_durably(self.path, json.dumps(line).encode() + b"\n")
 
     def sweep(self) -> list[int]:
-        """Kill work that an earlier agent left running. Returns the process ids.
+        """Kill the work that an earlier agent left running, and return its process ids.
 
-        The kernel does it when the agent dies; this is for where it could not. Only call it with
-        the host's lock held: another agent's work is not ours to kill.
+        Usually the kernel has killed it together with the agent. The caller must hold the host's lock, so that
+        no work of another agent is killed.
         """
         killed = []
         for line in self._last_lines():
             with contextlib.suppress(psutil.Error, OSError, ValueError, KeyError, TypeError):
                 entry = json.loads(line)
                 process = psutil.Process(int(entry["pid"]))
-                same = abs(process.create_time() - float(entry["process_started"])) < _TIME_SLACK_S
-                if same and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                is_same = abs(process.create_time() - float(entry["process_started"])) < _TIME_SLACK_S
+                if is_same and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                     process.send_signal(signal.SIGKILL)
                     process.wait(timeout=5)
                     killed.append(process.pid)
@@ -73,5 +73,6 @@ class Journal:
     def _last_lines(self) -> list[bytes]:
         try:
             return self.path.read_bytes().splitlines()[-_LAST_STARTS:]
-        except FileNotFoundError:
+        except OSError:
+            # Nothing was started yet; or the journal cannot be used at all, and the next `started` raises.
             return []

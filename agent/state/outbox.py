@@ -1,4 +1,4 @@
-"""Finished attempts wait here, one Parquet file each, until the coordinator has them in the store."""
+"""The outbox: finished attempts, one Parquet file each, that the store does not hold yet."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 
 def parquet_bytes(row: Mapping[str, Any]) -> bytes:
-    """One attempt's row as a Parquet file."""
-    return _written(arrow_table(row))
+    """Return one attempt's row as a Parquet file."""
+    return _parquet(arrow_table(row))
 
 
 def arrow_table(row: Mapping[str, Any]) -> pa.Table:
-    """One attempt's row as an Arrow table."""
-    # Arrow is 45 MB: not while a window is open.
+    """Return one attempt's row as an Arrow table."""
+    # Arrow needs 45 MB of memory: not while a window is open.
     from joulefleet.schema import attempt_table
 
     _keep_pandas_out()
     return attempt_table(row)
 
 
-def _written(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     pool = pa.default_memory_pool()
-    # The default pool keeps some ten megabytes more than one small table ever needs.
+    # Arrow's default pool would keep some ten megabytes that one small table does not need.
     pa.set_memory_pool(pa.system_memory_pool())
     try:
         buffer = io.BytesIO()
@@ -45,9 +45,9 @@ def _written(table: pa.Table) -> bytes:
 
 
 def _keep_pandas_out() -> None:
-    """Let Arrow find that there is no pandas: it looks for it at its first conversion.
+    """Prevent Arrow from importing pandas at its first conversion.
 
-    Where it finds it, pandas is 57 MB and a third of a second, of which an agent has no use.
+    The import would cost an agent 57 MB of memory and a third of a second.
     """
     import pyarrow as pa
 
@@ -61,7 +61,7 @@ def _keep_pandas_out() -> None:
 
 
 class _NoPandas(MetaPathFinder):
-    """While it is asked first, there is no pandas."""
+    """Import finder that hides pandas."""
 
     @classmethod
     def find_spec(cls, fullname: str, path: object = None, target: object = None) -> None:
@@ -70,27 +70,32 @@ class _NoPandas(MetaPathFinder):
 
 
 class Outbox:
-    """The files of one store on one machine."""
+    """The finished attempts of one store on one machine.
+
+    `AgentService` owns it: it calls `put` for each attempt, and reports the attempt only afterwards; `get` as
+    often as the coordinator fetches it; and `acknowledge` once the store holds it. A file is complete or not
+    there, whatever process or machine dies. All methods may raise OSError.
+    """
 
     def __init__(self, folder: Path, store_id: str) -> None:
         self._folder = folder / store_id
 
     def put(self, attempt_id: str, table: pa.Table) -> bytes:
-        """Make the attempt durable; its file's bytes. Only after this may it be reported. Raises OSError."""
+        """Store the attempt durably, and return the bytes of its file. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        data = _written(table)
+        data = _parquet(table)
         write_durably(self._folder / f"{attempt_id}.parquet", data)
         return data
 
     def waiting(self) -> list[str]:
-        """The ids of the attempts not yet acknowledged."""
+        """Return the ids of the attempts that are not acknowledged yet."""
         return sorted(path.stem for path in self._folder.glob("*.parquet")) if self._folder.exists() else []
 
     def get(self, attempt_id: str) -> bytes:
-        """The attempt's file."""
+        """Return the bytes of the attempt's file. Raises OSError."""
         return (self._folder / f"{attempt_id}.parquet").read_bytes()
 
     def acknowledge(self, attempt_id: str) -> None:
-        """The store has it: let it go."""
+        """Remove the attempt, which the store holds now. Raises OSError."""
         (self._folder / f"{attempt_id}.parquet").unlink(missing_ok=True)
         sync_folder(self._folder)

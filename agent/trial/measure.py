@@ -1,4 +1,4 @@
-"""Measure one trial on this machine, from the lock to the outcome."""
+"""Prepare and measure one trial on this machine, from the lock to the outcome."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -14,8 +14,8 @@ import psutil
 from agent.config import AgentSetup
 from agent.host.lock import host_lock
 from agent.runner.conversation import Conversation
-from agent.runner.pool import RunnerHost, RunnerPool
-from agent.runner.protocol import Disconnected, Stranger
+from agent.runner.pool import ForkServer, RunnerPool
+from agent.runner.protocol import Disconnected, ProtocolError
 from agent.sensors.system.cpu_memory import oom_kills
 from agent.state.journal import Journal
 from agent.trial.attempt import Attempt, AttemptFailed
@@ -28,7 +28,10 @@ from joulefleet.measurement import Failure, Outcome
 from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 
 PREPARE_TIMEOUT_S = 3600.0
+"""Longest time to prepare a model and its items, seconds."""
+
 END_WORK_S = 10.0
+"""Time for the end of a killed process, seconds, before its fork server is ended."""
 
 
 def measure(
@@ -39,13 +42,14 @@ def measure(
     epoch: int | None = None,
     on_start: Callable[[], None] | None = None,
 ) -> Outcome:
-    """The outcome of `trial`. A trial that fails is a `Failure`, never an exception.
+    """Measure `trial` and return its outcome. A trial that fails is a `Failure`, never an exception.
 
-    `epoch` is that of the coordinator who ordered it. `on_start` is called once the work's process has
-    begun. Raises MachineError where another agent measures on this host; then nothing was started.
+    `epoch` is that of the coordinator that sent the trial. `on_start` is called when the work's process has
+    started. Raises BusyError where another agent measures on this host or the environment's runner is not
+    there, and MachineError where the journal cannot be written; then no attempt was made.
     """
     with host_lock(setup.lock_folders(), holder=f"study {trial.study}, trial {trial.attempt_id}"):
-        clock = _Clock(begun=time.monotonic(), started_at_ns=time.time_ns())
+        begun, started_at_ns = time.monotonic(), time.time_ns()
         journal = Journal(setup.state, epoch=epoch)
         journal.sweep()
 
@@ -56,25 +60,25 @@ def measure(
                 _end_work(pid, pool)
                 raise MachineError(
                     f"{journal.path}: cannot be written ({error.strerror}).",
-                    cure="Make room or give rights there, or name another folder in $JOULEFLEET_STATE.",
+                    cure="Free space or grant rights there, or set $JOULEFLEET_STATE to another folder.",
                 ) from error
             if on_start is not None:
                 on_start()
 
         try:
-            return _measure(trial, setup, pool, clock, started)
-        except _Failed as failed:
+            return _measure(trial, setup, pool, started, begun=begun, started_at_ns=started_at_ns)
+        except AttemptFailed as failed:
             return Failure(
-                reason=failed.cause.reason,
-                message=failed.cause.message,
+                reason=failed.reason,
+                message=failed.message,
                 stderr_tail=failed.stderr_tail,
-                started_at_ns=clock.started_at_ns,
-                wall_s=time.monotonic() - clock.begun,
+                started_at_ns=started_at_ns,
+                wall_s=time.monotonic() - begun,
             )
 
 
 def prepare(model: ResolvedModel, task: ResolvedTask, setup: AgentSetup, pool: RunnerPool) -> None:
-    """Get weights and items ready on this machine. Raises StudyError or MachineError with what is missing."""
+    """Write or fetch weights and items on this machine. Raises StudyError or MachineError with what is missing."""
     folder = weights_folder(setup.cache, model, labels=task.labels)
     texts = items_file(setup.cache, task)
     request = PrepareRequest(
@@ -89,9 +93,9 @@ def prepare(model: ResolvedModel, task: ResolvedTask, setup: AgentSetup, pool: R
     except OSError as error:
         raise MachineError(
             f"{setup.cache}: weights cannot be kept there ({error.strerror}).",
-            cure="Name a folder that can be written in $JOULEFLEET_CACHE.",
+            cure="Set $JOULEFLEET_CACHE to a folder that can be written.",
         ) from error
-    # Building weights keeps every core busy: never beside somebody's window.
+    # Building weights keeps every core busy: never during another agent's window.
     with host_lock(setup.lock_folders(), holder="preparing weights"):
         _prepare(request, pool)
 
@@ -99,107 +103,97 @@ def prepare(model: ResolvedModel, task: ResolvedTask, setup: AgentSetup, pool: R
 def _prepare(request: PrepareRequest, pool: RunnerPool) -> None:
     conversation: Conversation | None = None
     try:
-        conversation = pool.any_host().ask({"do": "prepare", "spec": asdict(request)})
+        conversation = pool.any_fork_server().request({"do": "prepare", "spec": asdict(request)})
         ends = time.monotonic() + PREPARE_TIMEOUT_S
         message = conversation.next_mark(due_s=lambda: _left(ends))
         if message.get("mark") != "done":
-            said = str(message.get("message") or f"the process ended with {message.get('returncode')}")
-            raise StudyError(f"{said.split(': ', 1)[-1]}.", cure="Mend the study's `models:` or `items:`.")
-    except (Disconnected, Stranger) as error:
+            reason = str(message.get("message") or f"the process ended with {message.get('returncode')}")
+            raise StudyError(f"{reason.split(': ', 1)[-1]}.", cure="Fix the study's `models:` or `items:`.")
+    except (Disconnected, ProtocolError) as error:
         pool.discard()
-        raise MachineError("the runner went away while it prepared weights.", cure="See the agent's output.") from error
+        raise MachineError("the runner was lost while it prepared weights.", cure="See the agent's output.") from error
     finally:
         if conversation is not None:
             conversation.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Clock:
-    """When the attempt began, by the monotonic clock (s) and the wall clock (ns)."""
-
-    begun: float
-    started_at_ns: int
-
-
-class _Failed(Exception):
-    def __init__(self, cause: AttemptFailed, stderr_tail: str) -> None:
-        super().__init__(cause.message)
-        self.cause = cause
-        self.stderr_tail = stderr_tail
 
 
 def _measure(
     trial: Trial,
     setup: AgentSetup,
     pool: RunnerPool,
-    clock: _Clock,
     started: Callable[[int], None],
+    *,
+    begun: float,
+    started_at_ns: int,
 ) -> Outcome:
+    """Return the measurement; `begun` is by the monotonic clock, seconds. Raises AttemptFailed."""
     cold = trial.protocol.isolation == "cold"
     spec, weights_digest = _checked_spec(trial, setup)
     if not cold or trial.cell.environment != pool.own:
-        # Importing torch is no part of a trial, and an idle baseline is idle. A cold trial has another host of its own.
-        _ready_host(trial, pool, _model_type(Path(spec.weights_folder)))
+        # Importing torch belongs neither to a trial nor to its idle baseline; a cold trial starts its own fork server.
+        _wait_ready(trial, pool, _model_type(Path(spec.weights_folder)))
     kills_before = oom_kills(setup.proc_root)
     sensors = open_sensors(trial.protocol.energy_source, setup, period_s=1 / trial.sampling_hz)
     try:
         attempt = Attempt(trial, setup, sensors, time.monotonic() + trial.timeout_s)
-        host: RunnerHost | None = None
+        server: ForkServer | None = None
         conversation: Conversation | None = None
         try:
             attempt.baseline()
-            host = _host(trial, pool, cold=cold)
-            conversation = host.ask({"do": "work", "spec": asdict(spec), "passes": trial.protocol.passes})
-            attempt.work(host, conversation, [os.getpid(), *setup.observers()], started)
+            server = _fork_server(trial, pool, cold=cold)
+            conversation = server.request({"do": "work", "spec": asdict(spec), "passes": trial.protocol.passes})
+            attempt.work(server, conversation, [os.getpid(), *setup.observers()], started)
         except (AttemptFailed, Disconnected) as error:
-            tail = conversation.output_tail() if conversation else ""
+            output = conversation.output_tail() if conversation else ""
             _end_work(attempt.pid, pool)
-            # The next trial's baseline must not begin on what this one heated.
+            # The next trial's baseline must not begin on a machine that this trial heated.
             attempt.cool_down()
-            raise _Failed(_told_apart(error, kills_before, oom_kills(setup.proc_root)), tail) from error
+            failed = _classified(error, kills_before, oom_kills(setup.proc_root))
+            failed.stderr_tail = output
+            raise failed from error.__cause__
         finally:
             if conversation is not None:
                 conversation.close()
-            if cold and host is not None:
-                host.close()
+            if cold and server is not None:
+                server.close()
         attempt.cool_down()
         try:
             return measurement(
                 trial,
-                attempt.seen,
+                attempt.observed,
                 sensors,
                 weights_digest=weights_digest,
                 logical_cpus=os.cpu_count() or 1,
-                started_at_ns=clock.started_at_ns,
-                wall_s=time.monotonic() - clock.begun,
+                started_at_ns=started_at_ns,
+                wall_s=time.monotonic() - begun,
             )
         except (KeyError, TypeError, ValueError) as error:
-            # The work's facts are data from another process: amiss, they make a failure, not a crash.
-            raise _Failed(AttemptFailed("exception", f"the work's facts are amiss ({error!r})"), "") from error
+            # The facts are data from another process: where they are wrong, the trial fails and the agent goes on.
+            raise AttemptFailed("exception", f"the work sent facts of another form ({error!r})") from error
     finally:
-        sensors.recorder.close()
+        sensors.sampler.close()
 
 
-def _ready_host(trial: Trial, pool: RunnerPool, model_type: str) -> None:
+def _wait_ready(trial: Trial, pool: RunnerPool, model_type: str) -> None:
     try:
-        _host(trial, pool, cold=False).wait_ready(model_type)
-    except (Disconnected, Stranger) as error:
+        _fork_server(trial, pool, cold=False).wait_ready(model_type)
+    except (Disconnected, ProtocolError) as error:
         pool.discard()
         if trial.cell.environment != pool.own:
-            # Nothing has begun: its container may be starting again, and a trial must not fail for that.
+            # No attempt has begun: the container may be restarting, and a trial must not fail for that.
             raise BusyError(
                 f"the runner of {trial.cell.environment} is not there ({error}).",
                 cure=f"Start it in that environment: joulefleet runner {trial.cell.environment}",
             ) from error
-        raise _Failed(AttemptFailed("runner_lost", f"the runner did not start ({error})"), "") from error
+        raise AttemptFailed("runner_lost", f"the runner did not start ({error})") from error
 
 
-def _host(trial: Trial, pool: RunnerPool, *, cold: bool) -> RunnerHost:
-    return pool.host(environment=trial.cell.environment, threads=trial.cell.threads, cold=cold)
+def _fork_server(trial: Trial, pool: RunnerPool, *, cold: bool) -> ForkServer:
+    return pool.fork_server(environment=trial.cell.environment, threads=trial.cell.threads, cold=cold)
 
 
 def _end_work(pid: int | None, pool: RunnerPool) -> None:
-    """Whatever the work still does, it does no longer: the next trial needs a quiet machine."""
+    """Kill leftover work: the next trial needs an idle machine."""
     if pid is not None:
         try:
             process = psutil.Process(pid)
@@ -208,14 +202,14 @@ def _end_work(pid: int | None, pool: RunnerPool) -> None:
         except psutil.NoSuchProcess:
             return
         except (psutil.TimeoutExpired, psutil.AccessDenied):
-            # A runner's work may be another user's: it dies with its host, which the runner ends.
+            # The work of another environment may belong to another user: it ends with its fork server.
             pool.discard()
     else:
         pool.discard()
 
 
-def _told_apart(error: Exception, kills_before: int | None, kills_after: int | None) -> AttemptFailed:
-    """A SIGKILL that was the kernel's out-of-memory killer, told from one that was not."""
+def _classified(error: Exception, kills_before: int | None, kills_after: int | None) -> AttemptFailed:
+    """Return `error` as the reason of the failure: a SIGKILL may be one of the kernel's out-of-memory killer."""
     if isinstance(error, Disconnected):
         return AttemptFailed("runner_lost", f"the runner could not be reached ({error})")
     assert isinstance(error, AttemptFailed)
@@ -226,26 +220,26 @@ def _told_apart(error: Exception, kills_before: int | None, kills_after: int | N
 
 
 def _checked_spec(trial: Trial, setup: AgentSetup) -> tuple[WorkSpec, str]:
-    """What the work is made from, once the weights are known to be those asked for. Raises _Failed."""
+    """Return what the work needs, and the digest of the weights. Raises AttemptFailed for other weights."""
     model, task = trial.protocol.model, trial.protocol.task
     folder = weights_folder(setup.cache, model, labels=task.labels)
     try:
-        found = folder_digest(folder)
+        digest = folder_digest(folder)
     except (StudyError, OSError) as error:
-        raise _Failed(AttemptFailed("weights_mismatch", str(error)), "") from error
-    if model.path is not None and model.head == "own" and found != model.digest:
-        mismatch = f"{folder}: its weights are {found[:12]}, the trial asks for {model.digest[:12]}"
-        raise _Failed(AttemptFailed("weights_mismatch", mismatch), "")
+        raise AttemptFailed("weights_mismatch", str(error)) from error
+    if model.path is not None and model.head == "own" and digest != model.digest:
+        mismatch = f"{folder}: the digest of its weights is {digest[:12]}, that of the trial is {model.digest[:12]}"
+        raise AttemptFailed("weights_mismatch", mismatch)
     texts = items_file(setup.cache, task)
     spec = WorkSpec(
         cell=trial.cell,
         protocol=trial.protocol,
         weights_folder=str(folder),
         items_file=None if texts is None else str(texts),
-        # The user's folder, not a copy of it: what was digested is what is read.
+        # The user's folder itself, not a copy: the files that are read are those whose digest was checked.
         tokenizer_folder=model.tokenizer or model.path,
     )
-    return spec, found
+    return spec, digest
 
 
 def _model_type(folder: Path) -> str:

@@ -1,7 +1,7 @@
-"""Polls sensors from one thread and keeps the bytes; numbers are made of them afterwards.
+"""Polling of sensors from one thread; the raw bytes are kept, and decoded to numbers later.
 
-In a window of many minutes the oldest bytes are decoded on the way, a few at a time, into arrays of
-eight bytes a number: so an agent needs some ten megabytes for eight hours of readings, and not a gigabyte.
+In a window of many minutes the oldest bytes are decoded meanwhile, a few at a time, into arrays of eight bytes
+a number: so eight hours of readings need some ten megabytes, and not a gigabyte.
 """
 
 from __future__ import annotations
@@ -16,32 +16,40 @@ from agent.sensors import Raw, Sensor
 from joulefleet.measurement import Readings
 
 RAW_READINGS = 4096
-"""So many readings of a sensor are kept as bytes: nothing is parsed in the first minutes of a window."""
+"""Number of readings of a sensor that are kept as bytes: nothing is parsed in the first minutes of a window."""
 
 HELD_UP_NS = 300_000
-"""Reading a machine's counters takes some ten microseconds; much more, and something else ran in between."""
+"""Longest duration of a read that is trusted, ns. A read takes some ten microseconds; in a much longer one another
+process ran."""
 
 MARK_TRIES = 4
+"""Number of reads at a mark, at most, until one was not held up."""
 
 TOGETHER_NS = 5_000_000
-"""What is due so soon is read at once: a wake-up of its own would cost more than all its reads."""
+"""Sensors due within this time, ns, are read together: a wake-up of their own would cost more than all their reads."""
 
 _DECODED_AT_ONCE = 64
 
 
-class Recorder:
-    """Readings of several sensors, each with its own period, and of all of them at each mark."""
+class Sampler:
+    """Reads several sensors: each at its own period, and all of them at each mark.
+
+    An attempt owns one sampler, and calls it from one thread: `add` for each sensor, then `mark` at the edges
+    of phases and `poll` in between, `readings` at any time, and `close` at the end. The sensor that is added
+    first is the one whose readings must have exact times (the energy counters). `mark` and `poll` do not
+    raise: a failed read is NaN.
+    """
 
     def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
         self._tracks: list[_Track] = []
         self.last_ns = 0
-        """Time of the last mark."""
+        """Time of the last mark, ns."""
 
     def add(self, sensor: Sensor, *, period_s: float) -> None:
-        """Poll `sensor` every `period_s` seconds from now on; it is read at every mark in any case.
+        """Poll `sensor` every `period_s` seconds from now on, and read it at every mark.
 
-        One that found nothing to read is closed at once.
+        A sensor without channels is closed at once.
         """
         if not sensor.channels:
             sensor.close()
@@ -49,23 +57,23 @@ class Recorder:
         self._tracks.append(_Track(sensor, int(period_s * 1e9), self._clock_ns()))
 
     def mark(self) -> int:
-        """Read every sensor now; all readings get the one time that is returned, ns of CLOCK_MONOTONIC.
+        """Read every sensor now, and return the common time of these readings, ns of CLOCK_MONOTONIC.
 
-        The first sensor is the one whose value must belong to that very time: where the process was held
-        up between clock and reading, both are taken again.
+        The first sensor's value must belong to exactly that time: where the process was held up between clock
+        and read, both are taken again.
         """
         if not self._tracks:
             self.last_ns = self._clock_ns()
             return self.last_ns
         first, *others = self._tracks
-        now, raw = self._at_once(first.sensor)
+        now, raw = self._exact_read(first.sensor)
         first.keep(now, raw)
         for track in others:
             track.keep(now, track.sensor.read())
         self.last_ns = now
         return now
 
-    def _at_once(self, sensor: Sensor) -> tuple[int, Raw]:
+    def _exact_read(self, sensor: Sensor) -> tuple[int, Raw]:
         for _ in range(MARK_TRIES - 1):
             before = self._clock_ns()
             raw = sensor.read()
@@ -74,26 +82,25 @@ class Recorder:
         return self._clock_ns(), sensor.read()
 
     def poll(self) -> float:
-        """Read the sensors that are due, or nearly so; returns the seconds until the next is.
+        """Read the sensors that are due, or nearly so, and return the seconds until the next one is due.
 
-        The first sensor's reading belongs to its very time here too: else a process that was held up would
-        show a power that cannot be.
+        The first sensor is read as exactly as at a mark: after a delay its power would be wrong.
         """
         now = self._clock_ns()
         soon, due = now + TOGETHER_NS, now + 3_600_000_000_000
         for number, track in enumerate(self._tracks):
             if track.due_ns <= soon:
-                now, raw = (now, track.sensor.read()) if number else self._at_once(track.sensor)
+                now, raw = (now, track.sensor.read()) if number else self._exact_read(track.sensor)
                 track.keep(now, raw)
             due = min(due, track.due_ns)
         return max(0.0, (due - self._clock_ns()) / 1e9)
 
     def readings(self) -> list[Readings]:
-        """Everything read, channel by channel."""
+        """Return all readings so far, channel by channel."""
         return [readings for track in self._tracks for readings in track.readings()]
 
     def readings_of(self, sensor: Sensor) -> list[Readings]:
-        """Everything read from `sensor` so far; all its channels share one array of times."""
+        """Return the readings of `sensor` so far; all its channels share one array of times."""
         return [readings for track in self._tracks if track.sensor is sensor for readings in track.readings()]
 
     def close(self) -> None:
@@ -114,7 +121,7 @@ class _Track:
     def keep(self, now_ns: int, raw: Raw) -> None:
         self._t_ns.append(now_ns)
         self._raw.append(raw)
-        # From now, not from when it was due: a late poll is not followed by a burst.
+        # From now, not from when it was due: a late poll is not followed by several at once.
         self.due_ns = now_ns + self._period_ns
         if len(self._raw) >= RAW_READINGS + _DECODED_AT_ONCE:
             self._decode(_DECODED_AT_ONCE)

@@ -1,7 +1,7 @@
-"""Kinds of work, one module each, all of the shape in `interface`.
+"""Kinds of work, one module each, behind the interface in `base`.
 
-The agent imports `interface`, `texts` and `synthetic` only: the others bring torch, which belongs
-into the runner's processes.
+The agent imports `base`, `model_files`, `texts` and `synthetic` only: the other modules import torch, which
+belongs into the runner's processes.
 """
 
 from agent.workloads.base import LoadedModel, PassCounts, PrepareRequest, Workload, WorkSpec

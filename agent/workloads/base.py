@@ -1,4 +1,4 @@
-"""What a kind of work is to the runner: what it is asked, and what it does in the work's own process."""
+"""The interface of a kind of work, and the records that it takes and returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joulefleet.plan.trial import Protocol as TrialProtocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkSpec:
-    """What a workload is made from: the trial's cell and protocol, and where its files lie here."""
+    """What a workload is made from: the trial's cell and protocol, and the paths of its files on this machine."""
 
     cell: Cell
     protocol: TrialProtocol
@@ -22,7 +22,7 @@ class WorkSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassCounts:
-    """One pass over the items: items of the list, real and computed tokens, batches, and whether labels are there."""
+    """Counts of one pass over the items: items of the list, real tokens, tokens with padding, batches."""
 
     items: int
     tokens: int
@@ -32,7 +32,7 @@ class PassCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """What was loaded."""
+    """What was loaded, with the settings in force; the names are those of a row's columns."""
 
     parameters: int
     model_class: str
@@ -43,7 +43,7 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareRequest:
-    """Which model for which task, and where its folders are to be."""
+    """A model and a task to prepare, and the paths of their folders and files on this machine."""
 
     model: ResolvedModel
     task: ResolvedTask
@@ -53,7 +53,13 @@ class PrepareRequest:
 
 
 class Workload(Protocol):
-    """One kind of work, in the order in which its methods are called."""
+    """One kind of work, in one process.
+
+    The runner's worker makes one for a trial from a `WorkSpec`, and calls from one thread, in this order:
+    `make_items` and `load` once, `run_pass` many times, `labels` and `predictions` once. `run_pass` is what is
+    measured: it does nothing but the work, and every pass does the same work. All methods may raise any
+    exception; the trial then fails with its message.
+    """
 
     def make_items(self) -> PassCounts:
         """Make or read the items, tokenise and batch them."""
@@ -64,13 +70,13 @@ class Workload(Protocol):
         ...
 
     def run_pass(self, latencies_ns: memoryview) -> None:
-        """Work every batch once; write each one's duration into `latencies_ns`, in order."""
+        """Process every batch once, and write the duration of each into `latencies_ns`, in order."""
         ...
 
     def predictions(self) -> list[float]:
-        """What the last pass answered, one number an item: the class, or the value of a regression."""
+        """Return the answers of the last pass, one number an item: the class, or the value of a regression."""
         ...
 
     def labels(self) -> list[float] | None:
-        """The items' labels in the same form, or None where they have none."""
+        """Return the items' labels in the same form; None without labels. Raises ValueError for an unknown label."""
         ...

@@ -1,4 +1,4 @@
-"""Which folder on this machine holds a model's weights, and what is really in it."""
+"""The paths of models and items on this machine, and the digest of a model folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TOKENIZER_FILES = (
     "merges.txt",
     "*.model",
 )
-"""Patterns of the files that make a tokenizer."""
+"""Patterns of the files of a tokenizer."""
 
 _digests: dict[tuple[str, int, int, int], str] = {}
 
 
 def weights_folder(cache: Path, model: ResolvedModel, *, labels: int) -> Path:
-    """The model folder: the user's own for a local path with its own head, else one in the cache."""
+    """Return the model folder: the user's own for a local path with its own head, else one in the cache."""
     if model.path is not None and model.head == "own":
         return Path(model.path)
     name = "hub" if model.head == "own" and model.hub is not None else f"labels-{labels}"
@@ -30,25 +30,27 @@ def weights_folder(cache: Path, model: ResolvedModel, *, labels: int) -> Path:
 
 
 def body_folder(cache: Path, model: ResolvedModel) -> Path:
-    """Where the variants of one model lie together."""
+    """Return the folder of all variants of one model."""
     return cache / "weights" / model.digest
 
 
 def items_file(cache: Path, task: ResolvedTask) -> Path | None:
-    """The file of the items' texts; None for synthetic items."""
+    """Return the file of the items' texts; None for synthetic items."""
     if task.items.file is not None:
         return Path(task.items.file.path)
     return cache / "items" / f"{task.digest}.jsonl" if task.items.hub is not None else None
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over configuration and weights of a model folder.
+    """Return the SHA-256 of configuration and weights of a model folder.
 
-    A file is hashed once for as long as it keeps its inode, size and time of change. Raises
-    StudyError where the folder holds no configuration or no safetensors.
+    A file is hashed again only when its inode, size or modification time has changed. Raises StudyError
+    where the folder has no configuration or no safetensors.
     """
     if not (folder / "config.json").is_file():
-        raise StudyError(f"{folder}: no model folder (it has no config.json).", cure="Name the model's folder.")
+        raise StudyError(
+            f"{folder}: no model folder (it has no config.json).", cure="Give the path of the model's folder."
+        )
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         other = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
@@ -61,7 +63,9 @@ def folder_digest(folder: Path) -> str:
         for file in [folder / "config.json", *files]:
             total.update(f"{file.name} {_file_digest(file)}\n".encode())
     except OSError as error:
-        raise StudyError(f"{error.filename}: cannot be read ({error.strerror}).", cure="Mend the folder.") from error
+        raise StudyError(
+            f"{error.filename}: cannot be read ({error.strerror}).", cure="Give this user the right to read it."
+        ) from error
     return total.hexdigest()
 
 

@@ -1,9 +1,8 @@
-"""Getting ready on one machine, before anything is measured: weights written or fetched, items fetched."""
+"""Preparation of weights and items on one machine, before anything is measured."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import transformers
@@ -11,11 +10,12 @@ import transformers
 from agent.workloads.base import PrepareRequest
 from agent.workloads.texts import read_texts, text_columns
 from agent.workloads.weights import check_head, fetch_from_hub, prepare_weights
+from joulefleet.durable import atomic_write
 from joulefleet.study.spec import HubItems
 
 
 def prepare(request: PrepareRequest) -> None:
-    """Make weights and items ready. Raises ValueError and OSError with what is wrong and the cure."""
+    """Write or fetch weights and items. Raises ValueError and OSError with what is wrong and the cure."""
     model, labels = request.model, request.task.labels
     if model.architecture is not None or model.head == "seeded":
         prepare_weights(
@@ -36,35 +36,33 @@ def prepare(request: PrepareRequest) -> None:
 
 
 def _check_texts(request: PrepareRequest, items_file: Path) -> None:
-    """Read the texts and load the tokenizer once: what is wrong with them is one mistake, not a failed trial each."""
+    """Read the texts and load the tokenizer once, so that a mistake is reported before the first trial."""
     items = read_texts(items_file, text_columns(request.task.items))
     folder = request.model.tokenizer or request.model.path or request.weights_folder
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         tokenizer(items[0].text, items[0].text_pair)
     except Exception as error:
-        # Whatever a tokenizer's files can make transformers raise, it means that they will not do.
+        # transformers raises exceptions of many classes for unusable files.
         raise ValueError(
-            f"{folder}: no tokenizer that works ({type(error).__name__}); name its folder under `tokenizer:`"
+            f"{folder}: no usable tokenizer ({type(error).__name__}); give its folder under `tokenizer:`"
         ) from error
 
 
-def _fetch_items(asked: HubItems, target: Path) -> None:
+def _fetch_items(items: HubItems, target: Path) -> None:
     if target.exists():
         return
     import datasets
 
     try:
-        rows = datasets.load_dataset(asked.id, asked.config, split=asked.split, revision=asked.revision)
+        rows = datasets.load_dataset(items.id, items.config, split=items.split, revision=items.revision)
     except Exception as error:
-        # `datasets` raises whatever lies below it; all of it means that the items are not to be had.
+        # `datasets` raises exceptions of many libraries.
         raise ValueError(
-            f"data set {asked.id}@{asked.revision[:10]} could not be fetched ({type(error).__name__}: {error}); "
+            f"data set {items.id}@{items.revision[:10]} could not be fetched ({type(error).__name__}: {error}); "
             "check the network and the name, or give the items as a `file:`"
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(target) as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-    temporary.rename(target)
+            file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")

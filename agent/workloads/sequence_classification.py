@@ -21,7 +21,7 @@ Batch = dict[str, torch.Tensor]
 
 
 class SequenceClassification:
-    """The work of SST-2, STS-B, MNLI and their like: one forward pass a batch, in a fixed order."""
+    """The work of SST-2, STS-B, MNLI and similar tasks: one forward pass a batch, in a fixed order."""
 
     def __init__(self, spec: WorkSpec) -> None:
         self._spec = spec
@@ -29,7 +29,7 @@ class SequenceClassification:
             spec.weights_folder, local_files_only=True, trust_remote_code=False
         )
         if self._config.pad_token_id is None:
-            # GPT-2 has no padding token; its head finds the last real token by this one.
+            # GPT-2 has no padding token, but its head needs one to find the last real token.
             self._config.pad_token_id = self._config.eos_token_id or 0
         self._batches: list[Batch] = []
         self._outputs: list[torch.Tensor] = []
@@ -44,7 +44,7 @@ class SequenceClassification:
         accepted = self._accepted_inputs()
         groups = [encoded[start : start + size] for start in range(0, len(encoded), size)]
         batches = [_collate(group, pad=int(self._config.pad_token_id), accepted=accepted) for group in groups]
-        # The 2x arm works every batch twice: whole batches, or padding would not double with the items.
+        # The 2x arm processes every batch twice, so that the padding doubles together with the items.
         self._batches = [batch for batch in batches for _ in range(repeats)]
         return PassCounts(
             items=len(encoded),
@@ -94,28 +94,28 @@ class SequenceClassification:
         return [float(value) for value in logits.argmax(dim=1)]
 
     def labels(self) -> list[float] | None:
-        """See `Workload`. Names of labels are looked up in the model's own configuration. Raises ValueError."""
+        """See `Workload`. A label that is a name is looked up in the model's configuration."""
         if self._labels is None:
             return None
         by_name = {str(name).lower(): int(index) for index, name in dict(self._config.id2label).items()}
-        known = []
+        numbers = []
         for label in self._labels:
             if isinstance(label, str) and label.lower() not in by_name:
-                raise ValueError(f"the model knows no label {label!r} (it knows {', '.join(by_name)})")
-            known.append(float(by_name[label.lower()]) if isinstance(label, str) else float(label))
-        return known
+                raise ValueError(f"the model has no label {label!r} (it has {', '.join(by_name)})")
+            numbers.append(float(by_name[label.lower()]) if isinstance(label, str) else float(label))
+        return numbers
 
     def _synthetic(self) -> list[dict[str, list[int]]]:
         task = self._spec.protocol.task
-        asked = task.items.synthetic
-        assert asked is not None
-        if asked.lengths is None:
-            raise ValueError("a resolved task names its lengths")
+        requested = task.items.synthetic
+        assert requested is not None
+        if requested.lengths is None:
+            raise ValueError("a resolved task has its lengths")
         config = self._config
         special = {getattr(config, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "cls", "sep", "unk")}
         items = synthetic_items(
-            asked,
-            asked.lengths,
+            requested,
+            requested.lengths,
             pair=task.inputs == "pair",
             max_length=task.max_length,
             vocabulary=int(config.vocab_size),
@@ -124,7 +124,7 @@ class SequenceClassification:
         result = []
         for item in items:
             encoded = {"input_ids": list(item.ids), "attention_mask": [1] * len(item.ids)}
-            # BERT tells the two texts of a pair apart; RoBERTa has the input, but one type only.
+            # BERT distinguishes the two texts of a pair; RoBERTa has the same input, but only one type.
             if getattr(config, "type_vocab_size", 0) >= 2:
                 second = len(item.ids) - item.first_segment
                 encoded["token_type_ids"] = [0] * item.first_segment + [1] * second

@@ -1,4 +1,4 @@
-"""Texts and labels from a file the user names: JSON lines, CSV or Parquet."""
+"""Texts and labels from a file of the user: JSON lines, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Label = float | str
 
 @dataclass(frozen=True, slots=True)
 class TextItem:
-    """One item: a text, the second one of a pair, a label where there is one."""
+    """One item: a text, the second text of a pair, and a label where there is one."""
 
     text: str
     text_pair: str | None
     label: Label | None
 
 
-def read_texts(path: Path, asked: FileItems) -> list[TextItem]:
-    """The items of `path`, in its order. Raises StudyError that names what is wrong, with the row."""
+def read_texts(path: Path, columns: FileItems) -> list[TextItem]:
+    """Return the items of `path`, in their order. Raises StudyError with what is wrong, and the row."""
     rows = _rows(path)
-    wanted = [name for name in (asked.text, asked.text_pair, asked.label) if name is not None]
+    required = [name for name in (columns.text, columns.text_pair, columns.label) if name is not None]
     items: list[TextItem] = []
     problems: list[str] = []
     for number, row in enumerate(rows, start=1):
-        if asked.count is not None and len(items) >= asked.count:
+        if columns.count is not None and len(items) >= columns.count:
             break
-        missing = [name for name in wanted if row.get(name) is None]
+        missing = [name for name in required if row.get(name) is None]
         if missing:
             has = ", ".join(map(str, row)) or "none"
             problems.append(f"{path}: row {number} lacks {', '.join(missing)} (its columns: {has}).")
@@ -44,9 +44,9 @@ def read_texts(path: Path, asked: FileItems) -> list[TextItem]:
             continue
         items.append(
             TextItem(
-                str(row[asked.text]),
-                str(row[asked.text_pair]) if asked.text_pair else None,
-                _label(row[asked.label]) if asked.label else None,
+                str(row[columns.text]),
+                str(row[columns.text_pair]) if columns.text_pair else None,
+                _label(row[columns.label]) if columns.label else None,
             )
         )
     if problems:
@@ -57,7 +57,7 @@ def read_texts(path: Path, asked: FileItems) -> list[TextItem]:
 
 
 def text_columns(items: Items) -> FileItems:
-    """Which columns hold what, of items from a file or fetched from the hub. Raises ValueError for others."""
+    """Return the columns of items from a file or from the hub. Raises ValueError for synthetic items."""
     if items.file is not None:
         return items.file
     if items.hub is None:
@@ -67,7 +67,7 @@ def text_columns(items: Items) -> FileItems:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes."""
+    """Return the SHA-256 of the file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -98,7 +98,7 @@ def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
             f"{path}: cannot be read ({error.strerror}).", cure="Check the path and its rights."
         ) from error
     except csv.Error as error:
-        raise StudyError(f"{path}: not CSV ({error}).", cure="Mend the file.") from error
+        raise StudyError(f"{path}: not CSV ({error}).", cure="Fix the file.") from error
     raise StudyError(
         f"{path}: the ending {suffix or '(none)'} is not known.", cure="Give .jsonl, .csv, .tsv or .parquet."
     )
@@ -126,4 +126,4 @@ def _parquet(path: Path) -> list[Mapping[str, Any]]:
     try:
         return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]  # pyarrow has no types
     except pa.ArrowInvalid as error:
-        raise StudyError(f"{path}: not Parquet ({error}).", cure="Mend the file.") from error
+        raise StudyError(f"{path}: not Parquet ({error}).", cure="Fix the file.") from error

@@ -1,13 +1,12 @@
-"""Weight folders: seeded weights written once, hub models fetched once, all loaded alike afterwards.
+"""Weight folders: seeded weights are written once, models of the hub fetched once; all are loaded in the same way.
 
-Runs in a process of its own (the runner's `prepare`), long before anything is measured.
+This runs in a process of its own (the runner's request "prepare"), before anything is measured.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ import transformers
 from safetensors.torch import save_file
 
 from agent.workloads.model_files import TOKENIZER_FILES
+from joulefleet.durable import rename_durably, temporary_file
 from joulefleet.plan.trial import ResolvedModel
 from joulefleet.study.spec import Architecture
 
@@ -26,10 +26,10 @@ _CANONICAL_LABELS = 2
 
 
 def prepare_weights(model: ResolvedModel, *, labels: int, folder: Path, body_folder: Path) -> None:
-    """Make `folder` a model folder with a head for `labels`, unless it is there already.
+    """Make `folder` a model folder with a head for `labels`, unless it exists already.
 
-    Seeded weights come in two shards, the body's one a hard link that every head shares
-    (`body_folder` holds it). Raises ValueError, OSError, with what is wrong.
+    Seeded weights are in two files, of body and head; the body's file in `body_folder` is shared by all heads
+    through hard links. Raises ValueError and OSError with what is wrong.
     """
     if (folder / "config.json").exists():
         return
@@ -44,7 +44,7 @@ def prepare_weights(model: ResolvedModel, *, labels: int, folder: Path, body_fol
         try:
             temporary.rename(folder)
         except OSError:
-            # Another process was faster: its folder holds the same.
+            # Another process may have been faster: its folder has the same content.
             if not (folder / "config.json").exists():
                 raise
     finally:
@@ -58,13 +58,13 @@ def check_head(folder: Path, *, labels: int) -> None:
     )
     missing = sorted(report["missing_keys"])
     if missing:
-        raise ValueError(f"{folder}: its weights lack {', '.join(missing[:3])}; say `head: seeded` for a fresh head")
+        raise ValueError(f"{folder}: its weights lack {', '.join(missing[:3])}; write `head: seeded` for a random head")
     if model.config.num_labels != labels:
         raise ValueError(f"{folder}: its head has {model.config.num_labels} labels, the task has {labels}")
 
 
 def fetch_from_hub(repository: str, revision: str) -> str:
-    """The local folder of a hub model's commit, fetched where it is not there yet. Raises ValueError."""
+    """Return the local folder of a hub model's commit, fetched unless it is there already. Raises ValueError."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -117,23 +117,23 @@ def _write_seeded(architecture: Architecture, labels: int, folder: Path, body_fo
 
 
 def _write_body(architecture: Architecture, body: Path) -> None:
-    """The body of the model with two labels, whatever the task: it must not depend on which task came first."""
+    """Write the body of the model with two labels, so that it does not depend on the first task's labels."""
     config = _config(architecture, _CANONICAL_LABELS)
     head = _head_names(config)
     torch.manual_seed(architecture.seed)
     model = transformers.AutoModelForSequenceClassification.from_config(config)
-    seen: set[int] = set()
+    stored: set[int] = set()
     tensors = {}
     for name, tensor in model.state_dict().items():
         # Tied weights are stored once, as save_pretrained does; loading ties them again.
-        if name not in head and tensor.data_ptr() not in seen:
-            seen.add(tensor.data_ptr())
+        if name not in head and tensor.data_ptr() not in stored:
+            stored.add(tensor.data_ptr())
             tensors[name] = tensor.contiguous()
     body.parent.mkdir(parents=True, exist_ok=True)
-    temporary = body.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    temporary.chmod(0o644)
-    temporary.rename(body)
+    with temporary_file(body) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+        temporary.chmod(0o644)
+        rename_durably(temporary, body)
 
 
 def _stored_names(file: Path) -> set[str]:
@@ -154,7 +154,7 @@ def _write_with_seeded_head(source: str, labels: int, folder: Path) -> None:
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
         source,
         num_labels=labels,
-        # The head that is there may have another number of labels; it is drawn anew in any case.
+        # The model's own head may have another number of labels; it is replaced anyway.
         ignore_mismatched_sizes=True,
         local_files_only=True,
         use_safetensors=True,
@@ -171,7 +171,7 @@ def _write_with_seeded_head(source: str, labels: int, folder: Path) -> None:
 
 
 def _head_names(config: Any) -> set[str]:
-    """The tensors whose shape follows the number of labels: the head."""
+    """Return the names of the head's tensors: those whose shape depends on the number of labels."""
     one_more = copy.deepcopy(config)
     one_more.num_labels = config.num_labels + 1
     other = _skeleton(one_more).state_dict()
@@ -179,6 +179,6 @@ def _head_names(config: Any) -> set[str]:
 
 
 def _seeded(name: str, shape: tuple[int, ...], config: Any) -> torch.Tensor:
-    """As transformers draws a head: no bias, and weights of the configuration's spread."""
+    """Return random values as transformers initialises a head: no bias, weights of the configured spread."""
     spread = float(getattr(config, "initializer_range", 0.02))
     return torch.zeros(shape) if name.endswith("bias") else torch.empty(shape).normal_(0, spread)

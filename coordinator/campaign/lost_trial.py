@@ -1,4 +1,4 @@
-"""The row of a trial that nobody lived to report: its agent was lost in every try at it."""
+"""The row of a trial whose agent was lost in every attempt."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from joulefleet.plan.trial import Trial
 
 
 def row_of_lost(trial: Trial, hello: AgentHello, *, now_s: float) -> bytes:
-    """It as a file; `now_s` in seconds since 1970."""
-    message = "the agent was lost in every try at this trial"
+    """Return the row as a Parquet file. `hello` is the agent's last one; `now_s` is in seconds since 1970."""
+    message = "the agent was lost in every attempt at this trial"
     failure = Failure(
         reason="agent_lost", message=message, stderr_tail="", started_at_ns=round(now_s * 1e9), wall_s=0.0
     )

@@ -1,11 +1,10 @@
-"""Imported runs as rows of the schema, where what the tool did not report is null, and the record of their study."""
+"""Imported runs as rows of the schema, null where the tool reported no value, and the record of their study."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from math import isnan
 from typing import Any
 
 from coordinator.importing.mapping.spec import CommonMapping
@@ -13,33 +12,31 @@ from coordinator.importing.model import FLAG_REPAIRED, Identity, ImportedRun, Pa
 from coordinator.importing.problems import ImportProblems, quoted
 from coordinator.importing.tables.folders import natural_path
 from joulefleet.digest import digest
-from joulefleet.measurement import Readings
-from joulefleet.schema import COLUMNS
+from joulefleet.schema import columns_of, complete_row
 from joulefleet.store.records import ComparandRecord, ImportRecord, StudyRecord
-from joulefleet.versions import SCHEMA_VERSION
 
 
 def run_id(study: str, tool: str, run: ImportedRun) -> str:
-    """Return the id of an imported trial: a digest of study, tool, folder, name and content of its run."""
+    """Return the identity of an imported trial: equal for equal data in the same folder of the same study."""
     return digest(["imported", study, tool, run.folder, run.run, run.content])
 
 
 def attempt_id(study: str, tool: str, run: ImportedRun) -> str:
-    """Return the id of the only attempt of an imported trial."""
+    """Return the identity of the only attempt at an imported trial."""
     return f"{run_id(study, tool, run)}-r1-a1"
 
 
 def import_rows(study: str, package: Package) -> Iterator[dict[str, Any]]:
-    """Yield one row for each run of `package`, in the order in which they ran, with all columns of the schema."""
-    before: Counter[str] = Counter()
+    """Yield one row for each run of `package`, in the order in which they ran."""
+    repetitions: Counter[str] = Counter()
     for run in in_run_order(package.runs):
-        cell = _cell(run.identity)
-        before[cell] += 1
-        yield _row(study, package.tool, run, repetition=before[cell])
+        cell = _cell_digest(run.identity)
+        repetitions[cell] += 1
+        yield _row(study, package.tool, run, repetition=repetitions[cell])
 
 
 def in_run_order(runs: Sequence[ImportedRun]) -> list[ImportedRun]:
-    """Return `runs` ordered by start if all starts are known, else by folder, and within a folder as in its table."""
+    """Return the runs by their start times if all are known, else by folder; within a folder in the table's order."""
     by_folder = sorted(runs, key=lambda run: natural_path(run.folder))
     starts = [run.values.started_at for run in by_folder]
     known = [start for start in starts if start is not None]
@@ -49,87 +46,50 @@ def in_run_order(runs: Sequence[ImportedRun]) -> list[ImportedRun]:
     return [by_folder[index] for index in order]
 
 
-def _cell(identity: Identity) -> str:
+def _cell_digest(identity: Identity) -> str:
     machine = identity.machine.machine_id
-    # As in measured studies, labels are not part of a cell: one of them may number the runs.
+    # Without the labels, as in our own studies: a label may number the runs.
     return digest([identity.model, identity.task, machine, identity.batch_size, identity.threads, identity.dtype])
 
 
 def _row(study: str, tool: str, run: ImportedRun, *, repetition: int) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
-    identity, values, energy = run.identity, run.values, run.energy
-    row |= {
-        "schema_version": SCHEMA_VERSION,
-        "study": study,
-        "imported_from": tool,
-        "trial_id": run_id(study, tool, run),
-        "attempt_id": attempt_id(study, tool, run),
-        "kind": "trial",
-        "attempt": 1,
-        "round": 1,
-        "model": identity.model,
-        "task": identity.task,
-        "batch_size": identity.batch_size,
-        "threads": identity.threads,
-        "threads_asked": identity.threads,
-        "dtype": identity.dtype,
-        "repetition": repetition,
-        "labels": list((dict(identity.labels) | {"folder": run.folder, "run": run.run}).items()),
-        "libraries": list(run.libraries.items()),
-        "status": "ok",
-        "flags": [FLAG_REPAIRED] if energy.repaired else [],
-        "started_at": values.started_at,
-        "window_s": values.window_s,
-        "items": values.items,
-        "tokens": values.tokens,
-        "energy_reason": f"imported from {tool}: what it reported is in energy_reported_j",
-        "energy_reported_j": energy.joules,
-        "reported_by": energy.by,
-        "energy_repair": energy.repair,
-        "cpu_percent": values.cpu_percent,
-        "cpu_seconds": values.cpu_seconds,
-        "mean_rss_bytes": values.mean_rss_bytes,
-        "peak_rss_bytes": values.peak_rss_bytes,
-        "quality": values.quality,
-        "quality_metric": values.quality_metric,
-        "quality_reason": None if values.quality is not None else "the imported data have none",
-        "phases": [],
-        "energies": [],
-        "readings": [_readings(series) for series in run.readings],
-    }
-    return row | _place(identity) | {"os": run.os or identity.machine.record.os}
-
-
-def _place(identity: Identity) -> dict[str, Any]:
-    machine, record = identity.machine, identity.machine.record
-    return {
-        "place": machine.machine_id,
-        "machine": machine.name,
-        "machine_id": machine.machine_id,
-        "cpu_model": record.cpu_model,
-        "sockets": record.sockets,
-        "physical_cores": record.physical_cores,
-        "logical_cpus": record.logical_cpus,
-        "memory_bytes": record.memory_bytes,
-        "virtualised": record.virtualised,
-        "environment": record.environment,
-    }
-
-
-def _nulls(values: Sequence[float]) -> Sequence[float | None]:
-    return [None if isnan(value) else value for value in values] if any(map(isnan, values)) else values
-
-
-def _readings(series: Readings) -> dict[str, Any]:
-    channel = series.channel
-    return {
-        "channel": channel.name,
-        "unit": channel.unit,
-        "kind": channel.kind,
-        "source": channel.source,
-        "t_ns": series.t_ns,
-        "value": _nulls(series.value),
-    }
+    identity, values, energy, machine = run.identity, run.values, run.energy, run.identity.machine
+    return complete_row(
+        columns_of(machine.record)
+        | columns_of(values)
+        | {
+            "study": study,
+            "imported_from": tool,
+            "trial_id": run_id(study, tool, run),
+            "attempt_id": attempt_id(study, tool, run),
+            "kind": "trial",
+            "attempt": 1,
+            "round": 1,
+            "place": machine.machine_id,
+            "machine": machine.name,
+            "machine_id": machine.machine_id,
+            "os": run.os or machine.record.os,
+            "libraries": run.libraries,
+            "model": identity.model,
+            "task": identity.task,
+            "batch_size": identity.batch_size,
+            "threads": identity.threads,
+            "threads_asked": identity.threads,
+            "dtype": identity.dtype,
+            "repetition": repetition,
+            "labels": dict(identity.labels) | {"folder": run.folder, "run": run.run},
+            "status": "ok",
+            "flags": [FLAG_REPAIRED] if energy.repaired else [],
+            "energy_reason": f"imported from {tool}: what it reported is in energy_reported_j",
+            "energy_reported_j": energy.joules,
+            "reported_by": energy.by,
+            "energy_repair": energy.repair,
+            "quality_reason": None if values.quality is not None else "the imported data have none",
+            "phases": [],
+            "energies": [],
+            "readings": run.readings,
+        }
+    )
 
 
 def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> StudyRecord:

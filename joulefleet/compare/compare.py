@@ -1,8 +1,9 @@
-"""One level against another, by every metric: teacher against student, or the levels of any other factor.
+"""One level against another by every metric: teacher against student, or the levels of any other factor.
 
-A line pools blocks of one machine and one protocol of each arm, never more; a finding is what several
-machines say together. The regime, the origin of the weights and the protocols are part of what a line
-is, so trials that differ in them cannot meet in one.
+A study goes through these steps: its trials are read (`metrics`), its contrasts found (`contrasts`), and the
+trials of each contrast matched (`matching`), so that regime, weights and protocol are the same within a match.
+Each match gives comparisons on its machine (`per_machine`); the matches of all machines give findings
+(`pooled`), which get their roles (`roles`) and sentences (`conclusions`). Caveats (`caveats`) come last.
 """
 
 from __future__ import annotations
@@ -10,31 +11,39 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from joulefleet.compare.caveats.evidence import Grounds
-from joulefleet.compare.caveats.statistical import remarks
-from joulefleet.compare.conclusions import sentence_of, varied
-from joulefleet.compare.contrasts import PROOFS, WITHIN_BLOCKS, By, checked_by, level_contrasts, model_contrasts
+from joulefleet.compare.caveats.evidence import Evidence
+from joulefleet.compare.caveats.statistical import caveats
+from joulefleet.compare.conclusions import sentence_of, varied_fields
+from joulefleet.compare.contrasts import (
+    PROOFS,
+    WITHIN_BLOCKS,
+    By,
+    level_contrasts,
+    model_contrasts,
+    parse_factor,
+    require_known,
+)
 from joulefleet.compare.estimation import Terms
-from joulefleet.compare.imported_factors import alike, pooled_labels
-from joulefleet.compare.interactions import interactions
-from joulefleet.compare.matching import by_level, checked, matches
+from joulefleet.compare.imported_factors import pooled_labels, settle_factors
+from joulefleet.compare.interactions import find_interactions
+from joulefleet.compare.matching import by_level, matches
 from joulefleet.compare.metrics import METRICS, Metric, TrialValues, load_trials
-from joulefleet.compare.per_machine import facts_of, line_of
-from joulefleet.compare.pooled import find
+from joulefleet.compare.per_machine import compare_metric, facts_of
+from joulefleet.compare.pooled import pooled_findings
 from joulefleet.compare.results import Comparison, Family, MatchFacts, MetricComparison, PooledFinding
-from joulefleet.compare.roles import family_of, judge
+from joulefleet.compare.roles import assign_roles, family_of
 from joulefleet.errors import QueryError
 from joulefleet.query.progress import StudyProgress, progress, select_records
 from joulefleet.query.store import Store
 from joulefleet.store.records import StudyRecord, newest
 
 MACHINES_SHOWN = 3
-"""With more machines each one's own lines are left out unless they are asked for."""
+"""Most machines whose own comparisons are returned by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What is to be compared, of each study."""
+class _Request:
+    """What is to be compared, of each study: the arguments of `compare`."""
 
     by: By
     pair: str | None
@@ -46,19 +55,20 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyPart:
-    """What is found of one study."""
+class _StudyResult:
+    """The comparison of one study, from which that of all studies is put together."""
 
     family: Family
     pooled_labels: Sequence[str]
     trials: Sequence[TrialValues]
     facts: Sequence[MatchFacts]
-    lines: Sequence[MetricComparison]
-    """Proofs too."""
+    per_machine: Sequence[MetricComparison]
+    """Those of proofs too."""
     interactions: Sequence[MetricComparison]
     findings: Sequence[PooledFinding]
-    hidden: frozenset[str | None]
-    """Ids of the machines without lines."""
+    """Those of proofs too."""
+    hidden: frozenset[str]
+    """Ids of the machines without comparisons of their own."""
 
 
 def compare(
@@ -75,16 +85,17 @@ def compare(
 ) -> Comparison:
     """Compare by the factor `by`: model (each pair of a study), environment, machine, task, batch_size, threads, dtype.
 
-    study, pair, metrics: these alone; by another factor than the model, the models of the pair alone.
+    study, pair, metrics: only these; by another factor than the model, only the models of the pair.
     reference: the level against which the others are compared, by default the study's first. alpha: in
-    place of the one that the study states. every_machine: lines for each machine; by default where there
-    are few. mixed: fit mixed models too. Raises QueryError where the store has no such study, pair or
-    level, or where there is no such metric or factor; ValueError for an alpha that is not between 0 and 1.
+    place of the one that the study states. every_machine: whether each machine has comparisons of its own, by
+    default where there are few. mixed: fit mixed models too. Raises QueryError where the store has no such
+    study, pair or level, or where there is no such metric or factor; StoreError where a study is not of this
+    version; ValueError for an alpha that is not between 0 and 1.
     """
     if alpha is not None and not 0 < alpha < 1:
         raise ValueError(f"alpha lies between 0 and 1, not at {alpha}")
-    asked = _Asked(
-        by=checked_by(by),
+    request = _Request(
+        by=parse_factor(by),
         pair=pair,
         reference=reference,
         metrics=[metric for metric in METRICS if metrics is None or metric.name in metrics],
@@ -92,90 +103,98 @@ def compare(
         every_machine=every_machine,
         mixed=mixed,
     )
-    if reference is not None and asked.by == "model":
+    if reference is not None and request.by == "model":
         raise QueryError("Of models the study's pairs are compared: there is no reference.", cure="Name one by --pair.")
     records = select_records(newest(store.studies), study)
     pairs = [comparand.name for record in records for comparand in record.comparands]
-    checked("pair in these studies", [pair] if pair else None, pairs)
-    checked("metric", metrics, [metric.name for metric in METRICS])
+    require_known("pair in these studies", [pair] if pair else None, pairs)
+    require_known("metric", metrics, [metric.name for metric in METRICS])
     states = progress(store, study)
-    parts = [_compare(store, record, state, asked) for record, state in zip(records, states, strict=True)]
-    lines = [line for part in parts for line in part.lines]
-    proofs = tuple(line for line in lines if line.kind in PROOFS)
-    rest = tuple(line for line in lines if line.kind not in PROOFS)
-    findings = tuple(finding for part in parts for finding in part.findings)
-    facts = tuple(fact for part in parts for fact in part.facts)
+    results = [_compare_study(store, record, state, request) for record, state in zip(records, states, strict=True)]
+    comparisons = [one for result in results for one in result.per_machine]
+    proofs = tuple(one for one in comparisons if one.kind in PROOFS)
+    others = tuple(one for one in comparisons if one.kind not in PROOFS)
+    interactions = tuple(one for result in results for one in result.interactions)
+    findings = tuple(finding for result in results for finding in result.findings)
+    facts = tuple(fact for result in results for fact in result.facts)
+    families = tuple(result.family for result in results)
+    evidence = Evidence(
+        proofs=proofs,
+        others=(*others, *interactions),
+        findings=findings,
+        facts=facts,
+        families=families,
+        progress=states,
+        trials={result.family.study: result.trials for result in results},
+        pooled_labels={result.family.study: result.pooled_labels for result in results},
+    )
     return Comparison(
         proofs=proofs,
-        lines=rest,
-        machines_hidden=len({machine for part in parts for machine in part.hidden}),
-        interactions=tuple(line for part in parts for line in part.interactions),
+        per_machine=others,
+        machines_hidden=len({machine for result in results for machine in result.hidden}),
+        interactions=interactions,
         findings=tuple(finding for finding in findings if finding.kind not in PROOFS),
         facts=facts,
-        families=tuple(part.family for part in parts),
-        remarks=remarks(
-            Grounds(
-                proofs=proofs,
-                lines=(*rest, *(line for part in parts for line in part.interactions)),
-                findings=findings,
-                facts=facts,
-                families=[part.family for part in parts],
-                states=states,
-                trials={part.family.study: part.trials for part in parts},
-                pooled_labels={part.family.study: part.pooled_labels for part in parts},
-            )
-        ),
+        families=families,
+        caveats=caveats(evidence),
         progress=states,
     )
 
 
-def _compare(store: Store, record: StudyRecord, state: StudyProgress, asked: _Asked) -> StudyPart:
+def _compare_study(store: Store, record: StudyRecord, state: StudyProgress, request: _Request) -> _StudyResult:
     trials = load_trials(store, record.name)
     if record.imported_from is not None:
-        trials = alike(trials, record)
+        trials = settle_factors(trials, record)
     versions = [version for version in store.studies if version.name == record.name]
-    family = family_of(record, versions, trials, asked.alpha)
-    two_stages = family.stated.precision_percent is not None
-    pilot = family.stated.pilot_blocks if two_stages else None
+    family = family_of(record, versions, trials, request.alpha)
+    pilot = family.stated.pilot_blocks if family.stated.precision_percent is not None else None
     terms = Terms(finished=state.finished, confidence=1 - family.alpha, pilot_blocks=pilot)
-    metrics = _metrics(asked.metrics, record, trials)
-    if asked.by == "model":
-        contrasts, looked_at = model_contrasts(record), trials
+    metrics = _metrics(request.metrics, record, trials)
+    if request.by == "model":
+        contrasts, compared = model_contrasts(record), trials
     else:
-        looked_at = [trial for trial in trials if trial.model in _models(record, asked.pair)]
-        contrasts = level_contrasts(record, looked_at, asked.by, asked.reference)
-    levels = by_level(looked_at, asked.by)
-    every = [
+        models = _models(record, request.pair)
+        compared = [trial for trial in trials if trial.model in models]
+        contrasts = level_contrasts(record, compared, request.by, request.reference)
+    levels = by_level(compared, request.by)
+    by_contrast = [
         list(matches(record, contrast, levels, exclude_flags=family.stated.exclude_flags)) for contrast in contrasts
     ]
-    # Judged before any is left out: a family is what the study stated, not what is looked at.
-    findings = judge([one for of in every for one in find(of, metrics, terms, mixed=asked.mixed)], family)
-    varying = varied(findings)
-    pairs = {contrast.name for contrast in contrasts if asked.by != "model" or asked.pair in (None, contrast.name)}
-    found = [match for of in every for match in of if match.contrast.name in pairs]
+    # Roles are assigned before any finding is left out: a family is what the study stated, not what is requested.
+    findings = assign_roles(
+        [
+            finding
+            for of_contrast in by_contrast
+            for finding in pooled_findings(of_contrast, metrics, terms, mixed=request.mixed)
+        ],
+        family,
+    )
+    varied = varied_fields(findings)
+    pairs = {contrast.name for contrast in contrasts if request.by != "model" or request.pair in (None, contrast.name)}
+    requested = [match for of_contrast in by_contrast for match in of_contrast if match.contrast.name in pairs]
     machines = frozenset(trial.machine_id for trial in trials)
-    shown = len(machines) <= MACHINES_SHOWN if asked.every_machine is None else asked.every_machine
-    shown = shown or asked.by == "machine"
-    listed = [match for match in found if shown or match.contrast.kind in PROOFS]
-    return StudyPart(
+    shown = len(machines) <= MACHINES_SHOWN if request.every_machine is None else request.every_machine
+    shown = shown or request.by == "machine"
+    listed = [match for match in requested if shown or match.contrast.kind in PROOFS]
+    return _StudyResult(
         family=family,
         pooled_labels=pooled_labels(trials, record) if record.imported_from is not None else (),
         trials=trials,
-        facts=[facts_of(match) for match in found],
-        lines=[line_of(match, metric, terms) for match in listed for metric in metrics],
-        interactions=list(interactions(record, listed, metrics, terms)) if asked.by in WITHIN_BLOCKS else [],
-        findings=[replace(one, sentence=sentence_of(one, varying)) for one in findings if one.pair in pairs],
+        facts=[facts_of(match) for match in requested],
+        per_machine=[compare_metric(match, metric, terms) for match in listed for metric in metrics],
+        interactions=list(find_interactions(record, listed, metrics, terms)) if request.by in WITHIN_BLOCKS else [],
+        findings=[replace(one, sentence=sentence_of(one, varied)) for one in findings if one.pair in pairs],
         hidden=frozenset() if shown else machines,
     )
 
 
-def _metrics(asked: Sequence[Metric], record: StudyRecord, trials: Sequence[TrialValues]) -> list[Metric]:
-    """Our own trials have them all, or a reason; other tools know some, and are not asked for the rest."""
+def _metrics(requested: Sequence[Metric], record: StudyRecord, trials: Sequence[TrialValues]) -> list[Metric]:
+    """Return the metrics of the study: all but those for imported trials; of an import those that it has values of."""
     if record.imported_from is None:
-        return [metric for metric in asked if not metric.imported_only]
+        return [metric for metric in requested if not metric.imported_only]
     return [
         metric
-        for metric in asked
+        for metric in requested
         if any(trial.joules if metric.name == "energy" else metric.value(trial, None) is not None for trial in trials)
     ]
 

@@ -1,13 +1,13 @@
-"""What is compared with what: two levels of one factor, with all else equal."""
+"""What is compared with what: two levels of one factor, all else being equal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from joulefleet.compare.metrics import TrialValues
-from joulefleet.errors import QueryError
+from joulefleet.errors import QueryError, closest_or
 from joulefleet.store.records import StudyRecord
 
 By = Literal["model", "environment", "machine", "task", "batch_size", "threads", "dtype"]
@@ -21,7 +21,7 @@ COLUMN: Mapping[By, str] = {
     "threads": "threads_asked",
     "dtype": "dtype",
 }
-"""The column of `trials` that holds the factor's level."""
+"""The column of `trials`, and field of a setting, that holds the factor's level."""
 
 Level = str | int
 
@@ -29,38 +29,41 @@ PROOFS = ("a_a", "twice")
 """The kinds of comparison whose true ratio is known."""
 
 WITHIN_BLOCKS: frozenset[By] = frozenset({"environment", "task", "batch_size", "threads", "dtype"})
-"""Beside the model: the factors all of whose levels stand in each block."""
+"""The factors besides the model all of whose levels stand in each block."""
 
 EQUAL_WORK: frozenset[By] = frozenset({"model", "environment"})
-"""Of these both arms do the same passes over the same items; of the others an item is what is compared."""
+"""The factors whose levels all do the same passes over the same items; levels of others are compared by item."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
-    """Two levels of one factor."""
+    """Two levels of one factor that are compared throughout a study: the ratio is other / reference.
+
+    `model_contrasts` and `level_contrasts` make them; `joulefleet.compare.matching.matches` finds the trials of each.
+    """
 
     by: By
     name: str
-    """The pair's, or both levels'."""
+    """Name of the pair; of another factor than the model, both levels."""
     kind: str
-    """distillation, a_a or twice; level where not models are compared."""
+    """distillation, a_a or twice of models; level of other factors."""
     reference: Level
-    """The teacher, where models are."""
+    """The teacher, where models are compared."""
     other: Level
     reference_name: str
-    """For people: machines have names beside their ids."""
+    """The level for people: the name of a machine, not its id."""
     other_name: str
     expected_ratio: float | None
-    """Of work an item: known for the proofs alone."""
+    """The true ratio of the work an item; None but for the proofs."""
 
     @property
     def paired(self) -> bool:
-        """Whether both levels stand in each block: a machine has blocks of its own."""
+        """Whether both levels stand in each block; machines have blocks of their own."""
         return self.by != "machine"
 
 
 def model_contrasts(record: StudyRecord) -> list[Contrast]:
-    """The study's pairs and proofs."""
+    """Return the pairs and proofs of the study."""
     return [
         Contrast(
             by="model",
@@ -79,9 +82,10 @@ def model_contrasts(record: StudyRecord) -> list[Contrast]:
 def level_contrasts(
     record: StudyRecord, trials: Sequence[TrialValues], by: By, reference: str | None = None
 ) -> list[Contrast]:
-    """Every other level of `by` against `reference`, by default the first in the study's own order.
+    """Return every other level of `by` against `reference`, by default the first in the study's own order.
 
-    A machine may be named by its id or by its name. Raises QueryError where no trial has that level.
+    A machine may be named by its id or by its name. Raises QueryError where no trial has that level, or
+    several machines have that name.
     """
     names = _levels(record, trials, by)
     if len(names) < 2 and reference is None:
@@ -103,27 +107,35 @@ def level_contrasts(
     ]
 
 
-def checked_by(by: str) -> By:
-    """`by` as a factor. Raises QueryError."""
-    for known in get_args(By):
-        if by == known:
-            found: By = known
-            return found
+def parse_factor(by: str) -> By:
+    """Return `by` as a factor. Raises QueryError where it is none."""
+    for factor in get_args(By):
+        if by == factor:
+            known: By = factor
+            return known
     raise QueryError(f"Nothing is compared by {by!r}.", cure=f"Name one of {', '.join(get_args(By))}.")
 
 
+def require_known(what: str, requested: Collection[str] | None, known: Sequence[str]) -> None:
+    """Raise QueryError where one of the `requested` names is not `known`; the cure has the nearest name, or all."""
+    for name in requested or ():
+        if name not in known:
+            names = f"There are {', '.join(dict.fromkeys(known))}." if known else "There is none."
+            raise QueryError(f"There is no {what} called {name!r}.", cure=closest_or(name, known, names))
+
+
 def _levels(record: StudyRecord, trials: Sequence[TrialValues], by: By) -> dict[Level, str]:
-    """The levels that trials have, with their names, in the order of the study."""
-    found: dict[Level, str] = {}
+    """Return the levels that trials have, with their names, in the order of the study."""
+    names: dict[Level, str] = {}
     for trial in trials:
         level = getattr(trial, COLUMN[by])
-        if level is not None and level not in found:
-            found[level] = (trial.machine or trial.machine_id) if by == "machine" else str(level)
-    order = {level: place for place, level in enumerate(_order(record, by))}
-    return dict(sorted(found.items(), key=lambda item: (order.get(item[0], len(order)), item[1])))
+        if level is not None and level not in names:
+            names[level] = (trial.machine or trial.machine_id) if by == "machine" else str(level)
+    order = {level: index for index, level in enumerate(_stated_levels(record, by))}
+    return dict(sorted(names.items(), key=lambda item: (order.get(item[0], len(order)), item[1])))
 
 
-def _order(record: StudyRecord, by: By) -> Sequence[Level]:
+def _stated_levels(record: StudyRecord, by: By) -> Sequence[Level]:
     definition: Mapping[str, Any] = record.definition
     match by:
         case "machine":
@@ -136,10 +148,10 @@ def _order(record: StudyRecord, by: By) -> Sequence[Level]:
             return list((definition.get("factors") or {}).get(by) or ())
 
 
-def _level(names: Mapping[Level, str], by: By, asked: str) -> Level:
-    fitting = [level for level, name in names.items() if asked in (str(level), name)]
+def _level(names: Mapping[Level, str], by: By, requested: str) -> Level:
+    fitting = [level for level, name in names.items() if requested in (str(level), name)]
     if len(fitting) != 1:
-        problem = f"No trial has the {by} {asked!r}." if not fitting else f"{len(fitting)} machines are called {asked}."
         known = ", ".join(f"{name} ({level})" if by == "machine" else name for level, name in names.items())
-        raise QueryError(problem, cure=f"Name one of {known}.")
+        many = f"{len(fitting)} machines are called {requested}."
+        raise QueryError(many if fitting else f"No trial has the {by} {requested!r}.", cure=f"Name one of {known}.")
     return fitting[0]

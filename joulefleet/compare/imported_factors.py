@@ -1,4 +1,4 @@
-"""What other tools' trials have in common, so that only like is compared with like."""
+"""Which labels of imported trials are factors, and whether their costs are by item or by run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from joulefleet.compare.metrics import TrialValues
 from joulefleet.store.records import StudyRecord
 
 _OF_THE_IMPORT = frozenset({"folder", "run"})
-"""Labels that say where a trial came from."""
+"""Labels that the import itself adds: where a trial came from."""
 
 TRIALS_A_LEVEL = 2
-"""With one trial at each of its levels a label numbers the runs, and is no factor."""
+"""Trials that a model needs at each level of a factor: with one at each level, the label only numbers the runs."""
 
 
-def alike(trials: Sequence[TrialValues], record: StudyRecord) -> list[TrialValues]:
-    """The trials of an imported study with what they share settled for all of them.
+def settle_factors(trials: Sequence[TrialValues], record: StudyRecord) -> list[TrialValues]:
+    """Return the trials of an imported study with their factors set, and items only where all trials have them.
 
-    Without the items of every trial each counts as a run: joules an item beside joules a run would be
-    compared otherwise. A label is a factor where both models of each pair have several trials at each of
-    its levels; all others are pooled over, see `pooled_labels`.
+    Where an ok trial has no number of items all count as runs, so that joules an item are never compared with
+    joules a run. A label is a factor where both models of each pair have several trials at each of its
+    levels; trials that differ in other labels are pooled, see `pooled_labels`.
     """
     known = all(trial.items for trial in trials if trial.status == "ok")
     factors = _factors(trials, record)
@@ -35,13 +35,13 @@ def alike(trials: Sequence[TrialValues], record: StudyRecord) -> list[TrialValue
 
 
 def pooled_labels(trials: Sequence[TrialValues], record: StudyRecord) -> list[str]:
-    """The labels that differ within an arm and are no factors: what is compared pools over them."""
-    values: dict[tuple[str, str], set[str]] = {}
+    """Return the labels that differ within an arm and are no factors, by name: trials are pooled over them."""
+    levels: dict[tuple[str, str], set[str]] = {}
     for trial in trials:
         for key, value in _labels(trial):
-            values.setdefault((trial.model, key), set()).add(value)
+            levels.setdefault((trial.model, key), set()).add(value)
     factors = _factors(trials, record)
-    return sorted({key for (_, key), found in values.items() if len(found) > 1} - factors)
+    return sorted({key for (_, key), values in levels.items() if len(values) > 1} - factors)
 
 
 def _factors(trials: Sequence[TrialValues], record: StudyRecord) -> set[str]:

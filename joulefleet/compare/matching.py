@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Literal
@@ -12,7 +12,6 @@ from typing import Any, Literal
 from joulefleet.compare.contrasts import COLUMN, EQUAL_WORK, By, Contrast, Level
 from joulefleet.compare.metrics import TrialValues
 from joulefleet.compare.results import Setting
-from joulefleet.errors import QueryError, closest_or
 from joulefleet.plan.expand import cells
 from joulefleet.query.progress import study_in
 from joulefleet.store.records import StudyRecord
@@ -20,20 +19,17 @@ from joulefleet.store.records import StudyRecord
 _BlockKey = tuple[int, int]
 """(block, round): trials of two rounds of a block were hours apart, and are no pair."""
 
-_SETTING = (
-    *("machine_id", "model", "task", "batch_size", "threads_asked", "dtype"),
-    *("environment", "regime", "weights_source", "imported_levels"),
-)
+_SETTING = tuple(field.name for field in fields(Setting) if field.name != "study")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """What the blocks of a match hold."""
+    """The ok trials of a match, sorted by what can be compared within blocks."""
 
     pairs: tuple[tuple[TrialValues, TrialValues], ...]
-    """Reference and other of each block that has both, ok and of equal work. Empty without blocks."""
+    """Reference and other of each block that has both, with equal work. Empty without blocks."""
     reference: tuple[TrialValues, ...]
-    """All ok trials of the arm."""
+    """All ok trials of the reference."""
     other: tuple[TrialValues, ...]
     unpaired: int
     """Blocks with an ok trial of one arm alone."""
@@ -47,29 +43,33 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The trials of one line: one protocol of each arm in one setting. An arm may be empty."""
+    """The trials of a contrast in one setting on one machine, of one protocol of each arm.
+
+    `matches` makes them; every estimate, check and caveat of the setting is computed from its match, so
+    trials that differ in anything else never meet. One of the arms may be empty, not both.
+    """
 
     contrast: Contrast
     setting: Setting
     reference: Sequence[TrialValues]
     other: Sequence[TrialValues]
     paired: bool
-    """Whether its trials stand in blocks."""
+    """Whether the two arms are compared within blocks."""
     blocks: Blocks
 
     @property
     def first(self) -> TrialValues:
-        """Some trial of it."""
+        """Any trial of the match, for what all have in common."""
         return (self.reference or self.other)[0]
 
     @property
     def began(self) -> datetime:
-        """When its first trial did; long ago where that is unknown."""
+        """Time at which its first trial started; the year 1 where that is unknown."""
         return self.first.started_at or datetime.min.replace(tzinfo=UTC)
 
 
 def by_level(trials: Sequence[TrialValues], by: By) -> Mapping[Level, Sequence[TrialValues]]:
-    """The trials of each level of a factor."""
+    """Return the trials of each level of the factor `by`."""
     levels: dict[Level, list[TrialValues]] = defaultdict(list)
     for trial in trials:
         levels[getattr(trial, COLUMN[by])].append(trial)
@@ -83,61 +83,56 @@ def matches(
     *,
     exclude_flags: Collection[str] = (),
 ) -> Iterator[Match]:
-    """Every match of one contrast: settings in the order in which the study names machines, models and tasks.
+    """Yield every match of `contrast`: settings in the order in which the study names machines, models and tasks.
 
-    `levels` are the study's trials, see `by_level`.
+    `levels` are the study's trials, see `by_level`. Blocks with one of `exclude_flags` on either trial are
+    set apart. Raises StoreError where the record's study is not of this version.
     """
     names = [name for name in _SETTING if name != COLUMN[contrast.by]]
     models = record.definition["models"]
-    found: dict[tuple[Any, ...], tuple[list[TrialValues], list[TrialValues]]] = defaultdict(lambda: ([], []))
+    arms: dict[tuple[Any, ...], tuple[list[TrialValues], list[TrialValues]]] = defaultdict(lambda: ([], []))
     for arm, level in enumerate((contrast.reference, contrast.other)):
         for trial in levels.get(level, ()):
             if contrast.by == "model" or trial.model in models:
-                found[tuple([getattr(trial, name) for name in names])][arm].append(trial)
-    settings = {_setting(record.name, names, key): key for key in found}
+                arms[tuple([getattr(trial, name) for name in names])][arm].append(trial)
+    by_setting = {
+        Setting(study=record.name, **dict(zip(names, values, strict=True))): trials for values, trials in arms.items()
+    }
     tasks, machines = list(record.definition["tasks"]), [machine_id for machine_id, _ in record.machines]
-    both = _shared_tasks(record, contrast)
-    for setting in sorted(settings, key=lambda setting: _order(setting, tasks, machines, list(models))):
-        arms = found[settings[setting]]
-        if not all(arms) and both is not None and setting.task not in both:
+    shared_tasks = _shared_tasks(record, contrast)
+    for setting in sorted(by_setting, key=lambda setting: _order(setting, tasks, machines, list(models))):
+        if not all(by_setting[setting]) and shared_tasks is not None and setting.task not in shared_tasks:
             continue  # a proof runs on some tasks only
-        for reference, other in _by_protocol_pairs(contrast, *arms):
+        for reference, other in _by_protocol_pairs(contrast, *by_setting[setting]):
             paired = contrast.paired and record.imported_from is None
-            split = _blocks if paired else _without_blocks
+            if paired:
+                blocks = _blocks(contrast, reference, other, frozenset(exclude_flags))
+            else:
+                blocks = _without_blocks(reference, other)
             yield Match(
-                contrast=contrast,
-                setting=setting,
-                reference=reference,
-                other=other,
-                paired=paired,
-                blocks=split(contrast, reference, other, frozenset(exclude_flags)),
+                contrast=contrast, setting=setting, reference=reference, other=other, paired=paired, blocks=blocks
             )
 
 
-def newest_apart(
-    found: Iterable[Match], field: Literal["machine_id", "model"]
+def newest_by(
+    field: Literal["machine_id", "model"], candidates: Iterable[Match]
 ) -> dict[tuple[str, Setting], dict[str, Match]]:
-    """Matches with both arms by contrast and setting without `field`, then by `field`.
+    """Return the matches with both arms by contrast and setting without `field`, then by the value of `field`.
 
-    Of several protocols that differ in nothing else the newest counts.
+    Of several protocols that differ in nothing else, the one that began last is taken.
     """
     settings: dict[tuple[str, Setting], dict[str, Match]] = defaultdict(dict)
-    for match in found:
+    for match in candidates:
         if match.reference and match.other:
             rest = replace(match.setting, **{field: None})  # type: ignore[arg-type]  # both may be None
-            among, level = settings[match.contrast.name, rest], str(getattr(match.setting, field))
-            known = among.get(level)
-            if known is None or known.began < match.began:
-                among[level] = match
+            newest, value = settings[match.contrast.name, rest], str(getattr(match.setting, field))
+            if value not in newest or newest[value].began < match.began:
+                newest[value] = match
     return settings
 
 
-def _setting(study: str, names: Sequence[str], key: tuple[Any, ...]) -> Setting:
-    return Setting(study=study, **dict(zip(names, key, strict=True)))
-
-
 def _shared_tasks(record: StudyRecord, contrast: Contrast) -> set[str] | None:
-    """The tasks that both models do; None where it is not models that are compared, or nothing was planned."""
+    """Return the tasks that both models do; None where other factors are compared, or nothing was planned."""
     if contrast.by != "model" or record.imported_from is not None:
         return None
     planned = cells(study_in(record))
@@ -150,32 +145,32 @@ def _shared_tasks(record: StudyRecord, contrast: Contrast) -> set[str] | None:
 def _order(
     setting: Setting, tasks: Sequence[str], machines: Sequence[str], models: Sequence[str]
 ) -> tuple[object, ...]:
-    def place(name: str, names: Sequence[str]) -> tuple[int, str]:
+    def position(name: str, names: Sequence[str]) -> tuple[int, str]:
         return (names.index(name), name) if name in names else (len(names), name)
 
     return (
-        place(str(setting.machine_id), machines),
+        position(str(setting.machine_id), machines),
         str(setting.environment),
         setting.batch_size or 0,
         setting.threads_asked or 0,
         *map(str, (setting.dtype, setting.regime, setting.weights_source, setting.imported_levels)),
-        place(str(setting.model), models),
-        place(str(setting.task), tasks),
+        position(str(setting.model), models),
+        position(str(setting.task), tasks),
     )
 
 
 def _by_protocol_pairs(
     contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues]
 ) -> Iterator[tuple[Sequence[TrialValues], Sequence[TrialValues]]]:
-    """For each protocol of the other arm that of the reference which did equal work nearest in time.
+    """Yield each protocol of the other arm with that of the reference which did equal work nearest in time.
 
-    Protocols left over, and arms without the other, stand alone: nothing is dropped in silence.
+    A protocol without a partner is yielded with an empty arm, so that no trial is dropped.
     """
     references, others = _by_protocol(reference), _by_protocol(other)
     used = set()
     for trials in others.values():
         work = _work(contrast, trials)
-        equal = [name for name, beside in references.items() if _work(contrast, beside) == work]
+        equal = [name for name, candidates in references.items() if _work(contrast, candidates) == work]
         partner = equal[0] if len(equal) == 1 else None
         if len(equal) > 1:
             partner = min(equal, key=lambda name: _distance_s(references[name], trials))
@@ -198,7 +193,7 @@ def _work(contrast: Contrast, trials: Sequence[TrialValues]) -> tuple[str | None
 
 
 def _distance_s(first: Sequence[TrialValues], second: Sequence[TrialValues]) -> float:
-    """Distance in time between the middles of two arms, seconds."""
+    """Return the time between the median starts of two arms, seconds."""
     middle = [
         median(trial.started_at.timestamp() for trial in trials if trial.started_at) for trials in (first, second)
     ]
@@ -232,10 +227,7 @@ def _blocks(
     )
 
 
-def _without_blocks(
-    contrast: Contrast, reference: Sequence[TrialValues], other: Sequence[TrialValues], flags: frozenset[str]
-) -> Blocks:
-    del contrast, flags  # they are about blocks
+def _without_blocks(reference: Sequence[TrialValues], other: Sequence[TrialValues]) -> Blocks:
     ok = [tuple(trial for trial in arm if trial.status == "ok") for arm in (reference, other)]
     return Blocks(pairs=(), reference=ok[0], other=ok[1], unpaired=0, unequal=0, other_libraries=0, excluded=())
 
@@ -244,11 +236,3 @@ def _ok_by_block(trials: Sequence[TrialValues]) -> Mapping[_BlockKey, TrialValue
     return {
         (trial.block, trial.round or 1): trial for trial in trials if trial.status == "ok" and trial.block is not None
     }
-
-
-def checked(what: str, asked: Collection[str] | None, known: Sequence[str]) -> None:
-    """Raise QueryError where one of `asked` is not `known`, with the nearest or all names as its cure."""
-    for name in asked or ():
-        if name not in known:
-            names = f"There are {', '.join(dict.fromkeys(known))}." if known else "There is none."
-            raise QueryError(f"There is no {what} called {name!r}.", cure=closest_or(name, known, names))

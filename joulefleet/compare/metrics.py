@@ -1,4 +1,4 @@
-"""What is compared: each metric's unit, and its value in one trial."""
+"""The metrics that are compared: the unit of each, and its value in one trial."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from joulefleet.query.store import Store
-from joulefleet.query.views import query_text
 
 ComparedMetric = Literal["energy", "time", "cpu_time", "cpu_use", "memory", "mean_memory"]
 BasisProvenance = Literal["measured", "simulated", "reported", "modelled"]
 
 PROVENANCES: tuple[BasisProvenance, ...] = ("measured", "simulated", "reported", "modelled")
-"""The better first: where joules of several are there, the first of them is compared."""
+"""In order of preference: where there are joules of several provenances, the first of them is compared."""
 
 
 class TrialValues(NamedTuple):
-    """What a comparison reads of one trial; the fields are columns of the view `trials`, but for the last.
+    """The values of one trial that a comparison reads: columns of the view `trials`, and the last two fields.
 
-    A tuple, as a fleet has a hundred thousand of them: a frozen dataclass takes three times as long to make.
+    A tuple, because a fleet has a hundred thousand of them: a frozen dataclass takes three times as long to make.
     """
 
     imported_from: str | None
-    """None of Joulefleet's own; the trials of other tools have no blocks and are compared unpaired."""
+    """None unless the trial is imported; imported trials have no blocks and are compared unpaired."""
     machine_id: str
     machine: str | None
     cpu_model: str | None
@@ -71,27 +70,27 @@ class TrialValues(NamedTuple):
     imported_labels: list[dict[str, str]] | None
     """Key and value of each label of an imported trial."""
     imported_levels: str | None
-    """Those of the labels that are factors: `quantised no, size 3`. See `joulefleet.compare.imported_factors`."""
+    """Labels that are factors, such as `quantised no, size 3`; set by `joulefleet.compare.imported_factors`."""
     joules: Mapping[Basis, float]
-    """Its energy on each basis on which it has some."""
+    """Energy of the trial on each basis on which it has some, joules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """Where the joules of a line come from. Values of two bases are never mixed."""
+    """Where compared joules come from. Values of two bases are never mixed."""
 
     provenance: BasisProvenance
-    """measured: by the machine's own counters; simulated: by counters in other files; reported: by another tool,
+    """measured: by the machine's own counters; simulated: from counters in other files; reported: by another tool,
     which does not say how; modelled: by a formula."""
     scope: str | None
-    """Domains that are added up, such as package+dram; None of modelled energy."""
+    """The domains that are added up, such as package+dram; None of reported and modelled energy."""
     source: str | None
-    """Sensor, formula of modelled energy, or who reported it."""
+    """The sensor, the tool that reported the energy, or the formula."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One thing that is compared."""
+    """One quantity that is compared."""
 
     name: ComparedMetric
     title: str
@@ -100,33 +99,42 @@ class Metric:
     """Whether twice the work is twice the value."""
     value: Callable[[TrialValues, Basis | None], float | None]
     imported_only: bool = False
-    """Whether only other tools' trials have it: of our own there is something better."""
+    """Whether it is compared of imported trials only: Joulefleet's own have a better one."""
 
     def title_of(self, trial: TrialValues) -> str:
-        """The title, where `trial` is one of those compared: of other tools' runs the items may be unknown."""
+        """Return the title for comparing `trial` and its like; an imported run may have no known number of items."""
         return self.title.replace(" an item", " a run") if _is_a_run(trial) else self.title
 
 
+_EXPRESSIONS = {
+    "flags": "coalesce(flags, [])",
+    # Own trials may have labels too, but only those of imported trials are factors.
+    "imported_labels": "CASE WHEN imported_from IS NOT NULL THEN map_entries(labels) END",
+}
+"""How the fields that are no plain columns of `trials` are selected."""
+
+_COLUMNS = tuple(name for name in TrialValues._fields if name not in {"imported_levels", "joules"})
+
+_SELECTED = ", ".join(_EXPRESSIONS.get(name, f'"{name}"') + f' AS "{name}"' for name in _COLUMNS)
+
+_QUERY = f"SELECT {_SELECTED} FROM trials WHERE study = $study ORDER BY machine_id, block, position"  # noqa: S608 - ours
+
+
 def load_trials(store: Store, study: str) -> list[TrialValues]:
-    """Every trial of `study` in `store`, failed ones too."""
-    table = store.arrow(query_text("compared"), {"study": study})
+    """Return every trial of `study` in `store`, failed ones too, by machine, block and position."""
+    table = store.arrow(_QUERY, {"study": study})
     # By columns: a dictionary for each of a hundred thousand rows would take twice as long as all else.
-    columns = {
-        name: table.column(name).to_pylist()
-        for name in TrialValues._fields
-        if name not in {"joules", "imported_levels"}
-    }
-    known: dict[_BasisKey, Basis] = {}
-    joules = [_joules(values, known) for values in zip(*(columns[name] for name in _JOULES), strict=True)]
+    columns = {name: table.column(name).to_pylist() for name in _COLUMNS}
+    bases: dict[_BasisKey, Basis] = {}
+    joules = [_joules(values, bases) for values in zip(*(columns[name] for name in _JOULES), strict=True)]
     nothing = [None] * table.num_rows
     return [TrialValues._make(values) for values in zip(*columns.values(), nothing, joules, strict=True)]
 
 
 def choose_basis(common: Counter[Basis]) -> Basis | None:
-    """The basis for a line, of those on which both arms have joules in so many blocks: counted before modelled.
+    """Return the best basis of those in `common`, which says in how many blocks both arms have joules on each.
 
-    Of counted joules the measured come before the simulated, and at equal numbers the fuller scope.
-    None where there is none.
+    The order of PROVENANCES decides, then the number of blocks, then the fuller scope. None where `common` is empty.
     """
     for provenance in PROVENANCES:
         candidates = {basis: n for basis, n in common.items() if basis.provenance == provenance}
@@ -141,19 +149,19 @@ _JOULES = (
     *("energy_provenance", "energy_source", "energy_scope", "energy_j", "energy_package_j"),
     *("energy_reported_j", "reported_by", "energy_modelled_j", "modelled_formula"),
 )
-"""What the joules of a trial are made of."""
+"""The columns from which `_joules` computes."""
 
 
-def _joules(values: tuple[Any, ...], known: dict[_BasisKey, Basis]) -> dict[Basis, float]:
-    """The joules of a trial on each basis, from its values of `_JOULES`; `known` keeps one object a basis."""
+def _joules(values: tuple[Any, ...], bases: dict[_BasisKey, Basis]) -> dict[Basis, float]:
+    """Return the joules of a trial on each basis, from its values of `_JOULES`; `bases` keeps one object a basis."""
     provenance, source, scope, full, package, reported, reporter, modelled, formula = values
-    found: dict[Basis, float] = {}
+    joules: dict[Basis, float] = {}
 
-    def put(key: _BasisKey, joules: float) -> None:
-        basis = known.get(key)
+    def put(key: _BasisKey, value: float) -> None:
+        basis = bases.get(key)
         if basis is None:
-            basis = known[key] = Basis(provenance=key[0], scope=key[1], source=key[2])
-        found[basis] = joules
+            basis = bases[key] = Basis(provenance=key[0], scope=key[1], source=key[2])
+        joules[basis] = value
 
     if provenance is not None:
         if package is not None and scope != "package":
@@ -164,7 +172,7 @@ def _joules(values: tuple[Any, ...], known: dict[_BasisKey, Basis]) -> dict[Basi
         put(("reported", None, reporter), reported)
     if modelled is not None:
         put(("modelled", None, formula), modelled)
-    return found
+    return joules
 
 
 def _energy(trial: TrialValues, basis: Basis | None) -> float | None:

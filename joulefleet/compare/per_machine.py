@@ -1,4 +1,4 @@
-"""The lines of one match: each metric's values, ratio and checks; and what is to be known of its trials."""
+"""What one match gives: its comparison by each metric, and the circumstances of its trials."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import mean, median
 
-from joulefleet.compare.estimation import Terms, basis_of, checks_of, estimate
+from joulefleet.compare.estimation import Terms, checks_of, estimate, match_basis
 from joulefleet.compare.matching import Match
 from joulefleet.compare.metrics import Basis, Metric, TrialValues
 from joulefleet.compare.results import ArmSummary, MatchFacts, MetricComparison
@@ -16,10 +16,10 @@ BLOCKS_FOR_ORDER = 8
 """In fewer blocks one arm may come first in all by chance alone: of eight, once in 128."""
 
 
-def line_of(match: Match, metric: Metric, terms: Terms) -> MetricComparison:
-    """The line of `match` by `metric`."""
+def compare_metric(match: Match, metric: Metric, terms: Terms) -> MetricComparison:
+    """Return the comparison of the two arms of `match` by `metric`."""
     contrast = match.contrast
-    basis = basis_of(match) if metric.name == "energy" else None
+    basis = match_basis(match) if metric.name == "energy" else None
     expected = contrast.expected_ratio if metric.per_item else None
     null_ratio = 1.0 if expected is None else expected
     return MetricComparison(
@@ -33,8 +33,8 @@ def line_of(match: Match, metric: Metric, terms: Terms) -> MetricComparison:
         unit=metric.unit,
         basis=basis,
         expected_ratio=expected,
-        reference=_arm(contrast.reference_name, match.reference, metric, basis),
-        other=_arm(contrast.other_name, match.other, metric, basis),
+        reference=_summary(contrast.reference_name, match.reference, metric, basis),
+        other=_summary(contrast.other_name, match.other, metric, basis),
         ratio=estimate(match, metric, basis, terms, null_ratio=null_ratio),
         without_flagged=estimate(match, metric, basis, terms, null_ratio=null_ratio, flagged=False),
         flagged_blocks=_flagged(match),
@@ -43,7 +43,7 @@ def line_of(match: Match, metric: Metric, terms: Terms) -> MetricComparison:
 
 
 def facts_of(match: Match) -> MatchFacts:
-    """What is to be known of its trials, whatever the metric."""
+    """Return the circumstances of the trials of `match`, which are the same for every metric."""
     contrast, blocks = match.contrast, match.blocks
     arms = {contrast.reference_name: match.reference, contrast.other_name: match.other}
     return MatchFacts(
@@ -89,7 +89,7 @@ def _flagged(match: Match) -> int:
     return sum(bool(trial.flags) for trial in (*blocks.reference, *blocks.other))
 
 
-def _arm(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis | None) -> ArmSummary:
+def _summary(level: str, trials: Sequence[TrialValues], metric: Metric, basis: Basis | None) -> ArmSummary:
     ok = [trial for trial in trials if trial.status == "ok"]
     values = [value for trial in ok if (value := metric.value(trial, basis)) is not None and math.isfinite(value)]
     return ArmSummary(
@@ -108,8 +108,7 @@ def _protocol(trials: Sequence[TrialValues]) -> str | None:
 
 
 def _flags(trials: Sequence[TrialValues]) -> dict[str, int]:
-    flagged = [trial.flags for trial in trials if trial.flags and trial.status == "ok"]
-    return dict(sorted(Counter(flag for flags in flagged for flag in flags).items()))
+    return dict(sorted(Counter(flag for trial in trials if trial.status == "ok" for flag in trial.flags).items()))
 
 
 def _interleaved(reference: Sequence[TrialValues], other: Sequence[TrialValues]) -> bool:

@@ -1,14 +1,14 @@
-"""One ratio over all machines: what each says, and their mean where there are enough of them."""
+"""One ratio over all machines: that of each machine, and their mean where there are enough of them."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from joulefleet.compare.estimation import Terms, common_joules, estimate, logs_of
-from joulefleet.compare.matching import Match, newest_apart
+from joulefleet.compare.estimation import Terms, common_bases, estimate, log_ratios_by_machine
+from joulefleet.compare.matching import Match, newest_by
 from joulefleet.compare.metrics import PROVENANCES, Basis, Metric
 from joulefleet.compare.results import MachineResult, PooledFinding, Setting
 from joulefleet.stats import Estimate, MachineEffect, Pooled, on_every_machine, pool
@@ -17,18 +17,20 @@ from joulefleet.stats.mixed_model import MACHINES_FOR_MODEL, mixed_model
 from joulefleet.stats.paired import BLOCKS_FOR_INTERVAL, BLOCKS_FOR_TEST
 from joulefleet.stats.variance_components import components
 
-LEVEL_NOISE = 1e-12
-"""A standard error below this is rounding: no machine is that precise."""
+ROUNDING = 1e-12
+"""A standard error of a log ratio below this is rounding: no machine is that precise."""
 
 
-def find(
+def pooled_findings(
     matches: Sequence[Match], metrics: Sequence[Metric], terms: Terms, *, mixed: bool = False
 ) -> Iterator[PooledFinding]:
-    """The findings of one contrast: settings in the order of `matches`, metrics within. Not judged yet.
+    """Yield the findings of one contrast: settings in the order of `matches`, metrics within.
 
-    `mixed`: fit a mixed model as well, which takes half a second each.
+    They have neither roles nor sentences yet: `joulefleet.compare.roles.assign_roles` and
+    `joulefleet.compare.conclusions.sentence_of` give them. `mixed`: fit a mixed model too, which takes half a
+    second each.
     """
-    for (_, setting), by_machine in newest_apart(matches, "machine_id").items():
+    for (_, setting), by_machine in newest_by("machine_id", matches).items():
         for metric in metrics:
             yield _finding(setting, by_machine, metric, terms, mixed=mixed)
 
@@ -36,15 +38,16 @@ def find(
 def _finding(
     setting: Setting, by_machine: Mapping[str, Match], metric: Metric, terms: Terms, *, mixed: bool
 ) -> PooledFinding:
-    some = next(iter(by_machine.values()))
-    contrast = some.contrast
+    first = next(iter(by_machine.values()))
+    contrast = first.contrast
     basis = common_basis(list(by_machine.values())) if metric.name == "energy" else None
     results, left_out = [], {}
     for machine_id, match in by_machine.items():
         ratio = estimate(match, metric, basis, terms)
-        if ratio.error is None or ratio.error < LEVEL_NOISE:
+        if ratio.error is None or ratio.error < ROUNDING:
             name = match.first.machine or machine_id
-            left_out[name if name not in left_out else f"{name} ({machine_id})"] = _why_not(match, metric, basis, ratio)
+            name = name if name not in left_out else f"{name} ({machine_id})"
+            left_out[name] = _why_left_out(match, metric, basis, ratio)
         else:
             results.append(
                 MachineResult(
@@ -57,7 +60,7 @@ def _finding(
     several = len(by_machine) > 1 and contrast.by != "machine"
     pooled = _pooled(results, terms) if several else None
     every = None if left_out else on_every_machine([(result.ratio.low, result.ratio.high) for result in results])
-    logs = _logs(by_machine, metric, basis) if several and some.paired else {}
+    logs = log_ratios_by_machine(by_machine, metric, basis) if several and first.paired else {}
     fit = mixed and sum(map(len, logs.values())) >= MACHINES_FOR_MODEL
     return PooledFinding(
         by=contrast.by,
@@ -65,11 +68,11 @@ def _finding(
         kind=contrast.kind,
         setting=setting,
         metric=metric.name,
-        title=metric.title_of(some.first),
+        title=metric.title_of(first.first),
         basis=basis,
         reference=contrast.reference_name,
         other=contrast.other_name,
-        paired=some.paired,
+        paired=first.paired,
         machines=tuple(results),
         left_out=left_out,
         pooled=pooled,
@@ -86,21 +89,25 @@ def _finding(
 
 
 def common_basis(matches: Sequence[Match]) -> Basis | None:
-    """The basis on which most machines have both arms: counted before modelled wherever a mean can be had."""
-    common: Counter[Basis] = Counter()
+    """Return the basis for a finding over `matches`, one a machine; None where no machine has joules of both arms.
+
+    Preferred is a basis on which enough machines for a mean have an interval, then the order of PROVENANCES,
+    then the basis of most machines, then that of most blocks.
+    """
+    machines: Counter[Basis] = Counter()
     blocks: Counter[Basis] = Counter()
     for match in matches:
-        joules = common_joules(match)
-        blocks.update(joules)
+        counts = common_bases(match)
+        blocks.update(counts)
         # With fewer blocks a machine has no interval, and does not count.
-        common.update({basis for basis, count in joules.items() if count >= BLOCKS_FOR_INTERVAL})
+        machines.update(basis for basis, count in counts.items() if count >= BLOCKS_FOR_INTERVAL)
     enough = min(MACHINES_FOR_MEAN, len(matches))
     return max(
         blocks,
         key=lambda basis: (
-            common[basis] >= enough,
+            machines[basis] >= enough,
             -PROVENANCES.index(basis.provenance),
-            common[basis],
+            machines[basis],
             blocks[basis],
             str(basis),
         ),
@@ -108,8 +115,8 @@ def common_basis(matches: Sequence[Match]) -> Basis | None:
     )
 
 
-def _why_not(match: Match, metric: Metric, basis: Basis | None, ratio: Estimate) -> str:
-    """Why a machine has no interval: the reason for its lack of joules says more than that there are none."""
+def _why_left_out(match: Match, metric: Metric, basis: Basis | None, ratio: Estimate) -> str:
+    """Return why a machine has no interval; without joules, the sensor's own reason says most."""
     if metric.name == "energy" and not any(basis in trial.joules for trial in (*match.reference, *match.other)):
         reasons = Counter(trial.energy_reason for trial in (*match.reference, *match.other) if trial.energy_reason)
         if reasons:
@@ -134,13 +141,3 @@ def _pooled(results: Sequence[MachineResult], terms: Terms) -> Pooled:
     # As within a machine: looking at p-values on the way raises the rate of false positives, and few blocks have none.
     tested = terms.finished and all(result.ratio.n_blocks >= BLOCKS_FOR_TEST for result in results)
     return pooled if tested else replace(pooled, p_value=None)
-
-
-def _logs(by_machine: Mapping[str, Match], metric: Metric, basis: Basis | None) -> dict[str, dict[str, list[float]]]:
-    """The blocks' log ratios by CPU model and machine."""
-    by_model: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for machine_id, match in by_machine.items():
-        logs = logs_of(match, metric, basis)
-        if logs:
-            by_model[match.first.cpu_model or machine_id][machine_id] = logs
-    return by_model

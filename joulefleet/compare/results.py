@@ -19,11 +19,14 @@ from joulefleet.study.primary import Primary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What both arms of a line share, None where that is what is compared. Lines of two settings are never pooled."""
+    """What both arms share; None for the factor that is compared. Trials of two settings are never pooled.
+
+    The fields but `study` are fields of `TrialValues`.
+    """
 
     study: str
     machine_id: str | None = None
-    """None also where it is over all machines."""
+    """None also in a finding over all machines."""
     model: str | None = None
     task: str | None = None
     batch_size: int | None = None
@@ -34,41 +37,42 @@ class Setting:
     regime: str | None = None
     weights_source: str | None = None
     imported_levels: str | None = None
-    """Of imported trials: the levels of factors that are labels."""
+    """Levels of the factors that are labels; None unless the trials are imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSummary:
-    """One side of a line."""
+    """One arm of a comparison on a single machine."""
 
     level: str
-    """The model, or the level of another factor; a machine by its name."""
+    """Name of the model, or of the level of another factor; a machine's own name."""
     protocol: str | None
-    """None where the arm has no trial."""
+    """Digest; None where the arm has no trial."""
     ok: int
+    """Number of trials that succeeded."""
     failed: int
     flags: Mapping[str, int]
     """Each flag, and how many ok trials carry it."""
     median: float | None
-    """Over the ok trials, in the line's unit."""
+    """Median of the ok trials, in the unit of the metric."""
     mean: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """The same trials looked at in other ways. They are reported; they never replace the line's estimate."""
+    """Further analyses of the same trials. They are reported, and never replace the estimate."""
 
-    sign_flip_p: float | None
+    sign_flip_p: float | None = None
     """The exact sign-flip test of the blocks; None without blocks and beyond its number of them."""
-    hedges_g: float | None
+    hedges_g: float | None = None
     """The effect in standard deviations of a block's log ratio."""
-    cliffs_delta: Effect | None
+    cliffs_delta: Effect | None = None
     """How much more often a value of the other arm is above one of the reference than below it."""
-    outliers: tuple[int, ...]
-    """Blocks whose log ratio stands more than 3.5 robust standard deviations off. They count."""
-    without_outliers: Estimate | None
+    outliers: tuple[int, ...] = ()
+    """Blocks whose log ratio is more than 3.5 robust standard deviations from the median. They count."""
+    without_outliers: Estimate | None = None
     """The estimate without them; None where there are none."""
-    with_excluded: Estimate | None
+    with_excluded: Estimate | None = None
     """The estimate with the blocks that the study leaves out for their flags; None where there are none."""
 
 
@@ -78,20 +82,20 @@ class MetricComparison:
 
     by: By
     pair: str
-    """The pair's name, or both levels'."""
+    """Name of the pair; of another factor than the model, both levels."""
     kind: str
-    """distillation, a_a or twice; level; interaction, which compares the ratios of a pair at two levels."""
+    """distillation, a_a or twice of models; level of other factors; interaction of a pair's ratios at two levels."""
     setting: Setting
     machine: str | None
-    """Name of the machine, for people."""
+    """Name of the machine."""
     metric: ComparedMetric
     title: str
     unit: str
-    """Empty of a ratio."""
+    """Unit of the medians; empty of an interaction, whose values are ratios."""
     basis: Basis | None
-    """Of energy alone: measured or modelled, and by what."""
+    """None unless the metric is energy."""
     expected_ratio: float | None
-    """The true ratio, where it is known: in the proofs."""
+    """The true ratio; None but for the proofs."""
     reference: ArmSummary
     """The teacher, where models are compared."""
     other: ArmSummary
@@ -104,13 +108,13 @@ class MetricComparison:
 
     @property
     def proof_holds(self) -> bool | None:
-        """Whether the interval holds the expected ratio; None where there is none to hold, or no interval."""
+        """Whether the interval holds the expected ratio; None where either is missing."""
         return None if self.expected_ratio is None else self.ratio.holds(self.expected_ratio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchFacts:
-    """What is to be known of the trials behind the lines of one setting, whatever the metric."""
+    """The circumstances of the trials of one match, whatever the metric; caveats are drawn from them."""
 
     by: By
     pair: str
@@ -126,13 +130,13 @@ class MatchFacts:
     ok: Mapping[str, int]
     """By arm: how many trials are ok."""
     paired: bool
-    """False without blocks: of other tools' trials, and between machines."""
+    """False without blocks: of imported trials, and between machines."""
     interleaved: bool
     """Whether the two arms took turns in time; False also where times are unknown."""
     unpaired_blocks: int
     """Blocks with an ok trial of one arm alone."""
     unequal_blocks: int
-    """Blocks whose two trials did different work: other items, or other threads than asked."""
+    """Blocks whose two trials did different work: other items, or other threads."""
     other_libraries: int
     """Blocks whose two environments had different libraries."""
     excluded: int
@@ -145,110 +149,111 @@ class MatchFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineResult:
-    """What one machine says of a finding."""
+    """One machine's own ratio in a finding."""
 
     machine_id: str
     machine: str | None
     cpu_model: str | None
     ratio: Estimate
     p_adjusted: float | None = None
-    """Its p-value corrected for its family, where machines are not pooled."""
+    """Its p-value corrected for its family; None where machines are pooled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
-    """Whether the other arm's need lies within a margin that the study stated."""
+    """Whether the ratio lies within a margin that the study stated."""
 
     kind: Literal["non-inferior", "equivalent"]
     test: WithinMargin
-    """By itself."""
+    """The test of this finding by itself."""
     p_adjusted: float
-    """Corrected by Holm for all tests of its kind in the primary family."""
+    """Its p-value, corrected by Holm for all tests of its kind in the primary family."""
     holds: bool
-    """p_adjusted is below alpha."""
+    """Whether p_adjusted is below alpha."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledFinding:
-    """One level against another by one metric over all machines, and the sentence that says so."""
+    """One level against another by one metric over all machines, and the sentence that states it."""
 
     by: By
     pair: str
     kind: str
-    """As of a line."""
+    """As of a `MetricComparison`."""
     setting: Setting
     """Without a machine."""
     metric: ComparedMetric
     title: str
     basis: Basis | None
-    """Of energy alone: the one that the machines have in common."""
+    """The basis that the machines have in common; None unless the metric is energy."""
     reference: str
     other: str
     paired: bool
     machines: tuple[MachineResult, ...]
-    """Those with an interval of their own, by this basis; the others are in `left_out`."""
+    """The machines that have an interval on this basis."""
     left_out: Mapping[str, str]
-    """Machine, and why it does not count."""
+    """The other machines' names, each with the reason."""
     pooled: Pooled | None
-    """None for one machine, which speaks for itself alone."""
+    """None for one machine, whose own result it is then."""
     on_every_machine: bool | None
     """Whether each machine's own interval is below 1, or each above; None where one has no interval."""
     components: Components | None
-    """Variances of the blocks' log ratios; of several machines alone."""
+    """Variances of the blocks' log ratios; None for one machine."""
     mixed: MixedModel | None
-    """A mixed model of all blocks as a further check; None where it was not asked for."""
+    """A mixed model of all blocks as a further check; None unless it was requested."""
     role: Literal["primary", "secondary", "exploratory"]
     p_value: float | None
     """Of the mean over machines, or of the one machine."""
     p_adjusted: float | None
-    """Corrected by Holm for all that were tested in its family; None where it is exploratory."""
+    """Corrected by Holm for all tests of its family; None where it is exploratory."""
     family_size: int
-    """Tests in the family, itself included; 0 where it is exploratory."""
+    """Tests in the family, this one included; 0 where it is exploratory."""
     within: tuple[Within, ...]
-    """Of the primary metric, where the study states margins."""
+    """Tests of the primary metric against the margins that the study states."""
     sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What a study stated before its data."""
+    """What a study stated before its data, and whether it kept to it."""
 
     study: str
     stated: Primary
     digest: str
     changed_after: int = 0
-    """Trials that had begun before it was stated so; 0 unless it was changed meanwhile."""
+    """Trials that had begun before the statement became what it is; 0 where it was always so."""
     extended_after: int | None = None
-    """Blocks that were finished when more were asked for; None unless that was so."""
+    """Blocks that were finished when more were requested; None where none were."""
     alpha: float
-    """In force: the stated one, or the one asked for."""
+    """The level in force: the one that was requested, else the stated one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
-    """A sentence that belongs to the numbers. alarm: do not trust them before this is settled."""
+class Caveat:
+    """A sentence that has to be read with the numbers."""
 
     level: Literal["alarm", "warning", "note"]
+    """alarm: do not trust the numbers before this is settled."""
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everything that `compare` says."""
+    """All that `compare` returns, and `compare --json` prints. It holds no reference to the store."""
 
     proofs: tuple[MetricComparison, ...]
-    """Comparisons whose true ratio is known; they come first."""
-    lines: tuple[MetricComparison, ...]
-    """One machine each; empty where there are many machines and they were not asked for."""
+    """Comparisons whose true ratio is known."""
+    per_machine: tuple[MetricComparison, ...]
+    """All others on single machines; empty where there are many machines and these were not requested."""
     machines_hidden: int
-    """How many machines have no lines for that."""
+    """Number of machines that were left out of `per_machine` for that."""
     interactions: tuple[MetricComparison, ...]
-    """How a pair's ratio depends on the factor that is compared by."""
+    """How each pair's ratio depends on the factor that is compared by."""
     findings: tuple[PooledFinding, ...]
-    """Each pair's lines of one metric over all machines."""
+    """Each pair by each metric over all machines."""
     facts: tuple[MatchFacts, ...]
-    """Of the trials behind lines and findings."""
     families: tuple[Family, ...]
     """What each study stated as primary."""
-    remarks: tuple[Remark, ...]
+    caveats: tuple[Caveat, ...]
+    """Alarms first, then warnings, then notes."""
     progress: tuple[StudyProgress, ...]

@@ -1,14 +1,13 @@
-"""How many machines and blocks a ratio of a wanted precision needs, from trials that a store has."""
+"""How many machines and blocks a ratio of a wanted precision needs, from the trials of a store."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from joulefleet.compare.contrasts import model_contrasts
-from joulefleet.compare.estimation import logs_of
-from joulefleet.compare.matching import Match, by_level, checked, matches
+from joulefleet.compare.contrasts import model_contrasts, require_known
+from joulefleet.compare.estimation import log_ratios_by_machine
+from joulefleet.compare.matching import Match, by_level, matches, newest_by
 from joulefleet.compare.metrics import METRICS, Metric, load_trials
 from joulefleet.compare.pooled import common_basis
 from joulefleet.compare.results import Setting
@@ -19,33 +18,35 @@ from joulefleet.stats.variance_components import Components, components
 from joulefleet.store.records import newest
 
 MACHINES = (1, 3, 5, 10, 30)
+"""The numbers of machines that are tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """What one ratio needs. Variances are of its logarithm."""
+    """What the ratio of one pair in one setting needs. Variances are of its logarithm."""
 
     pair: str
     setting: Setting
     """Without a machine."""
     metric: str
     machines: int
+    """Number of machines from which the variances were estimated."""
     blocks: int
-    """What the variances were estimated from: blocks of all machines."""
+    """Number of blocks of all these machines."""
     spread: Components
     sizes: tuple[Size, ...]
-    """One for each number of machines that can be judged."""
+    """One for each number of machines for which the variances are known."""
     reason: str | None
-    """Why several machines cannot be judged."""
+    """Why a variance is not known; None where all are."""
 
 
 def sizing(
     store: Store, *, factor: float, study: str | None = None, pair: str | None = None, metric: str = "energy"
 ) -> list[Sizing]:
-    """What each pair and setting needs for an interval of a half-width of `factor` (1.05 for 5 %).
+    """Return what each pair and setting needs for an interval of a half-width of `factor` (1.05 for 5 %).
 
-    Raises QueryError where the store has no such study, pair or metric; ValueError for a factor that is
-    not above 1.
+    Of several protocols the newest counts. Raises QueryError where the store has no such study, pair or
+    metric; ValueError for a factor that is not above 1.
     """
     records = select_records(newest(store.studies), study)
     pairs = [
@@ -55,56 +56,54 @@ def sizing(
         for contrast in model_contrasts(record)
         if contrast.kind == "distillation"
     ]
-    checked("pair in these studies", [pair] if pair else None, [contrast.name for _, contrast in pairs])
-    checked("metric", [metric], [known.name for known in METRICS])
+    require_known("pair in these studies", [pair] if pair else None, [contrast.name for _, contrast in pairs])
+    require_known("metric", [metric], [known.name for known in METRICS])
     (wanted,) = [known for known in METRICS if known.name == metric]
-    found = []
+    sizings = []
     for record, contrast in pairs:
         if pair in (None, contrast.name):
-            settings: dict[Setting, list[Match]] = defaultdict(list)
-            for match in matches(record, contrast, by_level(load_trials(store, record.name), "model")):
-                settings[replace(match.setting, machine_id=None)].append(match)
-            found += [_sizing(contrast.name, setting, of, wanted, factor) for setting, of in settings.items()]
-    return found
+            of_pair = matches(record, contrast, by_level(load_trials(store, record.name), "model"))
+            for (_, setting), by_machine in newest_by("machine_id", of_pair).items():
+                sizings.append(_sizing(contrast.name, setting, by_machine, wanted, factor))
+    return sizings
 
 
 def stated(within: float, between: float | None, *, factor: float) -> tuple[Size, ...]:
-    """The sizes for stated variances of the log ratio; several machines only where `between` is stated."""
+    """Return the sizes for known variances of the log ratio, within and between machines.
+
+    Without `between` there is that of one machine only. Raises ValueError for a factor that is not above 1.
+    """
     several = MACHINES if between is not None else (1,)
     return tuple(size(between or 0.0, within, machines, factor=factor) for machines in several)
 
 
-def _sizing(pair: str, setting: Setting, found: Sequence[Match], metric: Metric, factor: float) -> Sizing:
-    basis = common_basis(found) if metric.name == "energy" else None
-    by_model: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for match in found:
-        machine = str(match.setting.machine_id)
-        logs = logs_of(match, metric, basis)
-        if logs:
-            by_model[match.first.cpu_model or machine][machine] = logs
-    machines = sum(len(of) for of in by_model.values())
-    # Where every machine is of a CPU model of its own, only both together can be told.
-    spread = components(by_model if len(by_model) < machines else {"": flat(by_model)})
+def _sizing(pair: str, setting: Setting, by_machine: Mapping[str, Match], metric: Metric, factor: float) -> Sizing:
+    basis = common_basis(list(by_machine.values())) if metric.name == "energy" else None
+    by_model = log_ratios_by_machine(by_machine, metric, basis)
+    logs = without_models(by_model)
+    machines = len(logs)
+    # Where every machine has a CPU model of its own, only the variance of both together is known.
+    spread = components(by_model if len(by_model) < machines else {"": logs})
     between = None if machines < 2 else between_machines(spread)
     return Sizing(
         pair=pair,
         setting=setting,
         metric=metric.name,
         machines=machines,
-        blocks=sum(len(blocks) for of in by_model.values() for blocks in of.values()),
+        blocks=sum(map(len, logs.values())),
         spread=spread,
         sizes=() if not spread.block else stated(spread.block, between, factor=factor),
         reason=_reason(spread, machines),
     )
 
 
-def flat(by_model: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Sequence[float]]:
-    """The log ratios by machine alone."""
-    return {machine: logs for of in by_model.values() for machine, logs in of.items()}
+def without_models(by_model: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Sequence[float]]:
+    """Return the log ratios by machine, from those by CPU model and machine."""
+    return {machine: logs for machines in by_model.values() for machine, logs in machines.items()}
 
 
 def between_machines(spread: Components) -> float | None:
-    """The variance between machines of any CPU model; None where the data cannot tell it."""
+    """Return the variance between machines of any CPU model; None where the data do not tell it."""
     known = [value for value in (spread.cpu_model, spread.machine) if value is not None]
     return sum(known) if known else None
 

@@ -1,4 +1,4 @@
-"""Statistics of trials: pure functions of numbers, no store and no terminal."""
+"""Statistics of trials: pure functions of numbers, which know neither stores nor terminals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Effect sizes beside the ratio, with intervals that never have a width of zero."""
+"""Effect sizes that are reported beside the ratio."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import gammaln, ndtri
 
-_INSIDE = 1e-12
+_EPSILON = 1e-12
+"""Distance from 0 and 1 at which the limits of Cliff's delta are searched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +24,11 @@ class Effect:
 
 
 def hedges_g(log_ratios: Sequence[float]) -> float | None:
-    """Standardised mean of the blocks' log ratios, without the bias of few blocks; None below three, or all equal.
+    """Return Hedges' g of the blocks' log ratios: mean over standard deviation, without the bias of few blocks.
 
-    Mean over standard deviation, times Hedges' exact correction (Journal of Educational Statistics
-    6:107, 1981). Says how the effect compares with the noise of one block, not how large it is.
+    It says how the effect compares with the noise of one block, not how large it is. The exact correction is
+    that of Hedges, Journal of Educational Statistics 6:107 (1981). None for fewer than three log ratios, and
+    where all are equal.
     """
     if len(log_ratios) < 3 or np.std(log_ratios, ddof=1) == 0:
         return None
@@ -35,28 +37,27 @@ def hedges_g(log_ratios: Sequence[float]) -> float | None:
     return float(np.mean(log_ratios) / np.std(log_ratios, ddof=1)) * correction * math.sqrt(2 / degrees)
 
 
-def cliffs_delta(teacher: Sequence[float], student: Sequence[float], *, confidence: float = 0.95) -> Effect:
-    """How much more often a student's value is above a teacher's than below it, from -1 to 1.
+def cliffs_delta(reference: Sequence[float], other: Sequence[float], *, confidence: float = 0.95) -> Effect:
+    """Return Cliff's delta: how much more often a value of `other` is above one of `reference` than below, -1 to 1.
 
-    The interval is method 5 of Newcombe (Statistics in Medicine 25:559, 2006), which keeps a width where
-    the arms do not overlap at all: all of 5 below all of 5 does not mean all. Raises ValueError where
-    an arm is empty.
+    Cliff, Psychological Bulletin 114:494 (1993). The interval is method 5 of Newcombe (Statistics in Medicine
+    25:559, 2006), which keeps a width where the arms do not overlap: five values below five others do not
+    prove that all are. The arms may have different numbers of values. Raises ValueError where one is empty.
     """
-    if not len(teacher) or not len(student):
+    if not len(reference) or not len(other):
         raise ValueError("both arms need values")
-    first, second = np.asarray(teacher, dtype=float), np.asarray(student, dtype=float)
-    above = np.sign(second[:, None] - first[None, :])
-    delta = float(above.mean())
+    first, second = np.asarray(reference, dtype=float), np.asarray(other, dtype=float)
+    delta = float(np.sign(second[:, None] - first[None, :]).mean())
     theta = (delta + 1) / 2
     score = float(ndtri(0.5 + confidence / 2))
     pairs, half = len(first) * len(second), (len(first) + len(second)) / 2 - 1
 
     def beyond(limit: float) -> float:
-        # The variance of the estimate were `limit` the truth (Hanley and McNeil 1982, exponential model).
+        # The variance of the estimate if `limit` were the truth (Hanley and McNeil 1982, exponential model).
         variance = limit * (1 - limit) * (1 + half * ((1 - limit) / (2 - limit) + limit / (1 + limit))) / pairs
         return (limit - theta) ** 2 - score**2 * variance
 
-    # At 0 and 1 the estimate itself solves the equation too: look beside it.
-    low = 0.0 if theta <= _INSIDE else float(brentq(beyond, 0.0, min(theta, 1 - _INSIDE), xtol=1e-15))
-    high = 1.0 if theta >= 1 - _INSIDE else float(brentq(beyond, max(theta, _INSIDE), 1.0, xtol=1e-15))
+    # At 0 and 1 the estimate itself solves the equation too: the other solution is wanted.
+    low = 0.0 if theta <= _EPSILON else float(brentq(beyond, 0.0, min(theta, 1 - _EPSILON), xtol=1e-15))
+    high = 1.0 if theta >= 1 - _EPSILON else float(brentq(beyond, max(theta, _EPSILON), 1.0, xtol=1e-15))
     return Effect(value=delta, low=2 * low - 1, high=2 * high - 1)

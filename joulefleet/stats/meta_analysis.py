@@ -1,11 +1,11 @@
 """The ratio over several machines, from each machine's own mean log ratio.
 
-Primary is the unweighted mean of the machines with Student's t: it asks what the effect is on a machine
-like these, and needs no estimate of how machines differ. The check weighs machines by their precision:
-random effects by restricted maximum likelihood, with the interval of Hartung and Knapp (Statistics in
-Medicine 20:3875, 2001) and the factor of at least 1 of Röver, Knapp and Friede (BMC Medical Research
-Methodology 15:99, 2015). The prediction interval says where the next machine's ratio lies: Higgins,
-Thompson and Spiegelhalter (Journal of the Royal Statistical Society A 172:137, 2009).
+The main result is the unweighted mean of the machines with Student's t: the effect on a machine like these,
+without any estimate of how machines differ. The check weighs machines by their precision: random effects
+by restricted maximum likelihood, with the interval of Hartung and Knapp (Statistics in Medicine 20:3875,
+2001) and the factor of at least 1 of Röver, Knapp and Friede (BMC Medical Research Methodology 15:99,
+2015). The prediction interval is for the ratio of the next machine: Higgins, Thompson and Spiegelhalter
+(Journal of the Royal Statistical Society A 172:137, 2009).
 """
 
 from __future__ import annotations
@@ -20,31 +20,33 @@ from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
 MACHINES_FOR_MEAN = 3
-"""Two machines give an interval by t(1), thirteen times as wide as its standard error: their own results say more."""
+"""Least number of machines with a mean: the interval of two by t(1) is thirteen standard errors wide to each side."""
 
 MACHINES_FOR_PREDICTION = 5
+"""Least number of machines with a prediction interval: of fewer the variance between them is hardly known."""
 
 _GRID = 200
+"""Number of points above 0 at which the likelihood is computed before its maximum is refined."""
 
 _AT_ONCE = 50_000
-"""Machines times points of the grid that are computed together: a few arrays of them stay in a CPU's cache."""
+"""Machines times points of the grid that are computed together: a few arrays of this size fit in a CPU's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineEffect:
-    """What one machine says."""
+    """One machine's result, which `pool` takes."""
 
     machine: str
     cpu_model: str | None
     log_ratio: float
-    """Mean of its blocks' log ratios, student over teacher."""
+    """Mean of the machine's log ratios, other over reference."""
     variance: float
-    """Of that mean: the squared standard error."""
+    """Squared standard error of that mean; above zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomEffects:
-    """A mean weighted by precision, and how much machines differ. Ratios, not logarithms, but for tau."""
+    """A mean weighted by precision, and how much machines differ. All but tau are ratios, not logarithms."""
 
     ratio: float
     low: float
@@ -52,7 +54,7 @@ class RandomEffects:
     tau: float
     """Standard deviation of the true log ratios between machines."""
     i_squared: float
-    """Share of the spread that is not the blocks' noise (Higgins and Thompson 2002): near 1 whenever blocks
+    """Share of the variance that is not the blocks' noise (Higgins and Thompson 2002): near 1 whenever blocks
     are precise, however little machines differ."""
     prediction_low: float | None
     prediction_high: float | None
@@ -61,16 +63,16 @@ class RandomEffects:
 
     @property
     def spread(self) -> float:
-        """exp(tau): the factor by which the ratio of a typical machine is off the mean."""
+        """Factor by which the ratio of a typical machine differs from the mean: exp(tau)."""
         return math.exp(self.tau)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooled:
-    """A ratio over machines. What is None has its reason beside it."""
+    """A ratio over machines, from `pool`. Where it is None, `reason` says why."""
 
     unit: Literal["machine", "cpu_model"]
-    """What counts as one: machines of one CPU model are no independent replicates of each other."""
+    """What counts once: machines of one CPU model are no independent replicates of each other."""
     units: int
     machines: int
     ratio: float | None
@@ -80,21 +82,23 @@ class Pooled:
     error: float | None
     """Standard error of the mean log ratio, with units - 1 degrees of freedom."""
     p_value: float | None
-    """Two-sided, of the ratio being 1. None as well where machines share one or two CPU models: they are no
+    """Two-sided p-value of the ratio being 1. None also where machines share one or two CPU models: they are no
     independent replicates, and so few models are no sample of models."""
     reason: str | None
-    """Why there is none of these."""
+    """Why there is no ratio."""
     check: RandomEffects | None
+    """The same by random effects; None where there is no ratio."""
     confidence: float
     shared_models: bool
     """Whether several machines share one or two CPU models."""
 
 
 def pool(effects: Sequence[MachineEffect], *, confidence: float = 0.95) -> Pooled:
-    """The ratio over the machines of `effects`. Raises ValueError where a variance is not above zero.
+    """Return the ratio over the machines of `effects`, one of each machine, with its interval of level `confidence`.
 
     Where CPU models repeat and there are three or more, each counts once, by the mean of its machines.
-    Machines whose CPU model is unknown count as models of their own.
+    Machines whose CPU model is unknown count as models of their own. Raises ValueError where a variance is
+    not above zero and finite.
     """
     if any(effect.variance <= 0 or not math.isfinite(effect.variance) for effect in effects):
         raise ValueError("every machine needs a variance above zero")
@@ -124,9 +128,10 @@ def pool(effects: Sequence[MachineEffect], *, confidence: float = 0.95) -> Poole
 
 
 def on_every_machine(intervals: Sequence[tuple[float | None, float | None]]) -> bool | None:
-    """Whether every machine's own interval excludes 1, all on the same side; None where one has no interval.
+    """Return whether every machine's own interval excludes 1, all on the same side; None where one has no interval.
 
-    An intersection-union test (Berger, Technometrics 24:295, 1982): each at its own level is enough.
+    An intersection-union test (Berger, Technometrics 24:295, 1982): no correction for the number of machines
+    is needed. `intervals` are pairs of low and high, one a machine.
     """
     if not intervals or any(low is None or high is None for low, high in intervals):
         return None
@@ -136,7 +141,10 @@ def on_every_machine(intervals: Sequence[tuple[float | None, float | None]]) -> 
 
 
 def random_effects(means: Sequence[float], variances: Sequence[float], *, confidence: float = 0.95) -> RandomEffects:
-    """Random effects of three or more log ratios with their variances. Raises ValueError for fewer."""
+    """Return the random effects of log ratios, one a machine, with their `variances`.
+
+    For the sources of the formulas see the module. Raises ValueError for fewer than MACHINES_FOR_MEAN machines.
+    """
     y, v = np.asarray(means, dtype=float), np.asarray(variances, dtype=float)
     k = len(y)
     if k < MACHINES_FOR_MEAN:
@@ -163,9 +171,11 @@ def random_effects(means: Sequence[float], variances: Sequence[float], *, confid
 
 
 def reml_tau2(y: np.ndarray, v: np.ndarray) -> float:
-    """The variance between machines by restricted maximum likelihood; at least 0.
+    """Return the variance between machines by restricted maximum likelihood; at least 0.
 
-    The likelihood can have several peaks: the best point of a grid, then the root of its slope beside it.
+    y, v: log ratios and their variances, arrays of one length. Viechtbauer, Journal of Educational and
+    Behavioral Statistics 30:261 (2005). The likelihood can have several peaks, so the best point of a grid is
+    taken, and then the root of the slope next to it.
     """
     most = max(float(np.var(y, ddof=1)), float(np.max(v))) * 100
     grid = np.concatenate([[0.0], np.geomspace(most * 1e-12, most, _GRID)])
@@ -178,16 +188,17 @@ def reml_tau2(y: np.ndarray, v: np.ndarray) -> float:
 
 
 def _likelihoods(tau2: np.ndarray, y: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The logarithm of the restricted likelihood at each `tau2`."""
+    """Return the logarithm of the restricted likelihood at each of `tau2`, up to a constant."""
     weights = 1 / (v + tau2[:, None])
     total = np.sum(weights, axis=1)
     mean = np.sum(weights * y, axis=1) / total
-    off = np.sum(weights * (y - mean[:, None]) ** 2, axis=1)
-    found: np.ndarray = 0.5 * np.sum(np.log(weights), axis=1) - 0.5 * np.log(total) - 0.5 * off
-    return found
+    squares = np.sum(weights * (y - mean[:, None]) ** 2, axis=1)
+    likelihoods: np.ndarray = 0.5 * np.sum(np.log(weights), axis=1) - 0.5 * np.log(total) - 0.5 * squares
+    return likelihoods
 
 
 def _slope(tau2: float, y: np.ndarray, v: np.ndarray) -> float:
+    """Return the derivative of that logarithm by tau2."""
     weights = 1 / (v + tau2)
     total = np.sum(weights)
     mean = np.sum(weights * y) / total
@@ -195,19 +206,20 @@ def _slope(tau2: float, y: np.ndarray, v: np.ndarray) -> float:
 
 
 def _typical_variance(v: np.ndarray) -> float:
-    """Higgins and Thompson, Statistics in Medicine 21:1539 (2002), equation 9."""
+    """Return the typical variance of one mean: Higgins and Thompson, Statistics in Medicine 21:1539 (2002), eq. 9."""
     weights = 1 / v
     return float((len(v) - 1) * np.sum(weights) / (np.sum(weights) ** 2 - np.sum(weights**2)))
 
 
 def _units(effects: Sequence[MachineEffect]) -> tuple[Literal["machine", "cpu_model"], list[float], list[float]]:
+    """Return what counts once, with the log ratio and the variance of each."""
     models: dict[str, list[MachineEffect]] = {}
     for effect in effects:
         models.setdefault(effect.cpu_model or f"machine {effect.machine}", []).append(effect)
     if not MACHINES_FOR_MEAN <= len(models) < len(effects):
         return "machine", [effect.log_ratio for effect in effects], [effect.variance for effect in effects]
-    means = [float(np.mean([effect.log_ratio for effect in of])) for of in models.values()]
-    variances = [float(np.sum([effect.variance for effect in of])) / len(of) ** 2 for of in models.values()]
+    means = [float(np.mean([one.log_ratio for one in machines])) for machines in models.values()]
+    variances = [float(np.sum([one.variance for one in machines])) / len(machines) ** 2 for machines in models.values()]
     return "cpu_model", means, variances
 
 

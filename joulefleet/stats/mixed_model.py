@@ -1,14 +1,14 @@
-"""A mixed model over machines: a check of the mean over machines, from the blocks themselves.
+"""A mixed model of the blocks of all machines, as a check of the mean over machines.
 
-On trials the model is log value ~ treatment, with levels of their own for each block and a random slope
-of treatment for each machine. A block's log ratio takes the levels out, and the slope becomes a random
-intercept: log ratio ~ 1 + (1 | machine), or, where CPU models repeat, (1 | cpu_model / machine). Fitted
-by restricted maximum likelihood (Laird and Ware, Biometrics 38:963, 1982), with one variance of blocks
-for all machines. With equally many blocks a machine it gives what the unweighted mean over machines
-gives; otherwise machines with few blocks count less.
+For trials the model is log value ~ treatment, with a level for each block and a random slope of treatment
+for each machine. The log ratio of a block removes the level, and the slope becomes a random intercept:
+log ratio ~ 1 + (1 | machine), or, where CPU models repeat, (1 | cpu_model / machine). It is fitted by
+restricted maximum likelihood (Laird and Ware, Biometrics 38:963, 1982), with one variance of blocks for
+all machines. With equally many blocks a machine the result is the unweighted mean over machines;
+otherwise machines with few blocks count less.
 
-statsmodels finds no degrees of freedom and would use the normal distribution, which is too narrow for
-ten machines. Here it is Student's t with the number of units less one, which is exact where all units
+statsmodels gives no degrees of freedom and would use the normal distribution, whose interval is too narrow
+for ten machines. Here it is Student's t with the number of units less one, which is exact where all units
 have equally many machines and blocks, and an approximation otherwise.
 """
 
@@ -24,33 +24,33 @@ import numpy as np
 from scipy.special import stdtrit
 
 from joulefleet.stats.meta_analysis import MACHINES_FOR_MEAN
-from joulefleet.stats.variance_components import components
+from joulefleet.stats.paired import LOG_RESOLUTION
+from joulefleet.stats.variance_components import by_level, components
 
 MACHINES_FOR_MODEL = 10
-"""Fewer say too little of the variance between machines for a model that rests on it."""
+"""Least number of machines with a model: of fewer the variance between machines is hardly known."""
 
 SINGULAR = 1e-3
-"""A standard deviation below this part of the blocks' is none: to tell it from 0 takes a million blocks."""
+"""A standard deviation below this part of that of blocks counts as 0: to tell it from 0 takes a million blocks."""
 
 _METHODS = ("bfgs", "powell", "bfgs")
-"""BFGS alone stops short of some optima; Powell's method needs no slope, and the last run gives its result digits."""
+"""Methods of optimisation, in turn: BFGS alone stops before some optima, Powell's method needs no slope, and a second
+run of BFGS makes its result precise."""
 
 _SLOPE = 1e-9
-"""Of the log likelihood of a block at the optimum, with log ratios scaled to a variance of 1."""
-
-_LOG_RESOLUTION = 1e-12
-"""Log ratios closer than this are equal: doubles of equal ratios differ by some 1e-15 in their logarithms."""
+"""Slope of the log likelihood of a block that counts as 0, with log ratios scaled to a variance of 1."""
 
 _LEAST_START = 1e-2
-"""At a variance of 0 the likelihood has no slope in the standard deviation: a search could never leave it."""
+"""Least variance at which the search starts, of the blocks': at 0 the likelihood has no slope in the standard
+deviation, so that no search would leave it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedModel:
-    """What the fit says. What is None has its reason beside it."""
+    """A ratio over machines by the model, from `mixed_model`. Where it is None, `reason` says why."""
 
     unit: Literal["machine", "cpu_model"]
-    """What the outermost random effect is of."""
+    """The outermost random effect."""
     units: int
     machines: int
     blocks: int
@@ -68,7 +68,7 @@ class MixedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A fit on the scale of the log ratios."""
+    """The model fitted by `fit`, on the scale of the log ratios."""
 
     mean: float
     error: float
@@ -82,20 +82,18 @@ class Fit:
 
 
 def mixed_model(log_ratios: Mapping[str, Mapping[str, Sequence[float]]], *, confidence: float = 0.95) -> MixedModel:
-    """The model of the blocks' log ratios, given by CPU model and machine.
+    """Return the model of the blocks' log ratios, which are given by CPU model and machine.
 
-    CPU models are nested where they repeat and there are three or more, as `pool` counts them. A machine
-    of unknown CPU model stands as a model of its own.
+    CPU models are a level of the model where they repeat and there are three or more, as `pool` counts them. A
+    machine of unknown CPU model stands as a model of its own. It raises nothing: without a result it has a reason.
     """
-    models = [[np.asarray(blocks, dtype=float) for blocks in of.values() if len(blocks)] for of in log_ratios.values()]
-    models = [of for of in models if of]
-    machines = [blocks for of in models for blocks in of]
+    models, machines = by_level(log_ratios)
     nested = MACHINES_FOR_MEAN <= len(models) < len(machines)
-    found, reason = None, _not_fitted(machines)
+    fitted, reason = None, _not_fitted(machines)
     if reason is None:
-        found = fit(models if nested else [[blocks] for blocks in machines])
-        reason = _no_result(found)
-    known = found if reason is None else None
+        fitted = fit(models if nested else [[blocks] for blocks in machines])
+        reason = _no_result(fitted)
+    known = fitted if reason is None else None
     units = len(models) if nested else len(machines)
     margin = None if known is None else float(stdtrit(units - 1, 0.5 + confidence / 2)) * known.error
     within = None if known is None else known.machine if nested else known.outer
@@ -115,11 +113,12 @@ def mixed_model(log_ratios: Mapping[str, Mapping[str, Sequence[float]]], *, conf
 
 
 def fit(units: Sequence[Sequence[np.ndarray]]) -> Fit | None:
-    """Fit blocks by machine by outermost unit; one machine in every unit makes a model of one level.
+    """Return the model fitted to log ratios: an array of blocks for each machine of each outermost unit.
 
-    The blocks of at least one machine must differ. None where the likelihood has no curvature at its optimum.
+    Where every unit has one machine the model has one level. The blocks of at least one machine must differ.
+    None where the likelihood has no curvature at its optimum.
     """
-    # Half a second: only who asks for the model waits for it.
+    # The import takes half a second, and few comparisons ask for the model.
     from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
 
     nested = any(len(machines) > 1 for machines in units)
@@ -140,7 +139,7 @@ def fit(units: Sequence[Sequence[np.ndarray]]) -> Fit | None:
         fe_params=np.zeros(1), cov_re=np.array([[outer]]), vcomp=np.array([machine] if nested else [])
     )
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # Of a search that goes on by the next method, and of what `_no_result` judges.
+        # Warnings of a search that continues by the next method, or about what `_no_result` judges.
         warnings.simplefilter("ignore")
         try:
             result = model.fit(start_params=start, method=list(_METHODS), gtol=_SLOPE)
@@ -160,30 +159,30 @@ def fit(units: Sequence[Sequence[np.ndarray]]) -> Fit | None:
 
 
 def _error(units: Sequence[Sequence[np.ndarray]], outer: float, machine: float, block: float) -> float:
-    """The standard error of the mean by generalised least squares, at these variances.
+    """Return the standard error of the mean by generalised least squares, given the variances.
 
-    statsmodels' own mixes in the curvature between mean and variances, which is 0 but for chance.
+    That of statsmodels includes the curvature between mean and variances, whose expectation is 0.
     """
     weights = [1 / (outer + 1 / sum(1 / (machine + block / len(blocks)) for blocks in machines)) for machines in units]
     return 1 / math.sqrt(sum(weights))
 
 
 def _start(units: Sequence[Sequence[np.ndarray]]) -> tuple[float, float]:
-    """Where the search begins: the components by mean squares, as parts of the blocks' variance.
+    """Return where the search starts: the components by mean squares, as parts of the blocks' variance.
 
-    With equally many blocks a machine this is the optimum, unless one of them is 0. From its own start
-    statsmodels runs past small components and may take where it ends for converged.
+    With equally many blocks a machine this is the optimum, unless a component is 0. From its own start
+    statsmodels misses small components and may report that it has converged elsewhere.
     """
     nested = any(len(machines) > 1 for machines in units)
     by_unit = {
         str(unit): {str(machine): list(blocks) for machine, blocks in enumerate(machines)}
         for unit, machines in enumerate(units)
     }
-    flat = {"all": {unit: of["0"] for unit, of in by_unit.items()}}
-    found = components(by_unit if nested else flat)
-    block = found.block or 1.0
-    outer = found.cpu_model if nested else found.machine
-    return max(_LEAST_START, (outer or 0.0) / block), max(_LEAST_START, (found.machine or 0.0) / block)
+    flat = {"all": {unit: machines["0"] for unit, machines in by_unit.items()}}
+    spread = components(by_unit if nested else flat)
+    block = spread.block or 1.0
+    outer = spread.cpu_model if nested else spread.machine
+    return max(_LEAST_START, (outer or 0.0) / block), max(_LEAST_START, (spread.machine or 0.0) / block)
 
 
 def _not_fitted(machines: Sequence[np.ndarray]) -> str | None:
@@ -191,18 +190,18 @@ def _not_fitted(machines: Sequence[np.ndarray]) -> str | None:
         return f"{len(machines)} machine{'' if len(machines) == 1 else 's'}: a mixed model needs {MACHINES_FOR_MODEL}"
     if all(len(blocks) == 1 for blocks in machines):
         return "one block a machine: what differs between machines cannot be told from what differs between blocks"
-    if all(float(np.ptp(blocks)) <= _LOG_RESOLUTION for blocks in machines):
+    if all(float(np.ptp(blocks)) <= LOG_RESOLUTION for blocks in machines):
         return "zero variance: the blocks of each machine have the same ratio"
     return None
 
 
-def _no_result(found: Fit | None) -> str | None:
-    if found is None or not found.converged:
+def _no_result(fitted: Fit | None) -> str | None:
+    if fitted is None or not fitted.converged:
         return "the fit did not converge"
-    least = SINGULAR * found.block
-    if found.machine is not None and found.machine < least:
+    least = SINGULAR * fitted.block
+    if fitted.machine is not None and fitted.machine < least:
         return "singular: machines of one CPU model differ no more than their blocks' noise explains"
-    if found.outer < least:
-        what = "machines" if found.machine is None else "CPU models"
+    if fitted.outer < least:
+        what = "machines" if fitted.machine is None else "CPU models"
         return f"singular: {what} differ no more than the noise within them explains"
     return None

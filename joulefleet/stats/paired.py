@@ -1,8 +1,8 @@
 """The ratio of two arms within blocks: a paired t procedure on the blocks' log ratios.
 
-Pairing takes out what a block has in common (day, temperature, boot); logarithms make the ratio
-symmetric in its arms and a mean of ratios meaningful. Interval and p-value come from the same
-procedure, so they never contradict each other.
+Pairing removes what the two trials of a block have in common (day, temperature, boot). Logarithms make the
+ratio symmetric in its arms and a mean of ratios meaningful. Interval and p-value come from the same
+procedure, so they never contradict each other. Student, Biometrika 6:1 (1908).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,11 @@ from scipy.special import stdtr, stdtrit
 METHOD = "paired t on the blocks' log ratios"
 
 BLOCKS_FOR_INTERVAL = 2
-"""One block says nothing about how blocks differ."""
+"""Least number of blocks with an interval: one block does not show how blocks differ."""
 
 BLOCKS_FOR_TEST = 5
-"""Below this a p-value would rest on normality alone: the exact sign-flip test of 4 blocks never falls
-below 2 / 2^4 = 0.125."""
+"""Least number of blocks with a p-value: with fewer it would rest on normality alone, as the exact sign-flip test
+of 4 blocks is never below 2 / 2^4 = 0.125."""
 
 LOG_RESOLUTION = 1e-12
 """Log ratios closer than this are equal: doubles of equal ratios differ by some 1e-15 in their logarithms."""
@@ -31,10 +31,13 @@ LOG_RESOLUTION = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A ratio student/teacher with its interval. What is None has its reason beside it."""
+    """A ratio other/reference with its interval and p-value; each that is None has a reason.
+
+    `paired_ratio`, `unpaired_ratio` and `two_stage_ratio` make it, by the method that `method` names.
+    """
 
     ratio: float | None
-    """Geometric mean of the blocks' ratios."""
+    """Geometric mean of the blocks' ratios; None where no block has one."""
     low: float | None
     high: float | None
     interval_reason: str | None
@@ -42,53 +45,45 @@ class Estimate:
     error: float | None
     """Standard error of the log ratio; None without an interval."""
     degrees: float | None
-    """Its degrees of freedom; None without an interval."""
+    """Degrees of freedom of the error; None without an interval."""
     p_value: float | None
-    """Two-sided, of the ratio being `null_ratio`."""
+    """Two-sided p-value of the ratio being `null_ratio`."""
     p_reason: str | None
     """Why there is no p-value."""
     n_blocks: int
-    """Blocks that count."""
+    """Number of blocks that count; without blocks, of trials in the smaller arm."""
     exclusions: Mapping[str, int]
-    """Why blocks do not, and how many."""
+    """Reasons why blocks (or trials) do not count, each with its number."""
     confidence: float
     """Level of the interval, 0.95 for 95 %."""
     null_ratio: float
     method: str
 
-    @property
-    def n_excluded(self) -> int:
-        """Blocks that do not count."""
-        return sum(self.exclusions.values())
-
     def holds(self, ratio: float) -> bool | None:
-        """Whether the interval holds `ratio`; None without an interval."""
+        """Return whether the interval holds `ratio`; None without an interval."""
         if self.low is None or self.high is None:
             return None
         return self.low <= ratio <= self.high
 
 
 def paired_ratio(
-    teacher: Sequence[float | None],
-    student: Sequence[float | None],
+    reference: Sequence[float | None],
+    other: Sequence[float | None],
     *,
     finished: bool = True,
     confidence: float = 0.95,
     null_ratio: float = 1.0,
 ) -> Estimate:
-    """The ratio student/teacher from one value a block of each arm, in the same order of blocks.
+    """Return the ratio other/reference from one value a block of each arm, in the same order of blocks.
 
-    `finished` says whether the study has all its blocks: looking at p-values on the way to a result
-    raises the rate of false positives, so an unfinished study has none. Raises ValueError when the
-    arms have different numbers of blocks.
+    finished: whether the study has all its blocks; looking at p-values on the way to a result raises the rate
+    of false positives, so an unfinished study has none. null_ratio: the ratio that the p-value is about.
+    Blocks without two positive finite values are left out and counted. Raises ValueError where the arms have
+    different numbers of values.
     """
-    excluded: Counter[str] = Counter()
-    logs: list[float] = []
-    for reason, log_ratio in _log_ratios(teacher, student):
-        if reason is None:
-            logs.append(log_ratio)
-        else:
-            excluded[reason] += 1
+    reasons = map(why_no_ratio, reference, other)
+    excluded = Counter(reason for reason in reasons if reason is not None)
+    logs = log_ratios(reference, other)
     n = len(logs)
     values = np.array(logs)
     mean = float(values.sum()) / n if n else None
@@ -96,7 +91,7 @@ def paired_ratio(
     interval_reason = _no_interval(logs)
     p_reason = interval_reason or _no_test(n, finished=finished)
     if mean is not None and interval_reason is None:
-        # A fleet has tens of thousands of lines: np.mean and np.std take three times as long to say the same.
+        # A fleet has tens of thousands of estimates: np.mean and np.std take three times as long.
         off = values - mean
         error = math.sqrt(float((off * off).sum()) / (n - 1)) / math.sqrt(n)
         margin = _critical(n - 1, confidence) * error
@@ -120,27 +115,30 @@ def paired_ratio(
     )
 
 
-def log_ratios(teacher: Sequence[float | None], student: Sequence[float | None]) -> list[float]:
-    """The log ratios of the blocks that have one."""
-    return [log_ratio for reason, log_ratio in _log_ratios(teacher, student) if reason is None]
+def log_ratios(reference: Sequence[float | None], other: Sequence[float | None]) -> list[float]:
+    """Return ln(other / reference) of each block that has it, in order.
+
+    Raises ValueError where the arms have different numbers of values.
+    """
+    return [
+        math.log(second) - math.log(first)
+        for first, second in zip(reference, other, strict=True)
+        if first is not None and second is not None and why_no_ratio(first, second) is None
+    ]
 
 
-def _log_ratios(teacher: Sequence[float | None], student: Sequence[float | None]) -> Iterator[tuple[str | None, float]]:
-    """Each block's log ratio, or the reason why it has none."""
-    for first, second in zip(teacher, student, strict=True):
-        if first is None or second is None:
-            yield "no value", 0.0
-        elif not (math.isfinite(first) and math.isfinite(second)):
-            yield "value not finite", 0.0
-        elif first <= 0 or second <= 0:
-            yield "value at or below zero: no ratio", 0.0
-        else:
-            yield None, math.log(second) - math.log(first)
+def why_no_ratio(reference: float | None, other: float | None) -> str | None:
+    """Return why two values have no log ratio; None where they have one."""
+    if reference is None or other is None:
+        return "no value"
+    if not (math.isfinite(reference) and math.isfinite(other)):
+        return "value not finite"
+    return None if reference > 0 and other > 0 else "value at or below zero: no ratio"
 
 
 @functools.cache
 def _critical(degrees: int, confidence: float) -> float:
-    """How many standard errors of so many `degrees` of freedom the interval reaches to either side."""
+    """Return the half-width of the interval in standard errors of `degrees` of freedom."""
     return float(stdtrit(degrees, 0.5 + confidence / 2))
 
 
@@ -165,8 +163,7 @@ def _blocks(n: int) -> str:
 
 
 def exp_or_inf(log_ratio: float) -> float:
-    """The ratio; infinite where it is beyond a double."""
-    # Two wildly different blocks give an upper limit beyond a double: infinite is what it is then.
+    """Return the ratio; infinite where it is beyond a double, as the limit of two very different blocks may be."""
     try:
         return math.exp(log_ratio)
     except OverflowError:

@@ -1,6 +1,6 @@
-"""How many blocks, and on how many machines, for a ratio as precise as is wanted.
+"""How many blocks, and on how many machines, give a ratio of the precision that is wanted.
 
-Precision is a factor: 1.05 asks for an interval whose ends are at most 5 % from the ratio.
+The precision is a factor: 1.05 stands for an interval whose ends are at most 5 % from the ratio.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 PILOT_BLOCKS = 10
-"""Fewer say too little of the variance: the second stage would be sized by chance."""
+"""Least number of pilot blocks: with fewer the variance is hardly known, and chance would size the second stage."""
 
 MOST_BLOCKS = 100_000
+"""Largest number of blocks that is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A plan and what it is expected to give."""
+    """A number of machines and blocks, and the precision that is expected of it."""
 
     machines: int
     blocks: int | None
-    """Of each machine; None where no number of them is enough: add machines."""
+    """Blocks of each machine; None where no number of them is enough, and machines have to be added."""
     factor: float | None
-    """The half-width that is expected of the interval, as a factor."""
+    """Expected half-width of the interval, as a factor; None without blocks."""
 
 
 def stein_blocks(variance: float, pilot_blocks: int, *, factor: float, confidence: float = 0.95) -> int:
-    """The number of all blocks after a first stage of `pilot_blocks`, whose log ratios have `variance`.
+    """Return the number of all blocks after a first stage of `pilot_blocks`, whose log ratios have `variance`.
 
-    Stein, Annals of Mathematical Statistics 16:243 (1945): with `stein_interval` the interval covers as
-    often as it says and is never wider than asked, whatever the variance really is. Raises ValueError
-    for fewer than PILOT_BLOCKS and for a factor that is not above 1.
+    Stein, Annals of Mathematical Statistics 16:243 (1945): the interval of `stein_interval` has the stated
+    coverage and is never wider than `factor`, whatever the true variance is. Raises ValueError for fewer
+    than PILOT_BLOCKS and for a factor that is not above 1.
     """
     if pilot_blocks < PILOT_BLOCKS:
         raise ValueError(f"the first stage has {PILOT_BLOCKS} blocks or more, not {pilot_blocks}")
@@ -44,16 +45,21 @@ def stein_blocks(variance: float, pilot_blocks: int, *, factor: float, confidenc
 def stein_interval(
     mean: float, variance: float, pilot_blocks: int, blocks: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """The ratio's interval after both stages: `mean` of all log ratios, `variance` of the first stage alone."""
+    """Return the interval of the ratio after both stages, low and high.
+
+    mean: of all log ratios; variance: of those of the first stage alone. For the source see `stein_blocks`.
+    """
     margin = float(stdtrit(pilot_blocks - 1, 0.5 + confidence / 2)) * math.sqrt(variance / blocks)
     return math.exp(mean - margin), math.exp(mean + margin)
 
 
 def size(between: float, within: float, machines: int, *, factor: float, confidence: float = 0.95) -> Size:
-    """The blocks of each of `machines` for the wanted factor.
+    """Return how many blocks each of `machines` needs for an interval of `factor` or narrower.
 
-    between, within: variances of the log ratio between machines and between the blocks of one. One machine
-    answers for itself alone. Raises ValueError for less than one machine, or for two.
+    between, within: variances of the log ratio between machines, and between the blocks of one. The interval is
+    that of Student's t over machines, whose mean log ratio has the variance (between + within / blocks) /
+    machines; for one machine it is over its blocks. Raises ValueError for less than one machine, for two, and
+    for a factor that is not above 1.
     """
     if machines < 1 or machines == 2:
         raise ValueError("one machine, or three or more: a mean over two has no useful interval")

@@ -1,4 +1,7 @@
-"""The ratio after two-stage stopping: pilot blocks fixed how many blocks there are, by their variance alone."""
+"""The ratio after two stages: the variance of the pilot blocks alone decided how many blocks followed.
+
+Stein, Annals of Mathematical Statistics 16:243 (1945).
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,11 @@ def two_stage_ratio(
     confidence: float = 0.95,
     null_ratio: float = 1.0,
 ) -> Estimate:
-    """As `paired_ratio`, where the first `pilot` values of each arm are the pilot blocks'.
+    """Return the ratio as `paired_ratio` does, where the first `pilot` values of each arm are the pilot blocks'.
 
     The mean is of all blocks, the variance of the pilot blocks alone, with their degrees of freedom: a
-    variance that also decided how long to measure is too small. Without an interval from the pilot blocks
-    there is none.
+    variance that decided when to stop is too small. Where the pilot blocks give no interval there is none.
+    Raises ValueError where the arms have different numbers of values.
     """
     plain = paired_ratio(reference, other, finished=finished, confidence=confidence, null_ratio=null_ratio)
     first = log_ratios(reference[:pilot], other[:pilot])

@@ -1,8 +1,8 @@
 """The ratio of two arms without blocks: Welch's t procedure on the logarithms of the trials' values.
 
-For imported data, whose trials have no block in common. Nothing takes out what differs between days
-here, so the trials themselves have to be comparable; within blocks use `paired_ratio`. The arms may
-vary differently and have different numbers of trials (Welch, Biometrika 34:28, 1947).
+It is for imported data and for machines, whose trials have no block in common. Differences between days are not
+removed here, so the trials themselves have to be comparable; within blocks use `paired_ratio`. The arms
+may have different variances and different numbers of trials: Welch, Biometrika 34:28 (1947).
 """
 
 from __future__ import annotations
@@ -28,31 +28,32 @@ METHOD = "Welch's t on the trials' logarithms"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welch:
-    """A difference of two means, of logarithms here."""
+    """A difference of two means."""
 
     mean: float
-    """Student less teacher."""
+    """Mean of the other arm less mean of the reference."""
     error: float
-    """Its standard error."""
+    """Standard error of the difference."""
     degrees: float
-    """Of freedom, by Welch and Satterthwaite: between those of the smaller arm and those of both together."""
+    """Degrees of freedom, between those of the smaller arm and those of both arms together."""
 
 
 def unpaired_ratio(
-    teacher: Sequence[float | None],
-    student: Sequence[float | None],
+    reference: Sequence[float | None],
+    other: Sequence[float | None],
     *,
     finished: bool = True,
     confidence: float = 0.95,
     null_ratio: float = 1.0,
 ) -> Estimate:
-    """The ratio student/teacher of the arms' geometric means, from one value a trial in any order.
+    """Return the ratio other/reference of the arms' geometric means, from one value a trial in any order.
 
-    Each arm needs as many trials as `paired_ratio` needs blocks. In what it returns, `n_blocks` is the
-    number of trials that count in the smaller arm, and `exclusions` counts trials of both.
+    Each arm needs as many trials as `paired_ratio` needs blocks, and may have more than the other. In the
+    estimate, `n_blocks` is the number of trials that count in the smaller arm, and `exclusions` counts trials
+    of both. `finished` and `null_ratio` as of `paired_ratio`.
     """
     excluded: Counter[str] = Counter()
-    first, second = _logs(teacher, excluded), _logs(student, excluded)
+    first, second = _logs(reference, excluded), _logs(other, excluded)
     n = min(len(first), len(second))
     ratio = low = high = error = degrees = p_value = None
     interval_reason = _no_interval(first, second)
@@ -60,12 +61,12 @@ def unpaired_ratio(
     if n:
         ratio = exp_or_inf(float(np.mean(second)) - float(np.mean(first)))
     if interval_reason is None:
-        found = welch(first, second)
-        error, degrees = found.error, found.degrees
-        margin = float(stdtrit(found.degrees, 0.5 + confidence / 2)) * error
-        low, high = exp_or_inf(found.mean - margin), exp_or_inf(found.mean + margin)
+        difference = welch(first, second)
+        error, degrees = difference.error, difference.degrees
+        margin = float(stdtrit(degrees, 0.5 + confidence / 2)) * error
+        low, high = exp_or_inf(difference.mean - margin), exp_or_inf(difference.mean + margin)
         if p_reason is None:
-            p_value = float(2 * stdtr(degrees, -abs(found.mean - math.log(null_ratio)) / error))
+            p_value = float(2 * stdtr(degrees, -abs(difference.mean - math.log(null_ratio)) / error))
     return Estimate(
         ratio=ratio,
         low=low,
@@ -83,28 +84,29 @@ def unpaired_ratio(
     )
 
 
-def welch(teacher: Sequence[float], student: Sequence[float]) -> Welch:
-    """The difference of the arms' means. Raises ValueError for fewer than two values an arm, or without variance.
+def welch(reference: Sequence[float], other: Sequence[float]) -> Welch:
+    """Return the difference of the arms' means, with the degrees of freedom of Satterthwaite.
 
-    The degrees of freedom are Satterthwaite's (Biometrics Bulletin 2:110, 1946).
+    Welch, Biometrika 34:28 (1947); Satterthwaite, Biometrics Bulletin 2:110 (1946). Raises ValueError for
+    fewer than two values in an arm, and where neither arm has a variance.
     """
-    if min(len(teacher), len(student)) < BLOCKS_FOR_INTERVAL:
+    if min(len(reference), len(other)) < BLOCKS_FOR_INTERVAL:
         raise ValueError(f"each arm needs {BLOCKS_FOR_INTERVAL} values")
-    of_teacher, of_student = (float(np.var(arm, ddof=1)) / len(arm) for arm in (teacher, student))
-    error2 = of_teacher + of_student
+    of_reference, of_other = (float(np.var(arm, ddof=1)) / len(arm) for arm in (reference, other))
+    error2 = of_reference + of_other
     if error2 <= 0:
         raise ValueError("without variance there is no test")
-    # By the arms' shares of the variance: squares of small variances would be lost below the smallest double.
-    share = of_teacher / error2
+    # From the arms' shares of the variance, as squares of small variances may be below the smallest double.
+    share = of_reference / error2
     return Welch(
-        mean=float(np.mean(student)) - float(np.mean(teacher)),
+        mean=float(np.mean(other)) - float(np.mean(reference)),
         error=math.sqrt(error2),
-        degrees=1 / (share**2 / (len(teacher) - 1) + (1 - share) ** 2 / (len(student) - 1)),
+        degrees=1 / (share**2 / (len(reference) - 1) + (1 - share) ** 2 / (len(other) - 1)),
     )
 
 
 def _logs(values: Sequence[float | None], excluded: Counter[str]) -> list[float]:
-    """The logarithms of the values that have one; the others are counted by their reason."""
+    """Return the logarithms of the values that have one; count the others in `excluded` by their reason."""
     logs = []
     for value in values:
         if value is None:
@@ -118,22 +120,22 @@ def _logs(values: Sequence[float | None], excluded: Counter[str]) -> list[float]
     return logs
 
 
-def _no_interval(teacher: Sequence[float], student: Sequence[float]) -> str | None:
-    if min(len(teacher), len(student)) < BLOCKS_FOR_INTERVAL:
-        return f"{_trials(teacher, student)}: an interval needs {BLOCKS_FOR_INTERVAL} of each"
-    if all(max(arm) - min(arm) <= LOG_RESOLUTION for arm in (teacher, student)):
+def _no_interval(reference: Sequence[float], other: Sequence[float]) -> str | None:
+    if min(len(reference), len(other)) < BLOCKS_FOR_INTERVAL:
+        return f"{_trials(reference, other)}: an interval needs {BLOCKS_FOR_INTERVAL} of each"
+    if all(max(arm) - min(arm) <= LOG_RESOLUTION for arm in (reference, other)):
         return "zero variance: all trials of an arm have the same value, in both arms"
     return None
 
 
-def _no_test(teacher: Sequence[float], student: Sequence[float], *, finished: bool) -> str | None:
+def _no_test(reference: Sequence[float], other: Sequence[float], *, finished: bool) -> str | None:
     if not finished:
         return "the study is unfinished"
-    if min(len(teacher), len(student)) < BLOCKS_FOR_TEST:
-        return f"{_trials(teacher, student)}: a p-value needs {BLOCKS_FOR_TEST} of each"
+    if min(len(reference), len(other)) < BLOCKS_FOR_TEST:
+        return f"{_trials(reference, other)}: a p-value needs {BLOCKS_FOR_TEST} of each"
     return None
 
 
-def _trials(teacher: Sequence[float], student: Sequence[float]) -> str:
-    first, second = (f"{len(arm)} trial{'' if len(arm) == 1 else 's'}" for arm in (teacher, student))
+def _trials(reference: Sequence[float], other: Sequence[float]) -> str:
+    first, second = (f"{len(arm)} trial{'' if len(arm) == 1 else 's'}" for arm in (reference, other))
     return f"{first} of the teacher, {second} of the student"

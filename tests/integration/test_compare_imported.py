@@ -1,4 +1,4 @@
-"""Others' data, imported with a mapping alone, compared: means and ratios to all digits, and what they cannot say."""
+"""A comparison of imported data: means and ratios to all digits, and the caveats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.replication_package import MAPPING, write_package
 
 @pytest.fixture
 def comparison(tmp_path: Path) -> Comparison:
-    """Of the published package."""
+    """Return the comparison of the package, with its numbers checked against scipy."""
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     write_package(tmp_path / "data")
     done = CliRunner().invoke(
@@ -34,7 +34,7 @@ def comparison(tmp_path: Path) -> Comparison:
     with Store.open(tmp_path / "store") as store:
         rows = store.arrow("select model, energy_reported_j, window_s from trials").to_pylist()
         found = compare(store)
-    for line in found.lines:
+    for line in found.per_machine:
         if line.metric in {"energy", "time"}:
             column = {"energy": "energy_reported_j", "time": "window_s"}[line.metric]
             arms = [[row[column] for row in rows if row["model"] == arm.level] for arm in (line.reference, line.other)]
@@ -48,25 +48,25 @@ def comparison(tmp_path: Path) -> Comparison:
 
 
 def test_it_is_compared_unpaired_by_what_the_tool_reported(comparison: Comparison) -> None:
-    """A run's joules, of neither measured nor modelled basis, and nothing of it primary."""
-    energy = [line for line in comparison.lines if line.metric == "energy"]
+    """Joules are by run, neither measured nor modelled, and all findings are exploratory."""
+    energy = [line for line in comparison.per_machine if line.metric == "energy"]
     assert {line.pair for line in energy} == {"bert", "gpt2"}
     assert {line.title for line in energy} == {"energy a run"}
     assert {line.basis.provenance for line in energy if line.basis} == {"reported"}
     assert all("Welch" in line.ratio.method for line in energy)
     assert {finding.role for finding in comparison.findings} == {"exploratory"}
-    assert {line.metric for line in comparison.lines} == {"energy", "time", "cpu_use", "mean_memory"}
+    assert {line.metric for line in comparison.per_machine} == {"energy", "time", "cpu_use", "mean_memory"}
 
 
 def test_model_and_day_are_said_to_be_confounded(comparison: Comparison) -> None:
-    """All runs of a model were one block."""
-    warnings = " ".join(remark.text for remark in comparison.remarks if remark.level == "warning")
+    """All runs of one model came after all of the other."""
+    warnings = " ".join(caveat.text for caveat in comparison.caveats if caveat.level == "warning")
     assert "model and day are confounded" in warnings
     assert "energy_repaired" in warnings
 
 
 def test_a_label_that_numbers_the_runs_is_no_factor_and_items_must_be_of_all(tmp_path: Path) -> None:
-    """Runs of one model are compared together; joules a run are never set beside joules an item."""
+    """Joules a run are never compared with joules an item."""
     mapping = MAPPING.replace("{match: bert/**, model: bert}", "{match: bert/**, model: bert, items: 872}")
     assert mapping != MAPPING
     (tmp_path / "mapping.yaml").write_text(mapping)
@@ -82,6 +82,6 @@ def test_a_label_that_numbers_the_runs_is_no_factor_and_items_must_be_of_all(tmp
     assert done.exit_code == 0, done.output
     with Store.open(tmp_path / "store") as store:
         found = compare(store, pair="bert", metrics=["energy"])
-    (line,) = found.lines
+    (line,) = found.per_machine
     assert line.title == "energy a run"
     assert line.ratio.ratio == pytest.approx(0.51, abs=0.03)

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """A store that a real agent wrote, one of its models failing, without energy counters."""
+    """Return a store that a real agent wrote without energy counters; one of the models failed."""
     folder = tmp_path_factory.mktemp("invariants")
     text = TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
     setup = AgentSetup(sysfs_root=folder / "sys", state=folder / "state", cache=cache, lock_folders=lambda: (folder,))
@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
 
 
 def test_invariant_4_no_number_is_invented(store: Path) -> None:
-    """What could not be measured is null with a reason, and never 0."""
+    """A value that could not be measured is null with a reason, and never 0."""
     with joulefleet.open(store) as opened:
         rows = opened.arrow("select * from attempts").to_pylist()
         energies = opened.arrow("select * from energy").to_pylist()
@@ -55,7 +55,7 @@ def test_invariant_4_no_number_is_invented(store: Path) -> None:
 
 
 def test_invariant_4_measured_and_modelled_never_share_a_column(store: Path) -> None:
-    """Modelled joules are in energy_modelled_j and in rows marked modelled, nowhere else."""
+    """Modelled joules are in energy_modelled_j and in energies of provenance `modelled`, nowhere else."""
     with joulefleet.open(store) as opened:
         sources = opened.arrow("select distinct provenance, source, joules is null missing from energy").to_pylist()
         rows = opened.arrow(
@@ -67,7 +67,7 @@ def test_invariant_4_measured_and_modelled_never_share_a_column(store: Path) -> 
 
 
 def test_invariant_5_a_part_is_never_added_to_what_contains_it() -> None:
-    """Of a machine's domains, core and uncore (inside a package) and psys (around it) count in no total."""
+    """Core and uncore (inside a package) and psys (around it) are in no total."""
     for tree in ("two-packages-with-dram", "psys-first", "mmio-duplicate"):
         sensor = open_powercap(ROOT / "tests" / "machines" / tree / "sys")
         assert {d.kind for d in sensor.domains if d.counts_in} <= {"package", "dram"}
@@ -77,7 +77,7 @@ def test_invariant_5_a_part_is_never_added_to_what_contains_it() -> None:
 
 
 def test_invariant_6_both_of_a_pair_do_equal_work(store: Path) -> None:
-    """Within a task, everything that defines the work is the same for both models of the pair."""
+    """Within a task, everything that defines the work is equal for both models of the pair."""
     pinned = tiny_pinned()
     trials = next(iter(blocks(pinned, passes=passes_from_pilot(pinned, {}), machine_id="m", store_id="s"))).trials
     for task in ("one", "two"):
@@ -106,7 +106,7 @@ def test_invariant_7_the_order_is_stored(store: Path) -> None:
 
 
 def test_invariant_8_the_observer_is_measured(store: Path) -> None:
-    """Every measured row says what the agent cost during its window."""
+    """Every measured row has the agent's CPU time in its window."""
     with joulefleet.open(store) as opened:
         rows = opened.arrow("select observer_cpu_s from trials where status = 'ok'").to_pylist()
     assert all(row["observer_cpu_s"] > 0 for row in rows)
@@ -133,24 +133,24 @@ def test_invariant_9_nothing_of_ours_runs_code_from_a_file_or_a_socket() -> None
                     assert said.get("local_files_only") == "True", path
 
 
-def test_invariant_9_what_a_runner_says_is_data(setup: AgentSetup, pool: RunnerPool) -> None:
-    """Who wrote a mark, the kernel says, and one that is not the runner's is none: the agent would kill by it."""
-    from agent.runner.protocol import Stranger
+def test_invariant_9_what_a_runner_sends_is_data(setup: AgentSetup, pool: RunnerPool) -> None:
+    """The kernel reports who wrote a mark; a mark of a process that is not the runner's is refused."""
+    from agent.runner.protocol import ProtocolError
     from agent.trial.attempt import Attempt, AttemptFailed
     from agent.trial.sensor_set import open_sensors
     from tests.support.trials import tiny_trial
 
     attempt = Attempt(tiny_trial(), setup, open_sensors("powercap", setup, period_s=1.0), float("inf"))
-    host = pool.host(environment="bare", threads=1, cold=False)
-    for pid in (1, host.root, -1):
-        with pytest.raises(Stranger):
-            attempt._process_of(host, pid)
+    server = pool.fork_server(environment="bare", threads=1, cold=False)
+    for pid in (1, server.root_pid, -1):
+        with pytest.raises(ProtocolError):
+            attempt._process_of(server, pid)
     with pytest.raises(AttemptFailed, match="pid: host"):
-        attempt._process_of(host, None)
+        attempt._process_of(server, None)
 
 
 def test_every_column_is_documented() -> None:
-    """A row explains itself: each column has a meaning, and a unit where its name carries one."""
+    """Each column has a meaning, and a unit where its name carries one."""
     for column in COLUMNS:
         assert column.meaning.endswith("."), column.name
         for suffix, unit in {"_s": "s", "_bytes": "B", "_j": "J", "_percent": "%"}.items():

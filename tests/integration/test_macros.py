@@ -57,7 +57,7 @@ def test_log_ratios_are_those_that_compare_uses(tmp_path: Path) -> None:
     by_macro = {(row["pair"], row["metric"]): (row["r"], row["n"]) for row in rows_of(store, query)}
     with Store.open(store) as opened:
         comparison = compare(opened)
-    by_compare = {(line.pair, line.metric): line.ratio.ratio for line in (*comparison.lines, *comparison.proofs)}
+    by_compare = {(line.pair, line.metric): line.ratio.ratio for line in (*comparison.per_machine, *comparison.proofs)}
     for pair in ("p", "big+again", "big+twice"):
         for metric in ("energy", "time", "cpu_time"):
             assert by_macro[pair, metric] == (pytest.approx(by_compare[pair, metric]), 4)

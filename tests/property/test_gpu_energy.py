@@ -22,7 +22,7 @@ POWER = GpuEnergy(name="gpu-0", how="integrated", uuid=None, model=None, reason=
 def test_the_energies_of_adjacent_phases_add_up(
     start_uj: int, steps_mj: list[int], gaps_ns: list[int], data: st.DataObject
 ) -> None:
-    """A counter's energy of a whole is the sum of its parts, wherever the mark between them lies."""
+    """The energy of a whole is the sum of its parts, wherever the mark between them is."""
     values = [float(value) for value in accumulate((1000 * step for step in steps_mj), initial=start_uj)]
     t_ns = list(accumulate(gaps_ns[: len(steps_mj)], initial=0))
     cut = data.draw(st.integers(1, len(steps_mj) - 1))
@@ -39,7 +39,7 @@ def test_the_energies_of_adjacent_phases_add_up(
 
 @given(st.lists(st.tuples(st.integers(1, 2 * S), st.floats(0, 2_000)), min_size=1, max_size=60))
 def test_an_integrated_energy_lies_between_the_least_and_the_highest_power(steps: list[tuple[int, float]]) -> None:
-    """A power between two bounds is an energy between the same bounds times the time, or it is null."""
+    """A power between two bounds gives an energy between these bounds times the time, or null."""
     t_ns = list(accumulate((gap for gap, _ in steps), initial=0))
     watts = [steps[0][1], *(power for _, power in steps)]
     phase = Phase(name="window", start_ns=0, end_ns=t_ns[-1])

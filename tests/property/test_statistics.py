@@ -23,13 +23,13 @@ seeds = st.integers(0, 2**32)
 
 
 def vary(values: list[float]) -> bool:
-    """Whether the logarithms differ by more than rounding."""
+    """Return whether the logarithms differ by more than rounding."""
     logs = [math.log(value) for value in values]
     return max(logs) - min(logs) > 1e-3
 
 
 def limits(found: Estimate | Pooled) -> tuple[float, float, float]:
-    """Logarithms of the lower limit, the ratio and the upper limit, which may be beyond a double."""
+    """Return the logarithms of lower limit, ratio and upper limit; skip examples whose limits are beyond a double."""
     assert found.low is not None
     assert found.ratio is not None
     assert found.high is not None
@@ -38,7 +38,7 @@ def limits(found: Estimate | Pooled) -> tuple[float, float, float]:
 
 
 def effects(logs: list[float], models: list[str] | None = None, variance: float = 1e-3) -> list[MachineEffect]:
-    """A machine for each log ratio."""
+    """Return a machine for each log ratio."""
     return [
         MachineEffect(machine=f"m{n}", cpu_model=models[n] if models else None, log_ratio=value, variance=variance)
         for n, value in enumerate(logs)
@@ -47,7 +47,7 @@ def effects(logs: list[float], models: list[str] | None = None, variance: float 
 
 @given(arms, arms)
 def test_swapping_unpaired_arms_inverts_the_ratio_and_its_interval(first: list[float], second: list[float]) -> None:
-    """And keeps the p-value."""
+    """The p-value stays the same."""
     assume(vary(first) and vary(second))
     there, back = unpaired_ratio(first, second), unpaired_ratio(second, first)
     low, ratio, high = limits(there)
@@ -58,7 +58,7 @@ def test_swapping_unpaired_arms_inverts_the_ratio_and_its_interval(first: list[f
 
 @given(arms, arms, scales, scales)
 def test_unpaired_ratio_follows_the_units(first: list[float], second: list[float], one: float, other: float) -> None:
-    """Both arms in another unit change nothing; a factor of one arm alone moves ratio and limits by it."""
+    """Another unit of both arms changes nothing; a factor of one arm changes ratio and limits by that factor."""
     assume(vary(first) and vary(second))
     plain = limits(unpaired_ratio(first, second))
     both = unpaired_ratio([one * value for value in first], [one * value for value in second])
@@ -69,7 +69,7 @@ def test_unpaired_ratio_follows_the_units(first: list[float], second: list[float
 
 @given(arms, seeds)
 def test_order_of_blocks_and_of_trials_does_not_matter(values: list[float], seed: int) -> None:
-    """Of blocks both arms together; without blocks of each arm alone."""
+    """Blocks are reordered with both arms together, trials without blocks in each arm by itself."""
     random = Random(seed)
     teacher, student = values, [value * random.uniform(0.5, 1.5) for value in reversed(values)]
     assume(vary([second / first for first, second in zip(teacher, student, strict=True)]) and vary(teacher))
@@ -87,7 +87,7 @@ def test_order_of_blocks_and_of_trials_does_not_matter(values: list[float], seed
 def test_a_p_value_is_small_exactly_where_the_interval_excludes(
     values: list[float], seed: int, null_ratio: float, confidence: float
 ) -> None:
-    """The two never contradict each other, whatever the ratio that is asked about, and at any level."""
+    """The two never contradict each other, for any null ratio and at any level."""
     random = Random(seed)
     student = [value * random.uniform(0.5, 1.5) for value in values]
     assume(vary([second / first for first, second in zip(values, student, strict=True)]) and vary(values))
@@ -102,7 +102,7 @@ def test_a_p_value_is_small_exactly_where_the_interval_excludes(
 
 @given(log_ratios, seeds, st.floats(-3, 3))
 def test_pooling_knows_no_order_no_unit_and_no_side(logs: list[float], seed: int, shift: float) -> None:
-    """Machines in any order; a student dearer by a factor everywhere; teacher and student the other way round."""
+    """The order of machines does not matter, a common factor moves the result, and swapped arms invert it."""
     assume(max(logs) - min(logs) > 1e-3)
     plain = limits(pool(effects(logs)))
     mixed = pool(Random(seed).sample(effects(logs), len(logs)))
@@ -116,7 +116,7 @@ def test_pooling_knows_no_order_no_unit_and_no_side(logs: list[float], seed: int
 
 @given(log_ratios, st.integers(1, 5))
 def test_more_machines_just_like_one_that_is_there_change_nothing(logs: list[float], copies: int) -> None:
-    """They are no replicates of other CPU models: the interval may not shrink for having bought more of one."""
+    """They are no replicates of other CPU models, so the interval must not become narrower."""
     assume(max(logs) - min(logs) > 1e-3)
     models = [f"cpu {n}" for n in range(len(logs))]
     plain = pool(effects(logs, models))
@@ -127,7 +127,7 @@ def test_more_machines_just_like_one_that_is_there_change_nothing(logs: list[flo
 
 @given(log_ratios)
 def test_the_check_is_never_narrower_for_machines_of_equal_precision(logs: list[float]) -> None:
-    """It weighs them alike, and its factor of at least 1 only widens."""
+    """It gives all machines the same weight, and its factor of at least 1 can only widen the interval."""
     assume(max(logs) - min(logs) > 1e-3)
     found = pool(effects(logs))
     assert found.check is not None
@@ -137,7 +137,7 @@ def test_the_check_is_never_narrower_for_machines_of_equal_precision(logs: list[
 
 @given(p_values)
 def test_holm_raises_p_values_and_keeps_their_order(p: list[float]) -> None:
-    """The largest stays what it is or takes over a smaller one's, and none is above 1."""
+    """No p-value becomes smaller or larger than 1, and the order stays."""
     adjusted = holm(p)
     assert all(before <= after <= 1 for before, after in zip(p, adjusted, strict=True))
     order = sorted(range(len(p)), key=lambda index: p[index])
@@ -146,7 +146,7 @@ def test_holm_raises_p_values_and_keeps_their_order(p: list[float]) -> None:
 
 @given(p_values, st.data())
 def test_holm_is_monotone(p: list[float], data: st.DataObject) -> None:
-    """A smaller p-value raises no adjusted one, and a further question lowers none."""
+    """A smaller p-value raises no adjusted one, and a further test lowers none."""
     index = data.draw(st.integers(0, len(p) - 1))
     smaller = [*p[:index], p[index] * data.draw(st.floats(0, 1)), *p[index + 1 :]]
     assert all(less <= before + 1e-15 for less, before in zip(holm(smaller), holm(p), strict=True))
@@ -158,7 +158,7 @@ def test_holm_is_monotone(p: list[float], data: st.DataObject) -> None:
 def test_who_is_equivalent_is_not_inferior(
     mean: float, error: float, degrees: int, margin: float, wider: float
 ) -> None:
-    """And is so within every wider margin."""
+    """It is also equivalent within every wider margin."""
     both = equivalent(mean, error, degrees, margin=margin)
     assert non_inferior(mean, error, degrees, margin=margin).holds or not both.holds
     assert equivalent(mean, error, degrees, margin=margin * wider).p_value <= both.p_value * (1 + 1e-9)
@@ -167,7 +167,7 @@ def test_who_is_equivalent_is_not_inferior(
 
 @given(st.floats(1e-6, 0.5), st.integers(10, 50), st.floats(1.005, 1.5), st.floats(1, 10))
 def test_two_stages_end_as_narrow_as_asked(variance: float, pilot: int, factor: float, more: float) -> None:
-    """With no block less than the pilot's, and more of them for more variance."""
+    """There are never fewer blocks than the pilot has, and more of them for more variance."""
     blocks = stein_blocks(variance, pilot, factor=factor)
     low, high = stein_interval(0.0, variance, pilot, blocks)
     assert high <= factor * (1 + 1e-12)

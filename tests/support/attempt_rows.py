@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from joulefleet.plan.expand import cells, comparands
-from joulefleet.plan.trial import Cell, Trial
+from joulefleet.plan.trial import Cell
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, attempt_table
 from joulefleet.store.layout import format_bytes
 from joulefleet.store.records import ComparandRecord, StudyRecord
@@ -61,33 +61,6 @@ def attempt_row(**overrides: Any) -> dict[str, Any]:
     if row["attempt_id"] is None:
         row["attempt_id"] = f"{row['trial_id']}-r{row['round']}-a{row['attempt']}"
     return row
-
-
-def columns_of(trial: Trial) -> dict[str, Any]:
-    """The columns of a row that its trial decides."""
-    return {
-        "study": trial.study,
-        "trial_id": trial.trial_id,
-        "attempt_id": trial.attempt_id,
-        "attempt": trial.attempt,
-        "kind": trial.kind,
-        "round": trial.round,
-        "block": trial.block,
-        "repetition": trial.block,
-        "position": trial.position,
-        "predecessor": trial.predecessor,
-        "place": trial.place,
-        "protocol": trial.protocol.digest,
-        "comparison_group": trial.comparison_group,
-        "comparison_group_size": trial.comparison_group_size,
-        "model": trial.cell.model,
-        "task": trial.cell.task,
-        "batch_size": trial.cell.batch_size,
-        "threads_asked": trial.cell.threads,
-        "dtype": trial.cell.dtype,
-        "environment": trial.cell.environment,
-        "passes": trial.protocol.passes,
-    }
 
 
 def failed_row(reason: str = "timeout", **overrides: Any) -> dict[str, Any]:

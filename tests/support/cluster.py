@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 
+from agent.results.row import trial_columns
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.cluster.interface import Acknowledge, Call, CallResult, Fetch, Joined, Left, MembershipChange, Run
@@ -17,7 +18,7 @@ from joulefleet.errors import JoulefleetError
 from joulefleet.machine import Machine
 from joulefleet.plan.trial import Trial
 from joulefleet.schema import attempt_table
-from tests.support.attempt_rows import attempt_row, columns_of
+from tests.support.attempt_rows import attempt_row
 
 MACHINE = Machine(
     machine_id="machine",
@@ -186,7 +187,7 @@ def parquet_of(
 ) -> bytes:
     """Return the row of a trial whose passes took half a second each, as a file."""
     row = attempt_row(
-        **columns_of(trial),
+        **trial_columns(trial),
         machine_id=machine.machine_id,
         machine=machine.name,
         boot_id=boot_id,

@@ -228,7 +228,7 @@ class Agent:
 
     def _obey(self, command: Command) -> None:
         if self.world.now < self.host.full_until_s and command.epoch > self.host.heard_epoch:
-            raise MachineError("nothing can be kept there.", cure="Make room.")
+            raise MachineError("nothing can be stored there.", cure="Make room.")
         self.host.shelf.obey(command.store_id, command.epoch)
         self.host.heard_epoch = max(self.host.heard_epoch, command.epoch)
 

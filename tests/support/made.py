@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from agent.results.row import trial_columns
 from agent.service import AgentHello
 from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
 from coordinator.store.attempts import study_and_fact
 from joulefleet.plan.trial import Cell, Trial
-from tests.support.attempt_rows import attempt_row, columns_of
+from tests.support.attempt_rows import attempt_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Made:
         """Return its row in a store."""
         trial = self.trial
         return attempt_row(
-            **columns_of(trial),
+            **trial_columns(trial),
             machine_id=self.machine_id,
             machine=self.machine_id,
             boot_id=self.boot_id,

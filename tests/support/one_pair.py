@@ -31,24 +31,24 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def one_pair(repetitions: int = 5, more: str = "") -> Study:
-    """A study of one pair on one task."""
+    """Return a study of one pair on one task."""
     return study_from(ONE_PAIR.format(repetitions=repetitions, more=more))
 
 
 def unchanged(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as it is."""
+    """Return the row as it is."""
     return row
 
 
 def compared(path: Path, study: Study, change: Change = unchanged, more: tuple[dict[str, Any], ...] = ()) -> Comparison:
-    """The comparison of a store with `study`'s rows, each changed by `change`, and `more` rows."""
+    """Return the comparison of a store with the rows of `study`, each changed by `change`, and `more` rows."""
     rows = [change(timed(row)) for row in twelve_cell_rows(study)]
     with Store.open(write_measured(path / "store", [*rows, *more], study)) as store:
         return compare(store)
 
 
 def timed(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with seconds and joules of its model, and noise within 1 %."""
+    """Return the row with seconds and joules of its model, and noise within 1 %."""
     noise = random.Random(f"{row['model']} {row['block']}").uniform(0.99, 1.01)
     seconds = SECONDS[row["model"]] * (1 + 0.01 * row["block"]) * noise
     measured = {"energy_j": 40 * seconds, "energy_scope": "package", "energy_source": "powercap"} | {

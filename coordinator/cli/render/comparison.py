@@ -6,120 +6,107 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from coordinator.cli.render.format import (
-    digits,
     interval_head,
     metric_title,
     row_head,
     row_name,
-    sentence,
-    table_of,
-    where_line,
+    setting_lines,
+    table_key,
+    wrapped,
 )
-from coordinator.cli.render.pooled import finding_lines, finding_sentences
+from coordinator.cli.render.pooled import finding_sentences, finding_tables
 from coordinator.text import table_lines
 from joulefleet.compare.contrasts import PROOFS
+from joulefleet.compare.formatting import interval_text, quantity_texts, ratio_text, value_text
 from joulefleet.compare.results import Comparison, MetricComparison
 from joulefleet.stats import Estimate
 
 _RIGHT = (2, 3, 4, 6, 7)
-_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+"""Columns of numbers."""
+
+_PREFIXES = {"alarm": "!!! ", "warning": "! ", "note": "- "}
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
-    """The whole of `comparison`."""
-    failed = [remark for remark in comparison.remarks if remark.level == "alarm"]
-    for remark in failed:
-        yield from sentence("!!! ", remark.text)
-    if failed:
+    """Yield the lines of `comparison`: alarms, tables, sentences, the other caveats."""
+    alarms = [caveat for caveat in comparison.caveats if caveat.level == "alarm"]
+    for caveat in alarms:
+        yield from wrapped(_PREFIXES["alarm"], caveat.text)
+    if alarms:
         yield ""
-    yield from finding_lines(comparison.findings)
-    groups = [
-        list(lines)
-        for part in (comparison.proofs, comparison.lines, comparison.interactions)
-        for _, lines in itertools.groupby(part, key=lambda line: (line.kind, table_of(line.pair, line.setting)))
+    yield from finding_tables(comparison.findings)
+    tables = [
+        list(table)
+        for part in (comparison.proofs, comparison.per_machine, comparison.interactions)
+        for _, table in itertools.groupby(part, key=lambda one: (one.kind, table_key(one.pair, one.setting)))
     ]
-    for group in groups:
-        yield from _group_lines(group)
+    for table in tables:
+        yield from _table(table)
         yield ""
-    if not groups and not comparison.findings:
+    if not tables and not comparison.findings:
         yield "Nothing to compare yet: no study of this store has two arms of which anything was measured."
     if comparison.machines_hidden:
-        yield from sentence(
-            "", f"{comparison.machines_hidden} machines have lines of their own: --every-machine shows them."
-        )
+        hidden = f"{comparison.machines_hidden} machines have lines of their own: --every-machine shows them."
+        yield from wrapped("", hidden)
         yield ""
     yield from finding_sentences(comparison.findings)
-    for remark in comparison.remarks:
-        if remark.level != "alarm":
-            yield from sentence("! " if remark.level == "warning" else "- ", remark.text)
+    for caveat in comparison.caveats:
+        if caveat.level != "alarm":
+            yield from wrapped(_PREFIXES[caveat.level], caveat.text)
 
 
-def _group_lines(lines: Sequence[MetricComparison]) -> Iterator[str]:
-    first = lines[0]
-    yield from sentence("", _title(first))
-    yield from where_line(first.setting, first.machine)
+def _table(comparisons: Sequence[MetricComparison]) -> Iterator[str]:
+    first = comparisons[0]
+    yield from wrapped("", _title(first))
+    yield from setting_lines(first.setting, first.machine)
     rows: list[Sequence[str]] = []
-    match = None
-    for line in lines:
-        # Trials of another protocol begin anew, with the row's name again.
-        now = (row_name(line.setting), line.reference.protocol, line.other.protocol)
-        rows += _rows(line, named=now != match)
-        match = now
-    yield from table_lines(_headers(first), rows, right=_RIGHT, indent="  ")
+    previous = None
+    for one in comparisons:
+        # Trials of another protocol begin with the row's name again.
+        match = (row_name(one.setting), one.reference.protocol, one.other.protocol)
+        rows += _rows(one, named=match != previous)
+        previous = match
+    yield from table_lines(_heads(first), rows, right=_RIGHT, indent="  ")
 
 
-def _title(line: MetricComparison) -> str:
-    reference, other = line.reference.level, line.other.level
-    if line.by == "model":
-        return f"{'proof ' if line.kind in PROOFS else ''}{line.pair}: {reference} → {other}"
-    if line.kind == "interaction":
-        return f"{line.pair}'s ratio by {line.by}: {reference} → {other}"
-    return f"{line.by}: {reference} → {other}"
+def _title(comparison: MetricComparison) -> str:
+    reference, other = comparison.reference.level, comparison.other.level
+    if comparison.by == "model":
+        return f"{'proof ' if comparison.kind in PROOFS else ''}{comparison.pair}: {reference} → {other}"
+    if comparison.kind == "interaction":
+        return f"{comparison.pair}'s ratio by {comparison.by}: {reference} → {other}"
+    return f"{comparison.by}: {reference} → {other}"
 
 
-def _headers(line: MetricComparison) -> Sequence[str]:
-    arms = ("teacher", "student") if line.by == "model" else (line.reference.level, line.other.level)
-    count = "blocks" if line.setting.machine_id is not None and "paired" in line.ratio.method else "trials"
-    return (row_head(line.setting), "metric", *arms, "ratio", interval_head(line.ratio.confidence), count, "g")
+def _heads(first: MetricComparison) -> Sequence[str]:
+    arms = ("teacher", "student") if first.by == "model" else (first.reference.level, first.other.level)
+    count = "blocks" if first.setting.machine_id is not None and "paired" in first.ratio.method else "trials"
+    return (row_head(first.setting), "metric", *arms, "ratio", interval_head(first.ratio.confidence), count, "g")
 
 
-def _rows(line: MetricComparison, *, named: bool) -> Iterator[Sequence[str]]:
-    reference, other = values(line)
-    name = row_name(line.setting) if named else ""
-    g = line.checks.hedges_g
-    shown = "" if g is None else digits(g)
-    yield (name, metric_title(line.title, line.basis), reference, other, *_estimate(line, line.ratio), shown)
-    if line.flagged_blocks and line.without_flagged.n_blocks:
-        yield ("", "  without flagged", "", "", *_estimate(line, line.without_flagged), "")
+def _rows(comparison: MetricComparison, *, named: bool) -> Iterator[Sequence[str]]:
+    name = row_name(comparison.setting) if named else ""
+    g = comparison.checks.hedges_g
+    ratio = _estimate(comparison.ratio, comparison.expected_ratio)
+    title = metric_title(comparison.title, comparison.basis)
+    yield (name, title, *_medians(comparison), *ratio, "" if g is None else value_text(g))
+    if comparison.flagged_blocks and comparison.without_flagged.n_blocks:
+        ratio = _estimate(comparison.without_flagged, comparison.expected_ratio)
+        yield ("", "  without flagged", "", "", *ratio, "")
 
 
-def _estimate(line: MetricComparison, estimate: Estimate) -> tuple[str, str, str]:
-    ratio = "–" if estimate.ratio is None else digits(estimate.ratio)
-    if estimate.low is None or estimate.high is None:
+def _estimate(estimate: Estimate, expected: float | None) -> tuple[str, str, str]:
+    """Return the cells of an estimate: ratio, interval or the reason why there is none, number of blocks."""
+    ratio = "–" if estimate.ratio is None else ratio_text(estimate.ratio)
+    interval = interval_text(estimate.low, estimate.high)
+    if interval is None:
         interval = (estimate.interval_reason or "").split(":")[0]
-    else:
-        interval = f"[{digits(estimate.low)}, {digits(estimate.high)}]"
-    if line.expected_ratio is not None and estimate.low is not None:
-        interval += f" {'holds' if estimate.holds(line.expected_ratio) else 'FAILS'} {line.expected_ratio:.2f}"
+    elif expected is not None:
+        interval += f" {'holds' if estimate.holds(expected) else 'FAILS'} {expected:.2f}"
     return ratio, interval, str(estimate.n_blocks)
 
 
-def values(line: MetricComparison) -> tuple[str, str]:
-    """Teacher's and student's median with their unit, both in the same prefix of it."""
-    medians = (line.reference.median, line.other.median)
-    known = [abs(value) for value in medians if value]
-    scale, prefix = _prefix(max(known)) if known and line.unit not in {"%", ""} else (1.0, "")
-    shown = [_no_value(arm.failed) if arm.median is None else "" for arm in (line.reference, line.other)]
-    texts = [
-        text or f"{digits((value or 0.0) / scale)} {prefix}{line.unit}".rstrip()
-        for text, value in zip(shown, medians, strict=True)
-    ]
-    return texts[0], texts[1]
-
-
-def _no_value(failed: int) -> str:
-    return f"{failed} failed" if failed else "–"
-
-
-def _prefix(value: float) -> tuple[float, str]:
-    return next(((scale, prefix) for scale, prefix in _PREFIXES if value >= scale), _PREFIXES[-1])
+def _medians(comparison: MetricComparison) -> Iterator[str]:
+    arms = (comparison.reference, comparison.other)
+    for arm, text in zip(arms, quantity_texts([arm.median for arm in arms], comparison.unit), strict=True):
+        yield text or (f"{arm.failed} failed" if arm.failed else "–")

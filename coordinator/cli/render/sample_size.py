@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from coordinator.cli.render.format import sentence
+from coordinator.cli.render.format import wrapped
 from coordinator.text import table_lines
-from joulefleet.compare.conclusions import percent_of
+from joulefleet.compare.formatting import deviation_text, percent_text
 from joulefleet.compare.sample_size import Sizing
 from joulefleet.stats.sample_size import Size
 
-_HEADERS = ("machines", "blocks on each", "expected")
+_HEADS = ("machines", "blocks on each", "expected")
 
 
-def sizing_lines(found: Sequence[Sizing], precision: float) -> Iterator[str]:
-    """What each ratio needs."""
-    if not found:
+def sizing_lines(sizings: Sequence[Sizing], precision: float) -> Iterator[str]:
+    """Yield what each ratio needs; `precision` is the half-width that was asked for, per cent."""
+    if not sizings:
         yield "No study of this store has a pair of which anything was measured: run some blocks first."
-    for one in found:
-        setting = one.setting
-        yield from sentence("", f"{one.pair} on {setting.task}: {one.metric} within {precision:g} %")
+    for sizing in sizings:
+        setting, spread = sizing.setting, sizing.spread
+        yield from wrapped("", f"{sizing.pair} on {setting.task}: {sizing.metric} within {precision:g} %")
         where = (setting.study, setting.environment, f"batch {setting.batch_size}", setting.dtype, setting.regime)
-        yield from sentence("  ", " · ".join(map(str, where)))
-        yield from sentence(
-            "  ",
-            f"from {one.blocks} blocks of {one.machines} machines: between blocks {_percent(one.spread.block)}, "
-            f"between machines {_percent(one.spread.machine)}, between CPU models {_percent(one.spread.cpu_model)}",
+        yield from wrapped("  ", " · ".join(map(str, where)))
+        source = (
+            f"from {sizing.blocks} blocks of {sizing.machines} machines: between blocks {_deviation(spread.block)}, "
+            f"between machines {_deviation(spread.machine)}, between CPU models {_deviation(spread.cpu_model)}"
         )
-        if one.sizes:
-            yield from stated_lines(one.sizes, indent="  ")
-        if one.reason is not None:
-            yield from sentence("  ! ", f"{one.reason}.")
+        yield from wrapped("  ", source)
+        if sizing.sizes:
+            yield from stated_lines(sizing.sizes, indent="  ")
+        if sizing.reason is not None:
+            yield from wrapped("  ! ", f"{sizing.reason}.")
         yield ""
 
 
 def stated_lines(sizes: Sequence[Size], *, indent: str = "") -> Iterator[str]:
-    """One line a number of machines."""
+    """Yield a table with one row for each number of machines."""
     rows = [
         (
             str(size.machines),
             "never: add machines" if size.blocks is None else str(size.blocks),
-            "" if size.factor is None else f"±{100 * (size.factor - 1):.2g} %",
+            "" if size.factor is None else f"±{percent_text(size.factor - 1)}",
         )
         for size in sizes
     ]
-    yield from table_lines(_HEADERS, rows, right=(0, 1, 2), indent=indent)
+    yield from table_lines(_HEADS, rows, right=(0, 1, 2), indent=indent)
 
 
-def _percent(variance: float | None) -> str:
-    return "unknown" if variance is None else percent_of(variance)
+def _deviation(variance: float | None) -> str:
+    return "unknown" if variance is None else deviation_text(variance)

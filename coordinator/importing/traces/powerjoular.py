@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, tzinfo
 from math import nan
 from pathlib import Path
 
-from agent.results.thinning import thinned
+from agent.results.series import thinned
 from coordinator.importing.problems import quoted
 from coordinator.importing.tables.csv import CsvReader, CsvTable, number
 from coordinator.importing.tables.metrics import parsed_moment

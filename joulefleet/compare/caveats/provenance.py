@@ -1,76 +1,60 @@
-"""The remarks on where the numbers of a comparison come from: counters, formulas, regimes, weights."""
+"""The caveats about where numbers come from: counters, other tools, formulas, the regime and the weights."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from joulefleet.compare.caveats.evidence import Grounds, listed
-from joulefleet.compare.results import MatchFacts, Remark
+from joulefleet.compare.caveats.evidence import Evidence, note, tally, warning
+from joulefleet.compare.results import Caveat, MatchFacts
 
 
-def energy_remarks(grounds: Grounds) -> Iterator[Remark]:
-    """Joules of what, and who says so."""
-    lines, findings = (*grounds.proofs, *grounds.lines), grounds.findings
-    bases = {basis for basis in (*(of.basis for of in lines), *(of.basis for of in findings)) if basis is not None}
-    trials = grounds.trials
+def energy_caveats(evidence: Evidence) -> Iterator[Caveat]:
+    """Yield what the compared joules are, and why others are not known."""
+    compared = {(one.metric, one.basis) for one in evidence.comparisons()}
+    compared |= {(finding.metric, finding.basis) for finding in evidence.findings}
+    bases = {basis for _, basis in compared if basis is not None}
+    trials = [trial for in_study in evidence.trials.values() for trial in in_study]
+
+    def sources(provenance: str) -> str:
+        return "; ".join(sorted({str(basis.source) for basis in bases if basis.provenance == provenance}))
+
     scopes = sorted({str(basis.scope) for basis in bases if basis.provenance == "measured"})
     if scopes:
-        yield Remark(
-            level="note",
-            text=f"Energy is what the CPU's own counters say ({', '.join(scopes)}), not energy at the wall.",
-        )
+        yield note(f"Energy is what the CPU's own counters say ({', '.join(scopes)}), not energy at the wall.")
     if any(basis.provenance == "simulated" for basis in bases):
-        roots = sorted(
-            {str(row.sysfs_root) for of in trials.values() for row in of if row.energy_provenance == "simulated"}
+        roots = sorted({str(trial.sysfs_root) for trial in trials if trial.energy_provenance == "simulated"})
+        yield warning(
+            "Simulated energy was not measured on these machines: its counters were read from files under "
+            f"{', '.join(roots)} that are not the running kernel's."
         )
-        yield Remark(
-            level="warning",
-            text=f"Simulated energy was not measured on these machines: its counters were read from files under "
-            f"{', '.join(roots)} that are not the running kernel's.",
-        )
-    compared = [*((of.metric, of.basis) for of in lines), *((of.metric, of.basis) for of in findings)]
     if ("energy", None) in compared:
-        unknown = [row for of in trials.values() for row in of if row.status == "ok" and not row.joules]
-        whys = Counter(row.energy_reason or "no reason is known" for row in unknown)
-        if whys:
-            yield Remark(level="warning", text=f"Energy is unknown, and not guessed: {listed(whys)}.")
-    reporters = sorted({str(basis.source) for basis in bases if basis.provenance == "reported"})
-    if reporters:
-        yield Remark(
-            level="note",
-            text="Reported energy is another tool's word, not known to be measured or modelled: "
-            f"{'; '.join(reporters)}.",
-        )
-    formulas = sorted({str(basis.source) for basis in bases if basis.provenance == "modelled"})
-    if formulas:
-        reasons = Counter(
-            row.energy_reason for rows in trials.values() for row in rows if row.energy_reason and row.status == "ok"
-        )
+        unknown = [trial for trial in trials if trial.status == "ok" and not trial.joules]
+        if unknown:
+            reasons = Counter(trial.energy_reason or "no reason is known" for trial in unknown)
+            yield warning(f"Energy is unknown, and not guessed: {tally(reasons)}.")
+    if reporters := sources("reported"):
+        yield note(f"Reported energy is another tool's word, not known to be measured or modelled: {reporters}.")
+    if formulas := sources("modelled"):
+        reasons = Counter(trial.energy_reason for trial in trials if trial.energy_reason and trial.status == "ok")
         why = f" Not measured, because: {reasons.most_common(1)[0][0]}." if reasons else ""
-        yield Remark(level="note", text=f"Modelled energy is computed, not measured: {'; '.join(formulas)}.{why}")
+        yield note(f"Modelled energy is computed, not measured: {formulas}.{why}")
 
 
-def regime_remarks(facts: Sequence[MatchFacts]) -> Iterator[Remark]:
-    """Which studies are demonstrations."""
+def regime_caveats(facts: Sequence[MatchFacts]) -> Iterator[Caveat]:
+    """Yield which studies are demonstrations."""
     for study in dict.fromkeys(fact.setting.study for fact in facts if fact.setting.regime == "burst"):
-        yield Remark(
-            level="note",
-            text=f"{study} ran in the burst regime: a demonstration. Clocks and temperature were not steady.",
-        )
+        yield note(f"{study} ran in the burst regime: a demonstration. Clocks and temperature were not steady.")
 
 
-def weights_remarks(grounds: Grounds) -> Iterator[Remark]:
-    """Which studies have no quality, and why."""
-    facts = [fact for fact in grounds.facts if fact.setting.weights_source == "seeded"]
+def weights_caveats(evidence: Evidence) -> Iterator[Caveat]:
+    """Yield which studies have no quality, and why."""
+    facts = [fact for fact in evidence.facts if fact.setting.weights_source == "seeded"]
     for study in dict.fromkeys(fact.setting.study for fact in facts):
         reasons = Counter(
-            row.quality_reason
-            for row in grounds.trials[study]
-            if row.weights_source == "seeded" and row.quality is None and row.quality_reason
+            trial.quality_reason
+            for trial in evidence.trials[study]
+            if trial.weights_source == "seeded" and trial.quality is None and trial.quality_reason
         )
         why = reasons.most_common(1)[0][0] if reasons else "weights drawn from a seed answer at random"
-        yield Remark(
-            level="note",
-            text=f"{study} has seeded weights: cost is real, quality is null because {why.rstrip('.')}.",
-        )
+        yield note(f"{study} has seeded weights: cost is real, quality is null because {why.rstrip('.')}.")

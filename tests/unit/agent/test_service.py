@@ -1,4 +1,4 @@
-"""An agent as its coordinators see it."""
+"""The agent as its coordinators use it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Clock:
     now = 1000.0
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time."""
         return self.now
 
 
 def service(folder: Path, clock: Clock) -> AgentService:
-    """An agent with its state in `folder`."""
+    """Return an agent with its state in `folder`."""
     return AgentService(
         AgentSetup(state=folder / "state", cache=folder, lock_folders=lambda: (folder,)), monotonic=clock
     )
 
 
 def test_the_coordinator_of_another_store_waits_until_the_first_has_been_silent(tmp_path: Path) -> None:
-    """Each would end and delay the other's trials; whoever comes after the first has gone is welcome."""
+    """Two coordinators would delay each other's trials; after LEASE_S of silence another one may take over."""
     clock = Clock()
     agent = service(tmp_path, clock)
     agent.acknowledge("one", [], 3)
@@ -44,7 +44,7 @@ def test_the_coordinator_of_another_store_waits_until_the_first_has_been_silent(
 
 
 def test_a_newer_coordinator_of_the_same_store_commands_at_once(tmp_path: Path) -> None:
-    """And the older one never again; its error says by whom it was superseded."""
+    """The older coordinator never commands again; its error has the newer one's epoch."""
     agent = service(tmp_path, Clock())
     agent.acknowledge("one", [], 3)
     agent.acknowledge("one", [], 4)
@@ -54,10 +54,10 @@ def test_a_newer_coordinator_of_the_same_store_commands_at_once(tmp_path: Path) 
     assert raised.value.highest == 4
 
 
-def test_a_row_that_is_gone_or_a_disk_that_fails_is_this_machines_matter(tmp_path: Path) -> None:
-    """An error with a cure, which sets the machine aside; not one that ends the whole run."""
+def test_a_missing_row_or_a_failing_disk_concerns_this_machine_only(tmp_path: Path) -> None:
+    """The coordinator can set the machine aside, and the run goes on."""
     agent = service(tmp_path, Clock())
-    with pytest.raises(MachineError, match="nothing can be kept there"):
+    with pytest.raises(MachineError, match="nothing can be stored there"):
         agent.fetch("one", "gone", 1)
     (tmp_path / "state" / "outbox").mkdir(parents=True)
     (tmp_path / "state" / "outbox" / "one").write_text("a file where a folder should be")

@@ -16,32 +16,32 @@ SECONDS = [t * S for t in range(11)]
 def gpu(
     how: Literal["counter", "integrated"] = "counter", *, name: str = "gpu-0", reason: str | None = None
 ) -> GpuEnergy:
-    """A GPU of this kind."""
+    """Return a GPU of this kind."""
     return GpuEnergy(name=name, how=how, uuid="GPU-0", model="NVIDIA Fake", reason=reason)
 
 
 def counted(microjoules: Sequence[float], t_ns: Sequence[int] = SECONDS, phase: Phase = WINDOW) -> Energy:
-    """The energy of one GPU whose counter reads so."""
+    """Return the energy of one GPU whose counter has these readings."""
     (energy,) = gpu_energies(t_ns, {"gpu-0": microjoules}, [gpu()], [phase])
     return energy
 
 
 def integrated(watts: Sequence[float], t_ns: Sequence[int] = SECONDS, phase: Phase = WINDOW) -> Energy:
-    """The energy of one GPU whose power reads so."""
+    """Return the energy of one GPU whose power has these readings."""
     (energy,) = gpu_energies(t_ns, {"gpu-0/power_w": watts}, [gpu("integrated")], [phase])
     return energy
 
 
 def test_a_counter_gives_the_difference_of_the_reads_at_the_two_marks() -> None:
-    """What lies between the marks changes nothing, and neither does a failed read there."""
+    """Readings between the marks, and failed reads there, change nothing."""
     values = [5e6, *[nan] * 9, 705e6]
     assert counted(values) == Energy(
         phase="window", domain="gpu-0", source="nvml", provenance="measured", joules=700.0, reason=None
     )
 
 
-def test_a_power_is_integrated_by_trapezoids_and_marked() -> None:
-    """0 W to 100 W in ten seconds are 500 J, by another source than a counter's."""
+def test_a_power_is_integrated_by_trapezoids_under_its_own_source() -> None:
+    """0 W to 100 W in ten seconds are 500 J; the source is not that of a counter."""
     energy = integrated([10.0 * t for t in range(11)])
     assert energy.joules == pytest.approx(500.0)
     assert energy.source == "nvml-power-integrated"
@@ -49,14 +49,14 @@ def test_a_power_is_integrated_by_trapezoids_and_marked() -> None:
 
 
 def test_readings_outside_the_phase_are_not_integrated() -> None:
-    """The edges are the marks, each with a reading of its own."""
+    """The integral begins and ends at the marks, each with its own reading."""
     phase = Phase(name="window", start_ns=2 * S, end_ns=8 * S)
     values = [9e9, 9e9, *[50.0] * 7, 9e9, 9e9]
     assert integrated(values, phase=phase).joules == pytest.approx(300.0)
 
 
 def test_every_gpu_has_a_row_in_every_phase() -> None:
-    """Each with the channel of its own kind."""
+    """Each row has the channel of its GPU's kind."""
     phases = [Phase(name="baseline", start_ns=0, end_ns=5 * S), Phase(name="window", start_ns=5 * S, end_ns=10 * S)]
     values = {"gpu-0": [t * 1e6 for t in range(11)], "gpu-1/power_w": [2.0] * 11}
     energies = gpu_energies(SECONDS, values, [gpu(), gpu("integrated", name="gpu-1")], phases)
@@ -69,7 +69,7 @@ def test_every_gpu_has_a_row_in_every_phase() -> None:
 
 
 def test_a_machine_without_gpus_has_no_rows() -> None:
-    """Nothing is said of what is not there."""
+    """There is no row that says nothing."""
     assert gpu_energies([], {}, [], [WINDOW]) == ()
 
 
@@ -84,13 +84,13 @@ def test_a_machine_without_gpus_has_no_rows() -> None:
     ],
 )
 def test_a_counter_in_doubt_is_null_with_its_reason(values: Sequence[float], reason: str) -> None:
-    """Reset, stuck, or not read where it matters: no energy is invented."""
+    """It was reset, stands still, or was not read at a mark: no energy is invented."""
     energy = counted(values)
     assert energy.joules is None
     assert reason in (energy.reason or "")
 
 
-def test_a_failed_read_at_the_last_mark_is_told_from_a_lost_gpu() -> None:
+def test_a_failed_read_at_the_last_mark_is_not_a_lost_gpu() -> None:
     """A GPU that is read again afterwards is not lost."""
     phase = Phase(name="window", start_ns=0, end_ns=9 * S)
     assert "at the edge" in (counted([*range(9), nan, 10.0], phase=phase).reason or "")
@@ -106,7 +106,7 @@ def test_an_edge_that_was_not_read_is_null(start_ns: int, end_ns: int) -> None:
 
 
 def test_a_short_phase_is_null() -> None:
-    """A counter's refresh blurs less than 1 s, the mean of a power less than 5 s."""
+    """The limit is 1 s for a counter, because of its refresh, and 5 s for a power, which is a mean."""
     t_ns = [0, S // 2, 4 * S]
     half = Phase(name="items", start_ns=0, end_ns=S // 2)
     four = Phase(name="load", start_ns=0, end_ns=4 * S)
@@ -115,8 +115,8 @@ def test_a_short_phase_is_null() -> None:
     assert "too short" in (integrated([1.0, 2.0, 3.0], t_ns, four).reason or "")
 
 
-def test_a_gap_between_powers_is_null_though_its_length_came_of_failed_reads() -> None:
-    """Over 2 s the power may have been anything; 2 s are bridged."""
+def test_a_gap_between_powers_is_null_also_where_reads_failed() -> None:
+    """Up to 2 s are integrated; over longer gaps the power is unknown."""
     bridged = [10.0, 10.0, nan, *[10.0] * 8]
     assert integrated(bridged).joules == pytest.approx(100.0)
     energy = integrated([10.0, 10.0, nan, nan, *[10.0] * 7])
@@ -125,13 +125,13 @@ def test_a_gap_between_powers_is_null_though_its_length_came_of_failed_reads() -
 
 
 def test_a_gpu_that_cannot_be_read_has_its_own_reason() -> None:
-    """The reason of the sensor stands in every row."""
+    """Every row has the sensor's reason."""
     (energy,) = gpu_energies(SECONDS, {}, [gpu(reason="it is partitioned")], [WINDOW])
     assert (energy.joules, energy.reason) == (None, "it is partitioned")
 
 
 def test_a_phase_in_which_the_machine_slept_is_null() -> None:
-    """As with every other energy: its seconds and its joules no longer belong together."""
+    """As for every other energy, the phase's seconds and joules no longer belong together."""
     values = {"gpu-0": [t * 1e6 for t in range(11)]}
     (energy,) = gpu_energies(SECONDS, values, [gpu()], [WINDOW], asleep=["window"])
     assert "suspended" in (energy.reason or "")

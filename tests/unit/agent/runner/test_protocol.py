@@ -1,4 +1,4 @@
-"""The language between agent and runner."""
+"""The protocol between agent and runner."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.runner.protocol import Disconnected, LineSocket, Stranger, receive_with_descriptor, send_with_descriptor
+from agent.runner.protocol import Disconnected, LineSocket, ProtocolError, receive_with_descriptor, send_with_descriptor
 
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two connected sockets."""
+    """Return two connected sockets."""
     left, right = socket.socketpair()
     with left, right:
         yield left, right
 
 
 def test_a_line_arrives_as_it_was_sent(ends: tuple[socket.socket, socket.socket]) -> None:
-    """What one side sends, the other receives, several lines in one chunk too."""
+    """Several lines may arrive in one chunk."""
     left, right = LineSocket(ends[0]), LineSocket(ends[1])
     left.send({"mark": "hello", "pid": 1})
     left.send({"mark": "items"})
@@ -29,7 +29,7 @@ def test_a_line_arrives_as_it_was_sent(ends: tuple[socket.socket, socket.socket]
 
 
 def test_a_line_in_pieces_is_put_together(ends: tuple[socket.socket, socket.socket]) -> None:
-    """A line that comes in pieces is not there before its end is."""
+    """A line is not returned before its end has arrived."""
     right = LineSocket(ends[1])
     ends[0].sendall(b'{"mark":')
     right.fill()
@@ -39,15 +39,17 @@ def test_a_line_in_pieces_is_put_together(ends: tuple[socket.socket, socket.sock
 
 
 @pytest.mark.parametrize("line", [b"not json\n", b"[1]\n", b"\xff\xfe\n", b"\n"])
-def test_what_is_not_a_mapping_is_a_stranger(ends: tuple[socket.socket, socket.socket], line: bytes) -> None:
-    """Anything but a JSON mapping is refused, and nothing of it is run."""
+def test_a_line_that_is_not_a_mapping_is_a_protocol_error(
+    ends: tuple[socket.socket, socket.socket], line: bytes
+) -> None:
+    """Anything but a JSON mapping is refused, and nothing of it is executed."""
     ends[0].sendall(line)
-    with pytest.raises(Stranger):
+    with pytest.raises(ProtocolError):
         LineSocket(ends[1]).receive()
 
 
-def test_a_closed_socket_is_said(ends: tuple[socket.socket, socket.socket]) -> None:
-    """The end of the other side is an error of its own, for reading and for writing."""
+def test_a_closed_socket_is_an_error_of_its_own(ends: tuple[socket.socket, socket.socket]) -> None:
+    """It is raised for reading and for writing."""
     ends[0].close()
     lines = LineSocket(ends[1])
     with pytest.raises(Disconnected):
@@ -69,7 +71,7 @@ def test_the_output_travels_with_the_first_line(ends: tuple[socket.socket, socke
 
 
 def test_a_request_that_is_answered_at_once_was_sent_well() -> None:
-    """The host may have answered and closed before the sender looks again: the answer counts."""
+    """The fork server may have answered and closed before the sender continues: the answer counts."""
 
     class Quick(socket.socket):
         """A socket whose other side closes as soon as the line is there."""
@@ -86,8 +88,8 @@ def test_a_request_that_is_answered_at_once_was_sent_well() -> None:
         os.close(output)
 
 
-def test_a_first_line_without_a_descriptor_is_a_stranger(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_first_line_without_a_descriptor_is_a_protocol_error(ends: tuple[socket.socket, socket.socket]) -> None:
     """A request without the work's output is refused."""
     ends[0].sendall(b'{"do":"work"}\n')
-    with pytest.raises(Stranger):
+    with pytest.raises(ProtocolError):
         receive_with_descriptor(ends[1])

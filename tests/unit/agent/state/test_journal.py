@@ -1,4 +1,4 @@
-"""The journal of starts, and the sweep."""
+"""The journal of starts, and the sweep of leftover work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.trials import tiny_trial
 
 
 def test_a_start_is_one_line_that_stays(tmp_path: Path) -> None:
-    """The journal only grows."""
+    """Lines are only appended."""
     journal = Journal(tmp_path / "state", epoch=7)
     pid = psutil.Process().pid
     journal.started(tiny_trial(), pid)
@@ -27,7 +27,7 @@ def test_a_start_is_one_line_that_stays(tmp_path: Path) -> None:
 
 
 def test_the_sweep_ends_work_that_was_left_running(tmp_path: Path) -> None:
-    """What a dead agent's work still does would spoil the next measurement."""
+    """Leftover work would disturb the next measurement."""
     left = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     journal = Journal(tmp_path)
     journal.started(tiny_trial(), left.pid)
@@ -36,8 +36,8 @@ def test_the_sweep_ends_work_that_was_left_running(tmp_path: Path) -> None:
     left.wait()
 
 
-def test_the_sweep_leaves_alone_who_only_has_the_same_number(tmp_path: Path) -> None:
-    """Process ids come again: a process that began at another time is somebody else's."""
+def test_the_sweep_spares_a_process_that_only_has_the_same_id(tmp_path: Path) -> None:
+    """Process ids are reused: a process with another start time is another process."""
     journal = Journal(tmp_path)
     other = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     journal.started(tiny_trial(), other.pid)

@@ -1,4 +1,4 @@
-"""Finished attempts waiting for the coordinator."""
+"""Finished attempts that the store does not hold yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.attempt_rows import attempt_row
 
 
 def test_an_attempt_waits_until_it_is_acknowledged(tmp_path: Path) -> None:
-    """Reported does not mean stored: only the acknowledgement lets it go."""
+    """A reported attempt may not be stored yet, so only the acknowledgement removes it."""
     outbox = Outbox(tmp_path, "store")
     outbox.put("t-r1-a1", attempt_table(attempt_row()))
     assert outbox.waiting() == ["t-r1-a1"]
@@ -23,14 +23,14 @@ def test_an_attempt_waits_until_it_is_acknowledged(tmp_path: Path) -> None:
     assert outbox.waiting() == []
 
 
-def test_stores_do_not_see_each_other(tmp_path: Path) -> None:
-    """What belongs to one store is never offered to another."""
+def test_each_store_has_its_own_attempts(tmp_path: Path) -> None:
+    """An attempt for one store is never offered to another."""
     Outbox(tmp_path, "one").put("t-r1-a1", attempt_table(attempt_row()))
     assert Outbox(tmp_path, "two").waiting() == []
 
 
 def test_half_written_files_are_not_offered(tmp_path: Path) -> None:
-    """A temporary file of an agent that died is no attempt."""
+    """The temporary file of an agent that died is not an attempt."""
     outbox = Outbox(tmp_path, "one")
     outbox.put("t-r1-a1", attempt_table(attempt_row()))
     (tmp_path / "one" / ".t-r1-a2.parquet.1.tmp").write_bytes(b"PAR1")

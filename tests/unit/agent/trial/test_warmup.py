@@ -1,10 +1,10 @@
-"""When a warm-up has done enough."""
+"""When a warm-up ends."""
 
 from __future__ import annotations
 
 import pytest
 
-from agent.trial.warmup import WarmUpChunk, verdict
+from agent.trial.warmup import WarmUpChunk, WarmUpState, warm_up_state
 from joulefleet.study.spec import Regime
 from joulefleet.study.timing import Timing
 
@@ -19,45 +19,45 @@ TIMING = Timing(
 
 
 def chunks(rates: list[float], *, watts: list[float] | None = None) -> list[WarmUpChunk]:
-    """A chunk a second: passes, and joules where power is known."""
+    """Return one chunk per second, with its passes, and with joules where `watts` are given."""
     return [
         WarmUpChunk(passes=round(rate * 1000), seconds=1.0, joules=watts[index] if watts else None)
         for index, rate in enumerate(rates)
     ]
 
 
-def said(done: list[WarmUpChunk], *, regime: Regime = "sustained", power_window_s: float | None = None) -> str:
-    """The verdict."""
-    return verdict(done, regime=regime, timing=TIMING, power_window_s=power_window_s)
+def state(done: list[WarmUpChunk], *, regime: Regime = "sustained", power_window_s: float | None = None) -> WarmUpState:
+    """Return the state of a warm-up that has done these chunks."""
+    return warm_up_state(done, regime=regime, timing=TIMING, power_window_s=power_window_s)
 
 
 def test_a_burst_warms_up_for_its_time_and_no_longer() -> None:
-    """Burst asks for the time only, steady or not."""
-    assert said(chunks([1.0] * 19), regime="burst") == "again"
-    assert said(chunks([1.0, 5.0] * 10), regime="burst") == "long_enough"
+    """In the burst regime only the duration counts, steady or not."""
+    assert state(chunks([1.0] * 19), regime="burst") == "again"
+    assert state(chunks([1.0, 5.0] * 10), regime="burst") == "long_enough"
 
 
 def test_a_sustained_warm_up_ends_when_throughput_is_steady() -> None:
     """Two stretches within 1 % of each other are steady."""
-    assert said(chunks([0.5] * 10 + [1.0] * 5 + [1.005] * 5)) == "steady"
+    assert state(chunks([0.5] * 10 + [1.0] * 5 + [1.005] * 5)) == "steady"
 
 
 def test_a_drift_of_two_percent_is_not_steady() -> None:
     """Throughput that still grows goes on warming up."""
-    assert said(chunks([1.0] * 15 + [1.02] * 5)) == "again"
+    assert state(chunks([1.0] * 15 + [1.02] * 5)) == "again"
 
 
 def test_power_that_drifts_is_not_steady_though_throughput_is() -> None:
     """Both must be steady where power can be read."""
-    assert said(chunks([1.0] * 20, watts=[40.0] * 15 + [42.0] * 5)) == "again"
+    assert state(chunks([1.0] * 20, watts=[40.0] * 15 + [42.0] * 5)) == "again"
 
 
-def test_a_warm_up_that_never_steadies_ends_at_its_ceiling_and_is_marked() -> None:
-    """The ceiling ends it, and the trial is marked not_steady."""
-    assert said(chunks([1.0 + 0.1 * (second // 5 % 2) for second in range(60)])) == "not_steady"
+def test_a_warm_up_that_never_becomes_steady_ends_at_its_limit() -> None:
+    """The trial gets the flag not_steady."""
+    assert state(chunks([1.0 + 0.1 * (second // 5 % 2) for second in range(60)])) == "not_steady"
 
 
 @pytest.mark.parametrize(("power_window_s", "expected"), [(None, "steady"), (5.0, "steady"), (28.0, "again")])
 def test_twice_the_power_limit_window_is_waited_for(power_window_s: float | None, expected: str) -> None:
-    """Turbo lasts about one power-limit window: steady before that is steady at the wrong power."""
-    assert said(chunks([1.0] * 25), power_window_s=power_window_s) == expected
+    """Turbo lasts about one power-limit window: before its end the power is steady, but too high."""
+    assert state(chunks([1.0] * 25), power_window_s=power_window_s) == expected

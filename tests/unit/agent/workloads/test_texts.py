@@ -16,14 +16,14 @@ ASKED = FileItems(path="", text="sentence", label="label")
 
 
 def write(folder: Path, name: str, content: bytes) -> Path:
-    """A file."""
+    """Write a file, and return its path."""
     path = folder / name
     path.write_bytes(content)
     return path
 
 
 def test_the_three_formats_give_the_same_items(tmp_path: Path) -> None:
-    """JSON lines, CSV and Parquet of one content are one list of items."""
+    """JSON lines, CSV and Parquet of the same content give the same list."""
     rows = [{"sentence": "a, fine film", "label": 1}, {"sentence": 'dull "and" long', "label": 0}]
     jsonl = write(
         tmp_path,
@@ -37,7 +37,7 @@ def test_the_three_formats_give_the_same_items(tmp_path: Path) -> None:
     assert read_texts(jsonl, ASKED) == read_texts(csv, ASKED) == read_texts(parquet, ASKED) == expected
 
 
-def test_only_the_rows_asked_for_are_read(tmp_path: Path) -> None:
+def test_only_the_requested_rows_are_read(tmp_path: Path) -> None:
     """`count` takes the first rows."""
     path = write(tmp_path, "a.csv", b"sentence,label\nx,1\ny,0\nz,1\n")
     assert len(read_texts(path, FileItems(path="", text="sentence", count=2))) == 2
@@ -55,15 +55,13 @@ def test_only_the_rows_asked_for_are_read(tmp_path: Path) -> None:
         ("a.docx", b"", "ending .docx"),
     ],
 )
-def test_a_file_that_will_not_do_is_refused_with_its_reason(
-    tmp_path: Path, name: str, content: bytes, says: str
-) -> None:
-    """Missing columns, no rows, broken encoding: one line that says which."""
+def test_an_unusable_file_is_refused_with_the_reason(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    """The message names the missing columns, the missing rows or the broken encoding."""
     with pytest.raises(StudyError, match=says):
         read_texts(write(tmp_path, name, content), ASKED)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    """A wrong path is a mistake of the study."""
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """A wrong path is a mistake in the study."""
     with pytest.raises(StudyError, match="cannot be read"):
         read_texts(tmp_path / "none.csv", ASKED)

@@ -17,19 +17,19 @@ from tests.support.one_pair import PROOFS, compared, one_pair, timed
 
 
 def line_of(comparison: Comparison, metric: str, pair: str = "p") -> MetricComparison:
-    """The only line of `pair` by `metric`."""
-    lines = (*comparison.proofs, *comparison.lines)
+    """Return the only comparison of `pair` by `metric`."""
+    lines = (*comparison.proofs, *comparison.per_machine)
     (line,) = [line for line in lines if (line.metric, line.pair) == (metric, pair)]
     return line
 
 
 def texts(comparison: Comparison, level: str) -> str:
-    """The remarks of `level` as one text."""
-    return "\n".join(remark.text for remark in comparison.remarks if remark.level == level)
+    """Return the caveats of `level` as one text."""
+    return "\n".join(caveat.text for caveat in comparison.caveats if caveat.level == level)
 
 
 def test_ratio_and_medians_of_a_pair(tmp_path: Path) -> None:
-    """Half the time, with values by item and an interval over five blocks."""
+    """The student takes half the time; medians are by item, and the interval is over five blocks."""
     line = line_of(compared(tmp_path, one_pair()), "time")
     assert line.ratio.ratio == pytest.approx(0.5, rel=0.01)
     assert line.ratio.n_blocks == 5
@@ -39,13 +39,13 @@ def test_ratio_and_medians_of_a_pair(tmp_path: Path) -> None:
 
 
 def test_every_metric_has_a_line(tmp_path: Path) -> None:
-    """In a fixed order, energy first."""
+    """The order is fixed, with energy first."""
     comparison = compared(tmp_path, one_pair())
-    assert [line.metric for line in comparison.lines] == ["energy", "time", "cpu_time", "cpu_use", "memory"]
+    assert [line.metric for line in comparison.per_machine] == ["energy", "time", "cpu_time", "cpu_use", "memory"]
 
 
 def test_measured_energy_names_its_scope(tmp_path: Path) -> None:
-    """And the sentence says that it is not wall energy."""
+    """A note says that it is not energy at the wall."""
     comparison = compared(tmp_path, one_pair())
     basis = line_of(comparison, "energy").basis
     assert basis is not None
@@ -54,7 +54,7 @@ def test_measured_energy_names_its_scope(tmp_path: Path) -> None:
 
 
 def test_simulated_energy_is_never_called_measured(tmp_path: Path) -> None:
-    """Counters that were not the machine's own have a basis of their own and a warning."""
+    """Counters in files that are not the kernel's have a basis of their own and a warning."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | {"energy_provenance": "simulated", "sysfs_root": "/simulated"}
@@ -96,7 +96,7 @@ def test_unmeasured_energy_is_modelled_throughout(tmp_path: Path) -> None:
 
 
 def test_one_unmeasured_block_is_left_out_not_modelled(tmp_path: Path) -> None:
-    """Measured and modelled joules never share a line."""
+    """Measured and modelled joules are never in one comparison."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"energy_j": None, "energy_reason": "wrapped twice"} if row["block"] == 2 else {})
@@ -123,7 +123,7 @@ def test_two_scopes_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_proofs_come_first_and_hold(tmp_path: Path) -> None:
-    """The same model twice is 1.00, each item twice is 2.00; CPU use and memory prove nothing."""
+    """One model against itself is 1.00, and each item twice is 2.00; CPU use and memory have no known ratio."""
     comparison = compared(tmp_path, one_pair(more=PROOFS))
     assert {line.pair for line in comparison.proofs} == {"big+again", "big+twice"}
     assert line_of(comparison, "time", "big+twice").expected_ratio == 2.0
@@ -134,20 +134,20 @@ def test_proofs_come_first_and_hold(tmp_path: Path) -> None:
 
 
 def test_failed_proof_is_the_first_thing_said(tmp_path: Path) -> None:
-    """A 2x arm that took no longer means that the work was not what it should be."""
+    """An arm that does each item twice and takes no longer is an alarm."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"window_s": row["window_s"] / 2} if row["model"] == "big+twice" else {})
 
     comparison = compared(tmp_path, one_pair(more=PROOFS), change)
     assert line_of(comparison, "time", "big+twice").proof_holds is False
-    assert comparison.remarks[0].level == "alarm"
-    assert "PROOF FAILED" in comparison.remarks[0].text
-    assert "the truth is 2.00" in comparison.remarks[0].text
+    assert comparison.caveats[0].level == "alarm"
+    assert "PROOF FAILED" in comparison.caveats[0].text
+    assert "the truth is 2.00" in comparison.caveats[0].text
 
 
 def test_implausible_time_ratio_warns(tmp_path: Path) -> None:
-    """It never hides the number."""
+    """The number is shown nevertheless."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"window_s": row["window_s"] * 1.9} if row["model"] == "small" else {})
@@ -158,7 +158,7 @@ def test_implausible_time_ratio_warns(tmp_path: Path) -> None:
 
 
 def test_marked_trials_stay_and_are_also_left_out(tmp_path: Path) -> None:
-    """Both analyses, and the flags by arm."""
+    """There is an estimate with and one without them, and the flags are counted by arm."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         flagged = row["model"] == "small" and row["block"] == 1
@@ -172,7 +172,7 @@ def test_marked_trials_stay_and_are_also_left_out(tmp_path: Path) -> None:
 
 
 def test_failed_trial_leaves_its_block_without_a_pair(tmp_path: Path) -> None:
-    """The other four blocks count, and the failure is said."""
+    """The other four blocks count, and a warning tells the failure."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         if (row["model"], row["block"]) != ("small", 3):
@@ -187,7 +187,7 @@ def test_failed_trial_leaves_its_block_without_a_pair(tmp_path: Path) -> None:
 
 
 def test_all_students_failed_still_shows_the_teacher(tmp_path: Path) -> None:
-    """A line with the teacher's value, no ratio and the reason."""
+    """The comparison has the teacher's value, no ratio, and the reason."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         if row["model"] == "big":
@@ -203,19 +203,19 @@ def test_all_students_failed_still_shows_the_teacher(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["regime", "weights_source"])
 def test_regimes_and_origins_of_weights_are_never_pooled(tmp_path: Path, column: str) -> None:
-    """Blocks that differ in them stand in lines of their own."""
+    """Blocks that differ in them are compared apart."""
     other = {"regime": "burst", "weights_source": "pretrained"}[column]
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({column: other} if row["block"] <= 2 else {})
 
     comparison = compared(tmp_path, one_pair(), change)
-    lines = [line for line in comparison.lines if line.metric == "time"]
+    lines = [line for line in comparison.per_machine if line.metric == "time"]
     assert sorted(line.ratio.n_blocks for line in lines) == [2, 3]
 
 
 def test_protocols_are_never_pooled(tmp_path: Path) -> None:
-    """Two protocols of each arm give two lines, each of trials near in time, and a warning."""
+    """Two protocols of each arm give two comparisons of trials near in time, and a warning."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         late = row["block"] > 3
@@ -223,25 +223,25 @@ def test_protocols_are_never_pooled(tmp_path: Path) -> None:
         return row | {"protocol": f"{row['model']} {'new' if late else 'old'}", "started_at": when}
 
     comparison = compared(tmp_path, one_pair(), change)
-    lines = [line for line in comparison.lines if line.metric == "time"]
+    lines = [line for line in comparison.per_machine if line.metric == "time"]
     protocols = {(line.reference.protocol, line.other.protocol, line.ratio.n_blocks) for line in lines}
     assert protocols == {("big old", "small old", 3), ("big new", "small new", 2)}
     assert "several protocols" in texts(comparison, "warning")
 
 
 def test_unequal_passes_are_no_pair(tmp_path: Path) -> None:
-    """Both arms are shown alone."""
+    """Each arm is shown by itself."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"passes": 2} if row["model"] == "small" else {})
 
-    lines = [line for line in compared(tmp_path, one_pair(), change).lines if line.metric == "time"]
+    lines = [line for line in compared(tmp_path, one_pair(), change).per_machine if line.metric == "time"]
     assert [line.ratio.n_blocks for line in lines] == [0, 0]
     assert {line.reference.ok + line.other.ok for line in lines} == {5}
 
 
 def test_unequal_threads_are_left_out(tmp_path: Path) -> None:
-    """What took effect counts, not what was asked."""
+    """The threads that took effect count, not those that were requested."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"threads": 1} if (row["model"], row["block"]) == ("small", 1) else {})
@@ -252,7 +252,7 @@ def test_unequal_threads_are_left_out(tmp_path: Path) -> None:
 
 
 def test_trials_of_two_rounds_are_no_pair(tmp_path: Path) -> None:
-    """A block that ran again pairs within its newest round alone."""
+    """Trials of two rounds of one block were hours apart."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         again = (row["model"], row["block"]) == ("small", 1)
@@ -263,7 +263,7 @@ def test_trials_of_two_rounds_are_no_pair(tmp_path: Path) -> None:
 
 
 def test_different_boots_in_a_block_are_said(tmp_path: Path) -> None:
-    """They count, with a warning."""
+    """Such blocks count, with a warning."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"boot_id": "other"} if (row["model"], row["block"]) == ("small", 1) else {})
@@ -274,7 +274,7 @@ def test_different_boots_in_a_block_are_said(tmp_path: Path) -> None:
 
 
 def test_unfinished_study_has_estimates_and_no_p_values(tmp_path: Path) -> None:
-    """Five of six blocks are there."""
+    """It has five of six blocks."""
     study = one_pair(6)
     rows = [timed(row) for row in twelve_cell_rows(study) if row["block"] < 6]
     with Store.open(write_measured(tmp_path / "store", rows, study)) as store:
@@ -286,51 +286,51 @@ def test_unfinished_study_has_estimates_and_no_p_values(tmp_path: Path) -> None:
 
 
 def test_several_machines_give_several_lines(tmp_path: Path) -> None:
-    """Nothing is pooled across them."""
+    """No comparison pools machines."""
     study = one_pair()
     machines = (("m1", "left"), ("m2", "right"))
     rows = [timed(row) for row in twelve_cell_rows(study, machines=machines)]
     with Store.open(write_measured(tmp_path / "store", rows, study, machines=machines)) as store:
         comparison = compare(store, metrics=["time"])
-    assert [(line.machine, line.ratio.n_blocks) for line in comparison.lines] == [("left", 5), ("right", 5)]
+    assert [(line.machine, line.ratio.n_blocks) for line in comparison.per_machine] == [("left", 5), ("right", 5)]
     assert "2 machines" in texts(comparison, "note")
 
 
 def test_levels_of_factors_give_several_lines(tmp_path: Path) -> None:
-    """One a batch size."""
+    """Each batch size has a comparison of its own."""
     comparison = compared(tmp_path, one_pair(more="factors: {batch_size: [1, 8]}"))
-    lines = [line for line in comparison.lines if line.metric == "time"]
+    lines = [line for line in comparison.per_machine if line.metric == "time"]
     assert [line.setting.batch_size for line in lines] == [1, 8]
 
 
 def test_burst_and_seeded_are_said(tmp_path: Path) -> None:
-    """A demonstration, and no quality."""
+    """One note calls it a demonstration, another says why it has no quality."""
     comparison = compared(tmp_path, one_pair(), lambda row: row | {"regime": "burst"})
     assert "a demonstration" in texts(comparison, "note")
     assert "quality is null because the weights are seeded." in texts(comparison, "note")
 
 
 def test_few_blocks_are_said(tmp_path: Path) -> None:
-    """No p-value, and why."""
+    """A note says why there is no p-value."""
     assert "3 blocks: too few for a p-value" in texts(compared(tmp_path, one_pair(3)), "note")
 
 
 def test_what_is_primary_is_said(tmp_path: Path) -> None:
-    """And what is not."""
+    """A note describes the primary family and what is not part of it."""
     text = texts(compared(tmp_path, one_pair()), "note")
     assert "energy an item of every pair on every task, at 0.05, one test" in text
     assert "Every other metric is secondary" in text
 
 
 def test_store_without_studies_compares_nothing(tmp_path: Path) -> None:
-    """No line and no error."""
+    """The comparison is empty, and no error is raised."""
     with Store.open(write_store(tmp_path / "store", [])) as store:
         comparison = compare(store)
-    assert (comparison.lines, comparison.proofs, comparison.remarks) == ((), (), ())
+    assert (comparison.per_machine, comparison.proofs, comparison.caveats) == ((), (), ())
 
 
 def test_names_that_are_not_there_are_refused(tmp_path: Path) -> None:
-    """With the nearest name that is."""
+    """The cure has the nearest name that exists, or all of them."""
     study = one_pair()
     with Store.open(write_store(tmp_path / "store", [], study)) as store:
         with pytest.raises(QueryError, match="Did you mean one"):
@@ -342,7 +342,7 @@ def test_names_that_are_not_there_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_arm_that_is_always_first_is_said(tmp_path: Path) -> None:
-    """What drifts within a block would be taken for the model's."""
+    """A drift within blocks would look like an effect of the model."""
 
     def turned(row: dict[str, Any]) -> dict[str, Any]:
         turn = timedelta(minutes=3) if row["block"] == 4 and row["model"] == "big" else timedelta()

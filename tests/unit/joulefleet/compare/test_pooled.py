@@ -1,4 +1,4 @@
-"""What a comparison says over several machines whose truth is known."""
+"""Findings over several machines whose true ratios are known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.one_pair import Change, one_pair, timed, unchanged
 
 
 def over(path: Path, count: int, change: Change = unchanged, **asked: Any) -> Comparison:
-    """The comparison of `count` machines of six CPU models, where the student takes half of the teacher."""
+    """Return the comparison of `count` machines of six CPU models, where the student takes half the time."""
     study = one_pair()
     machines = [(f"id-{number}", f"node{number}") for number in range(count)]
     rows = [change(timed(row) | {"cpu_model": f"CPU {_number(row) % 6}"}) for row in _rows(study, machines)]
@@ -33,19 +33,19 @@ def _number(row: dict[str, Any]) -> int:
 
 
 def finding(comparison: Comparison, metric: str) -> PooledFinding:
-    """The only one by `metric`."""
+    """Return the only finding by `metric`."""
     (found,) = [found for found in comparison.findings if found.metric == metric]
     return found
 
 
 def noisy(row: dict[str, Any]) -> dict[str, Any]:
-    """Machines differ a little, each for itself."""
+    """Return the row with a factor that differs a little between machines."""
     factor = 1 + 0.01 * ((_number(row) * 7) % 5) if row["model"] == "small" else 1.0
     return row | {"window_s": row["window_s"] * factor, "energy_j": row["energy_j"] * factor}
 
 
 def test_thirty_machines_on_one_of_which_the_effect_is_absent(tmp_path: Path) -> None:
-    """The sentence names it, the spread shows it, and the next machine may be like it or not."""
+    """The sentence names that machine, and spread and prediction interval become wider."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         absent = 1.96 if _number(row) == 7 and row["model"] == "small" else 1.0
@@ -75,7 +75,7 @@ def test_thirty_machines_on_one_of_which_the_effect_is_absent(tmp_path: Path) ->
 
 
 def test_one_machine_speaks_for_itself_and_two_have_no_mean(tmp_path: Path) -> None:
-    """Neither is pooled."""
+    """Neither has a mean over machines."""
     one = finding(over(tmp_path / "one", 1), "time")
     assert one.pooled is None
     assert one.sentence.endswith("of big's time an item, on node0 alone (p < 0.0001).")
@@ -87,7 +87,7 @@ def test_one_machine_speaks_for_itself_and_two_have_no_mean(tmp_path: Path) -> N
 
 
 def test_the_scope_is_the_one_that_all_machines_have(tmp_path: Path) -> None:
-    """Some count dram too: over all of them it is the package that is compared."""
+    """Where some machines measure dram too, the package is compared over all of them."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         package = {"energy_package_j": row["energy_j"]}
@@ -99,12 +99,12 @@ def test_the_scope_is_the_one_that_all_machines_have(tmp_path: Path) -> None:
     assert found.basis is not None
     assert found.basis.scope == "package"
     assert len(found.machines) == 4
-    bases = {line.machine: line.basis for line in comparison.lines if line.metric == "energy"}
+    bases = {line.machine: line.basis for line in comparison.per_machine if line.metric == "energy"}
     assert {name: basis and basis.scope for name, basis in bases.items()}["node0"] == "package+dram"
 
 
 def test_a_machine_without_counters_is_left_out_and_named(tmp_path: Path) -> None:
-    """Measured on three of four; the fourth is not filled in by a model."""
+    """The energy of the fourth machine is not replaced by a modelled one."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         lost = {"energy_j": None, "energy_scope": None, "energy_provenance": None, "energy_reason": "masked"}
@@ -119,7 +119,7 @@ def test_a_machine_without_counters_is_left_out_and_named(tmp_path: Path) -> Non
 
 
 def test_an_unfinished_study_has_no_p_value_over_machines(tmp_path: Path) -> None:
-    """As none has within a machine."""
+    """The same holds within a machine."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return noisy(row) | ({"kind": "pilot"} if row["block"] == 5 else {})
@@ -134,7 +134,7 @@ def test_an_unfinished_study_has_no_p_value_over_machines(tmp_path: Path) -> Non
 
 
 def test_the_basis_of_a_finding_is_that_of_most_blocks(tmp_path: Path) -> None:
-    """Two blocks with dram do not cost the other eighteen."""
+    """The scope that two of five blocks have does not exclude the other three."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         dram = {"energy_scope": "package+dram", "energy_j": 1.5 * row["energy_j"]} if row["block"] <= 2 else {}
@@ -146,7 +146,7 @@ def test_the_basis_of_a_finding_is_that_of_most_blocks(tmp_path: Path) -> None:
 
 
 def test_machines_of_two_cpu_models_have_a_mean_and_no_p_value(tmp_path: Path) -> None:
-    """Six of two models are no six replicates."""
+    """Six machines of two models are no independent replicates."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return noisy(row) | {"cpu_model": f"CPU {_number(row) % 2}"}
@@ -156,15 +156,15 @@ def test_machines_of_two_cpu_models_have_a_mean_and_no_p_value(tmp_path: Path) -
     assert found.pooled is not None
     assert found.pooled.low is not None
     assert (found.p_value, found.pooled.shared_models) == (None, True)
-    assert any("no independent replicates" in remark.text for remark in comparison.remarks)
+    assert any("no independent replicates" in caveat.text for caveat in comparison.caveats)
 
 
 def test_a_machine_that_is_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
-    """It is not enough to count it."""
+    """A warning gives the name and the reason."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         lost = {"energy_j": None, "energy_scope": None, "energy_provenance": None, "energy_reason": "masked"}
         return noisy(row) | (lost if _number(row) == 2 else {})
 
-    warnings = " ".join(remark.text for remark in over(tmp_path, 4, change).remarks)
+    warnings = " ".join(caveat.text for caveat in over(tmp_path, 4, change).caveats)
     assert "Not in the mean: node2 (no energy of this kind: masked): energy an item on sst2." in warnings

@@ -1,4 +1,4 @@
-"""What of a comparison is primary, and how it is corrected."""
+"""The roles of findings, and the correction of their p-values."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ FIVE = TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5")
 
 
 def of_twelve(path: Path, more: str = "", **asked: Any) -> Comparison:
-    """The comparison of a finished study of twelve cells, that states `more`."""
+    """Return the comparison of a finished study of twelve cells that states `more`."""
     study = study_from(FIVE + more)
     with Store.open(write_measured(path / "store", twelve_cell_rows(study), study)) as store:
         return compare(store, **asked)
 
 
 def roles(comparison: Comparison) -> dict[tuple[str, str | None, str], str]:
-    """The role of each finding."""
+    """Return the role of each finding by pair, task and metric."""
     return {(f.pair, f.setting.task, f.metric): f.role for f in comparison.findings}
 
 
 def of_metric(comparison: Comparison, metric: str) -> list[PooledFinding]:
-    """The findings by `metric`."""
+    """Return the findings by `metric`."""
     return [finding for finding in comparison.findings if finding.metric == metric]
 
 
@@ -59,7 +59,7 @@ def test_by_default_energy_of_every_pair_on_every_task_is_primary(tmp_path: Path
 
 
 def test_what_is_not_stated_is_exploratory(tmp_path: Path) -> None:
-    """Another pair, and another task."""
+    """Another pair and another task are not part of the family."""
     comparison = of_twelve(tmp_path, "primary: {metric: time, pairs: [bert], tasks: [sst2, mnli]}\n")
     found = roles(comparison)
     assert found["bert", "sst2", "time"] == "primary"
@@ -72,14 +72,14 @@ def test_what_is_not_stated_is_exploratory(tmp_path: Path) -> None:
 
 
 def test_looking_at_one_pair_does_not_make_the_family_smaller(tmp_path: Path) -> None:
-    """It is what was stated, not what is shown."""
+    """The family is what was stated, not what is shown."""
     all_of_it = of_metric(of_twelve(tmp_path / "all"), "time")
     one = of_metric(of_twelve(tmp_path / "one", pair="bert"), "time")
     assert [f.p_adjusted for f in one] == [f.p_adjusted for f in all_of_it if f.pair == "bert"]
 
 
 def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -> None:
-    """And the warning says how many; a statement that was always so is not one that has changed."""
+    """A warning says how many trials; another change of the study is no change of the statement."""
     first, second = study_from(FIVE), study_from(FIVE + "primary: {metric: time}\n")
     root = write_measured(tmp_path / "store", twelve_cell_rows(first), first)
     late = STARTED + timedelta(minutes=30)
@@ -89,7 +89,7 @@ def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -
     assert {finding.role for finding in comparison.findings} == {"exploratory"}
     (family,) = comparison.families
     assert family.changed_after == 30
-    assert "changed after 30 trials had begun" in comparison.remarks[0].text
+    assert "changed after 30 trials had begun" in comparison.caveats[0].text
     more = study_from(FIVE.replace("repetitions: 5", "repetitions: 6"))
     again = write_measured(tmp_path / "again", twelve_cell_rows(first), first)
     write_study(again, more, asked_at=late)
@@ -98,7 +98,7 @@ def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -
 
 
 def test_margins_are_judged_by_the_primary_metric(tmp_path: Path) -> None:
-    """At most 5 % more: yes; the same within 10 %: no, it needs half."""
+    """A student that needs half is not inferior, and not equivalent."""
     comparison = of_twelve(
         tmp_path, "primary: {metric: time, non_inferior_percent: 5, equivalent_percent: 10}\n", pair="bert"
     )
@@ -110,7 +110,7 @@ def test_margins_are_judged_by_the_primary_metric(tmp_path: Path) -> None:
 
 
 def test_alpha_sets_the_width_and_is_said(tmp_path: Path) -> None:
-    """The stated one, or the one that is asked for."""
+    """It is the stated alpha, or the requested one with a note."""
     (stated,) = of_metric(compared(tmp_path / "a", one_pair(more="primary: {alpha: 0.1}")), "time")
     assert stated.machines[0].ratio.confidence == pytest.approx(0.9)
     study = one_pair()
@@ -118,42 +118,42 @@ def test_alpha_sets_the_width_and_is_said(tmp_path: Path) -> None:
     with Store.open(write_measured(tmp_path / "b", rows, study)) as store:
         asked = compare(store, alpha=0.01)
     assert of_metric(asked, "time")[0].machines[0].ratio.confidence == pytest.approx(0.99)
-    assert any("states an alpha of 0.05; shown is 0.01" in remark.text for remark in asked.remarks)
+    assert any("states an alpha of 0.05; shown is 0.01" in caveat.text for caveat in asked.caveats)
 
 
 def test_stated_exclusions_leave_blocks_out_of_both_arms_and_are_shown_with_them(tmp_path: Path) -> None:
-    """A flag on one arm takes the block, and the result with it stands beside."""
+    """A flag on one trial excludes its block, and a check has the estimate with it."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         spoilt = row["block"] == 2 and row["model"] == "small"
         return row | ({"flags": ["throttled"], "window_s": 9.0} if spoilt else {})
 
     comparison = compared(tmp_path, one_pair(7, "primary: {exclude_flags: [throttled]}"), change)
-    (line,) = [line for line in comparison.lines if line.metric == "time"]
+    (line,) = [line for line in comparison.per_machine if line.metric == "time"]
     assert line.ratio.n_blocks == 6
     assert line.ratio.ratio == pytest.approx(0.5, rel=0.02)
     assert line.checks.with_excluded is not None
     assert line.checks.with_excluded.n_blocks == 7
-    assert "1 block left out for their flags" in " ".join(remark.text for remark in comparison.remarks)
+    assert "1 block left out for their flags" in " ".join(caveat.text for caveat in comparison.caveats)
 
 
 def test_a_block_far_off_is_named_and_kept(tmp_path: Path) -> None:
-    """With the result without it."""
+    """A check has the estimate without it."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"window_s": row["window_s"] * 1.3} if (row["model"], row["block"]) == ("small", 4) else {})
 
     comparison = compared(tmp_path, one_pair(8), change)
-    (line,) = [line for line in comparison.lines if line.metric == "time"]
+    (line,) = [line for line in comparison.per_machine if line.metric == "time"]
     assert 4 in line.checks.outliers
     assert line.ratio.n_blocks == 8
     assert line.checks.without_outliers is not None
     assert line.checks.without_outliers.n_blocks == 8 - len(line.checks.outliers)
-    assert "block 4" in " ".join(remark.text for remark in comparison.remarks if remark.level == "warning")
+    assert "block 4" in " ".join(caveat.text for caveat in comparison.caveats if caveat.level == "warning")
 
 
 def test_a_study_with_pilot_blocks_rests_on_their_variance(tmp_path: Path) -> None:
-    """The first ten blocks are noisy, the others are not: the interval stays as wide as the ten say."""
+    """Where only the pilot blocks are noisy the interval stays wide."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         noise = 1.05 if row["block"] <= 10 and row["block"] % 2 and row["model"] == "small" else 1.0
@@ -161,7 +161,7 @@ def test_a_study_with_pilot_blocks_rests_on_their_variance(tmp_path: Path) -> No
 
     stated = "primary: {metric: time, precision_percent: 3, pilot_blocks: 10}"
     two, plain = (compared(tmp_path / name, one_pair(30, more), change) for name, more in (("2", stated), ("1", "")))
-    (line,), (fixed,) = ([line for line in of.lines if line.metric == "time"] for of in (two, plain))
+    (line,), (fixed,) = ([line for line in of.per_machine if line.metric == "time"] for of in (two, plain))
     assert "Stein" in line.ratio.method
     assert line.ratio.degrees == 9
     assert fixed.ratio.degrees == 29
@@ -170,7 +170,7 @@ def test_a_study_with_pilot_blocks_rests_on_their_variance(tmp_path: Path) -> No
 
 
 def test_the_statement_is_in_the_record_of_the_study(tmp_path: Path) -> None:
-    """So its digest can be told from another's, and old records without one state the default."""
+    """A record without a statement has the default one."""
     study: Study = study_from(FIVE)
     root = write_store(tmp_path / "store", [], study)
     (file,) = (root / "studies").iterdir()
@@ -183,7 +183,7 @@ def test_the_statement_is_in_the_record_of_the_study(tmp_path: Path) -> None:
 
 
 def test_a_pair_that_is_dropped_after_the_data_changes_the_family(tmp_path: Path) -> None:
-    """What is left is fewer comparisons than were stated."""
+    """A smaller family would need a smaller correction."""
     first = study_from(FIVE)
     second = study_from(FIVE.replace("  gpt2: {teacher: gpt2, student: distilgpt2}\n", ""))
     assert set(second.pairs) == {"bert"}
@@ -196,7 +196,7 @@ def test_a_pair_that_is_dropped_after_the_data_changes_the_family(tmp_path: Path
 
 
 def test_blocks_added_after_a_look_are_exploratory(tmp_path: Path) -> None:
-    """Five were finished and had p-values; those that follow pilot blocks for a precision are another matter."""
+    """Blocks that follow pilot blocks for a stated precision are not counted as added."""
     for stated, expected in (("", 10), ("primary: {metric: time, precision_percent: 3, pilot_blocks: 10}", None)):
         few, more = one_pair(10, stated), one_pair(12, stated)
         rows = [timed(row) for row in twelve_cell_rows(more)]
@@ -212,19 +212,19 @@ def test_blocks_added_after_a_look_are_exploratory(tmp_path: Path) -> None:
 
 
 def test_margins_are_corrected_for_their_family(tmp_path: Path) -> None:
-    """Each by itself may hold where all together do not."""
+    """The tests of one kind are corrected together by Holm."""
     comparison = of_twelve(tmp_path, "primary: {metric: time, non_inferior_percent: 5}\n")
     within = [finding.within[0] for finding in of_metric(comparison, "time")]
     assert [one.p_adjusted for one in within] == holm([one.test.p_value for one in within])
 
 
 def test_another_alpha_than_the_stated_one_is_exploratory(tmp_path: Path) -> None:
-    """Who widens it afterwards has stated nothing."""
+    """A level that is chosen after the data was not stated."""
     assert {finding.role for finding in of_twelve(tmp_path, alpha=0.4).findings} == {"exploratory"}
 
 
 def test_what_is_excluded_is_put_back_in_its_place(tmp_path: Path) -> None:
-    """The pilot blocks stay those that came first."""
+    """Excluded pilot blocks count as pilot blocks again in the check."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | {"flags": ["throttled"] if row["block"] in {3, 4, 5} else []}
@@ -232,17 +232,17 @@ def test_what_is_excluded_is_put_back_in_its_place(tmp_path: Path) -> None:
     stated = "precision_percent: 3, pilot_blocks: 10"
     flagged = compared(tmp_path / "m", one_pair(20, f"primary: {{exclude_flags: [throttled], {stated}}}"), change)
     whole = compared(tmp_path / "w", one_pair(20, f"primary: {{{stated}}}"), change)
-    (line,), (same,) = ([line for line in of.lines if line.metric == "time"] for of in (flagged, whole))
+    (line,), (same,) = ([line for line in of.per_machine if line.metric == "time"] for of in (flagged, whole))
     assert line.checks.with_excluded is not None
     assert line.checks.with_excluded.error == same.ratio.error
 
 
 def test_a_value_that_is_no_number_ends_nothing(tmp_path: Path) -> None:
-    """Its block is left out, and said to be."""
+    """Its block is excluded, and the reason is counted."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
         return row | ({"window_s": float("nan")} if (row["model"], row["block"]) == ("small", 2) else {})
 
-    (line,) = [line for line in compared(tmp_path, one_pair(), change).lines if line.metric == "time"]
+    (line,) = [line for line in compared(tmp_path, one_pair(), change).per_machine if line.metric == "time"]
     assert line.ratio.exclusions == {"value not finite": 1}
     assert line.checks.cliffs_delta is not None

@@ -28,7 +28,7 @@ VARIANCES = [1 / a - 1 / (a + b) + 1 / c - 1 / (c + d) for (a, b), (c, d) in zip
 
 
 def effects(log_ratios: Sequence[float], models: Sequence[str] | None = None) -> list[MachineEffect]:
-    """One machine each, equally precise."""
+    """Return a machine for each log ratio, all equally precise."""
     return [
         MachineEffect(machine=f"m{n}", cpu_model=models[n] if models else None, log_ratio=value, variance=1e-4)
         for n, value in enumerate(log_ratios)
@@ -50,7 +50,7 @@ def test_random_effects_as_metafor_prints_them() -> None:
 
 
 def test_the_variance_between_machines_is_where_the_likelihood_is_largest() -> None:
-    """Of the normal model with one mean, by its full covariance and not by our formula."""
+    """The likelihood of the normal model is computed from its full covariance, without the formula under test."""
     y, v = np.array(LOG_RATIOS), np.array(VARIANCES)
     ones = np.ones((len(y), 1))
 
@@ -67,7 +67,7 @@ def test_the_variance_between_machines_is_where_the_likelihood_is_largest() -> N
 
 @pytest.mark.parametrize(("spread", "noise"), [(0.3, 0.01), (0.3, 0.5), (1e-6, 1e-14), (3.0, 1e-9)])
 def test_with_equal_variances_it_has_a_closed_form(spread: float, noise: float) -> None:
-    """The sample variance less the noise, not below zero; the interval is then the unweighted mean's, or wider."""
+    """It is the sample variance less the noise, at least 0; the interval is that of the unweighted mean, or wider."""
     y = np.array([-0.4, 0.1, 0.9, -1.2, 0.6]) * spread
     v = np.full(5, noise)
     between = max(0.0, float(np.var(y, ddof=1)) - noise)
@@ -82,7 +82,7 @@ def test_with_equal_variances_it_has_a_closed_form(spread: float, noise: float) 
 
 
 def test_the_mean_over_machines_is_a_t_interval() -> None:
-    """As scipy gives it."""
+    """Interval and p-value are those of scipy."""
     logs = [-0.5, -0.6, -0.55, -0.7]
     found = pool(effects(logs))
     reference = stats.ttest_1samp(logs, 0.0)
@@ -95,7 +95,7 @@ def test_the_mean_over_machines_is_a_t_interval() -> None:
 
 
 def test_machines_of_one_model_are_no_replicates() -> None:
-    """Ten of one model and one of each of two others: three models, not twelve machines."""
+    """Ten machines of one model and one of each of two others count as three, not as twelve."""
     logs = [-0.5] * 10 + [-0.1, -0.9]
     found = pool(effects(logs, ["a"] * 10 + ["b", "c"]))
     assert (found.unit, found.units, found.machines) == ("cpu_model", 3, 12)
@@ -103,7 +103,7 @@ def test_machines_of_one_model_are_no_replicates() -> None:
 
 
 def test_two_machines_have_no_mean() -> None:
-    """Nor have two CPU models a mean over models: there the machines count, and speak of these models alone."""
+    """Two CPU models have no mean over models either: there the machines count."""
     found = pool(effects([-0.5, -0.6]))
     assert (found.ratio, found.check) == (None, None)
     assert found.reason == "2 machines: each has its own result, a mean over them needs 3"
@@ -115,7 +115,7 @@ def test_two_machines_have_no_mean() -> None:
 
 
 def test_on_every_machine_is_every_machine_on_one_side() -> None:
-    """One without an interval leaves it open."""
+    """Where one machine has no interval the answer is unknown."""
     assert on_every_machine([(0.4, 0.6), (0.5, 0.99)]) is True
     assert on_every_machine([(0.4, 0.6), (0.5, 1.01)]) is False
     assert on_every_machine([(0.4, 0.6), (1.1, 1.2)]) is False

@@ -20,7 +20,7 @@ MACHINES = 12
 def fleet(
     between: float, blocks: Sequence[int], *, noise: float = 0.05, seed: int = 1
 ) -> dict[str, dict[str, list[float]]]:
-    """Log ratios of machines, each of a CPU model of its own, of so many blocks."""
+    """Return the log ratios of machines with these numbers of blocks, each machine of a CPU model of its own."""
     rng = np.random.default_rng(seed)
     return {
         f"cpu {machine}": {f"m{machine}": list(rng.normal(-0.6 + rng.normal(0, between), noise, count))}
@@ -55,7 +55,7 @@ def test_two_levels_as_published() -> None:
 
 
 def test_equal_blocks_give_the_unweighted_mean_and_its_interval() -> None:
-    """What `pool` gives from the machines' means; tau is that of the mean squares."""
+    """The result is that of `pool` from the machines' means, and tau that of the mean squares."""
     for between, blocks, seed in ((0.02, 5, 1), (0.1, 10, 2), (1.0, 30, 3), (30.0, 2, 4)):
         logs = fleet(between, [blocks] * MACHINES, seed=seed)
         found = mixed_model(logs)
@@ -76,7 +76,7 @@ def test_equal_blocks_give_the_unweighted_mean_and_its_interval() -> None:
 
 
 def test_equal_machines_of_equal_models_give_the_unweighted_mean_of_models() -> None:
-    """As `pool` does, which counts each CPU model once."""
+    """The result is that of `pool`, which counts each CPU model once."""
     rng = np.random.default_rng(5)
     logs: dict[str, dict[str, list[float]]] = {}
     for cpu in range(6):
@@ -98,7 +98,7 @@ def test_equal_machines_of_equal_models_give_the_unweighted_mean_of_models() -> 
 
 @pytest.mark.parametrize("between", [0.02, 0.1, 2.0])
 def test_unequal_blocks_give_the_optimum_of_the_restricted_likelihood(between: float) -> None:
-    """By the full covariance of all blocks and not by statsmodels' formulas."""
+    """The maximum is found from the full covariance of all blocks, without the formulas of statsmodels."""
     counts = [2, 3, 5, 8, 13, 21, 2, 4, 9, 30, 7, 6]
     rows = [np.array(row) for of in fleet(between, counts, seed=7).values() for row in of.values()]
     y = np.concatenate(rows)
@@ -131,7 +131,7 @@ def test_unequal_blocks_give_the_optimum_of_the_restricted_likelihood(between: f
 
 
 def test_machines_alike_are_singular_and_give_no_result() -> None:
-    """Their variance is estimated as 0, and an interval would rest on that."""
+    """Their variance is estimated as 0, and an interval from it would be too narrow."""
     singular = 0
     for seed in range(12):
         logs = fleet(0.0, [8] * MACHINES, seed=seed)
@@ -147,7 +147,7 @@ def test_machines_alike_are_singular_and_give_no_result() -> None:
 
 
 def test_what_cannot_be_fitted_says_why() -> None:
-    """Nine machines, one block each, blocks that do not differ."""
+    """It needs ten machines, several blocks of one machine, and blocks that differ."""
     few = mixed_model(fleet(0.1, [5] * 9))
     assert (few.ratio, few.reason) == (None, "9 machines: a mixed model needs 10")
     assert mixed_model({}).reason == "0 machines: a mixed model needs 10"
@@ -158,7 +158,7 @@ def test_what_cannot_be_fitted_says_why() -> None:
 
 
 def test_a_fit_that_did_not_converge_gives_no_result() -> None:
-    """Whatever it holds."""
+    """The values of the fit do not matter then."""
     found = Fit(mean=0.0, error=0.1, outer=0.1, machine=None, block=0.1, converged=False)
     assert _no_result(found) == _no_result(None) == "the fit did not converge"
     assert _no_result(replace(found, converged=True)) is None
@@ -167,7 +167,7 @@ def test_a_fit_that_did_not_converge_gives_no_result() -> None:
 
 
 def test_machines_without_blocks_do_not_count() -> None:
-    """Nor do CPU models all of whose machines have none."""
+    """A CPU model whose machines all have none does not count either."""
     logs = fleet(0.1, [5] * MACHINES)
     plain, more = mixed_model(logs), mixed_model({**logs, "none": {"m": []}})
     assert plain == more

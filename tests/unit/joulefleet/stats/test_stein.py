@@ -17,7 +17,7 @@ OTHER = [value * math.exp(RNG.normal(-0.7, 0.05)) for value in REFERENCE]
 
 
 def test_the_variance_is_the_pilots_and_the_mean_is_of_all() -> None:
-    """By hand, with scipy's t."""
+    """The result is that of a calculation by hand with scipy's t distribution."""
     logs = np.log(OTHER) - np.log(REFERENCE)
     error = float(np.std(logs[:10], ddof=1)) / math.sqrt(25)
     margin = float(stats.t.ppf(0.975, 9)) * error
@@ -31,12 +31,12 @@ def test_the_variance_is_the_pilots_and_the_mean_is_of_all() -> None:
 
 
 def test_without_a_second_stage_it_is_the_paired_procedure() -> None:
-    """No block was added."""
+    """Without further blocks both procedures are the same."""
     assert two_stage_ratio(REFERENCE[:10], OTHER[:10], pilot=10) == paired_ratio(REFERENCE[:10], OTHER[:10])
 
 
 def test_pilot_blocks_that_do_not_differ_give_no_interval() -> None:
-    """Nor does the rest lend its variance."""
+    """The variance of the other blocks is not used in place of theirs."""
     found = two_stage_ratio([1.0] * 12, [0.5] * 10 + [0.6, 0.7], pilot=10)
     assert found.ratio is not None
     assert (found.low, found.error, found.p_value) == (None, None, None)
@@ -47,7 +47,7 @@ def test_pilot_blocks_that_do_not_differ_give_no_interval() -> None:
 
 
 def test_an_unfinished_study_has_no_p_value() -> None:
-    """Also here."""
+    """As in the paired procedure, the interval stays."""
     found = two_stage_ratio(REFERENCE, OTHER, pilot=10, finished=False)
     assert found.low is not None
     assert found.p_value is None

@@ -50,7 +50,7 @@ def test_nested_as_published() -> None:
 
 
 def test_what_cannot_be_told_apart_is_none() -> None:
-    """One block a machine says nothing of blocks; one machine a model nothing of machines."""
+    """One block a machine does not show how blocks differ, and one machine a model not how machines differ."""
     assert components({}).block is None
     assert components({"x": {"m": [0.1], "n": [0.2]}}).block is None
     alone = components({"x": {"m": [0.1, 0.2]}, "y": {"n": [0.2, 0.4]}})
@@ -59,5 +59,5 @@ def test_what_cannot_be_told_apart_is_none() -> None:
 
 
 def test_below_zero_is_zero() -> None:
-    """Machines alike to the last digit, noisy blocks."""
+    """Machines with equal means and noisy blocks would have a negative variance between machines."""
     assert components({"x": {"m": [0.0, 1.0], "n": [1.0, 0.0]}}).machine == 0

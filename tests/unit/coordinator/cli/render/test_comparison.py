@@ -15,7 +15,7 @@ PROOFS = "proofs: {twice: [{model: bert, task: sst2}]}\n"
 
 
 def text_of(path: Path, more: str = "", **overrides: Any) -> str:
-    """The text of a finished study of twelve cells."""
+    """Return the text of a finished study of twelve cells."""
     study = study_from(TWELVE_CELLS + more)
     rows = [row | overrides for row in twelve_cell_rows(study)]
     with Store.open(write_measured(path / "s", rows, study)) as store:
@@ -23,7 +23,7 @@ def text_of(path: Path, more: str = "", **overrides: Any) -> str:
 
 
 def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
-    """Two pairs by three tasks, teacher and student, and modelled energy flagged in its line."""
+    """There are two pairs of three tasks each, and modelled energy is called so in its row."""
     lines = text_of(tmp_path).splitlines()
     assert max(map(len, lines)) <= WIDTH
     energy = [line for line in lines if "energy an item, modelled" in line]
@@ -34,7 +34,7 @@ def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
 
 
 def test_measured_energy_names_its_scope_in_the_line(tmp_path: Path) -> None:
-    """Joules of what."""
+    """The row says which domains are added up."""
     text = text_of(tmp_path, energy_j=10.0, energy_scope="package+dram", energy_provenance="measured")
     assert "energy an item, package+dram" in text
     assert "modelled" not in text
@@ -42,13 +42,13 @@ def test_measured_energy_names_its_scope_in_the_line(tmp_path: Path) -> None:
 
 
 def test_simulated_energy_says_so_in_the_line(tmp_path: Path) -> None:
-    """It is nobody's measurement, whatever it is the sum of."""
+    """The row says that it was not measured."""
     text = text_of(tmp_path, energy_j=10.0, energy_scope="package", energy_provenance="simulated")
     assert "energy an item, package simulated" in text
 
 
 def test_failed_proof_stands_above_everything(tmp_path: Path) -> None:
-    """Then the proofs, then the pairs."""
+    """The proofs follow, and then the pairs."""
     lines = text_of(tmp_path, more=PROOFS).splitlines()
     assert lines[0].startswith("!!! PROOF FAILED")
     proof = next(number for number, line in enumerate(lines) if line.startswith("proof bert+twice"))
@@ -57,7 +57,7 @@ def test_failed_proof_stands_above_everything(tmp_path: Path) -> None:
 
 
 def test_marked_blocks_have_a_second_line(tmp_path: Path) -> None:
-    """With the result without them; where every block is flagged a sentence says so."""
+    """The second line has the estimate without them."""
     study = study_from()
     rows = twelve_cell_rows(study)
     flagged = [row | {"flags": ["throttled"] if row["block"] == 1 else []} for row in rows]
@@ -68,20 +68,20 @@ def test_marked_blocks_have_a_second_line(tmp_path: Path) -> None:
 
 
 def test_hostile_names_stay_on_their_line(tmp_path: Path) -> None:
-    """A machine's name may hold anything."""
+    """Control characters in the name of a machine are escaped."""
     text = text_of(tmp_path, machine="a\nb\x1b[31m")
     assert "a\\nb\\x1b[31m" in text
     assert "\x1b" not in text
 
 
 def test_nothing_to_compare_is_said(tmp_path: Path) -> None:
-    """In a sentence."""
+    """The text is one sentence."""
     with Store.open(write_store(tmp_path / "s", [])) as store:
         assert next(comparison_lines(compare(store))).startswith("Nothing to compare yet")
 
 
 def test_several_machines_come_first_and_as_sentences(tmp_path: Path) -> None:
-    """A table over all of them, where the next machine lies, and what can be quoted."""
+    """The table over all machines comes first, and sentences to quote come last."""
     study = study_from()
     machines = [(f"id-{number}", f"node{number}") for number in range(6)]
     rows = twelve_cell_rows(study, machines=machines)
