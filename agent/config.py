@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.host.environment import own_label
+from agent.host.environment import environment_label
 from agent.host.lock import lock_folders
 from agent.runner.discovery import runners_folder
 
@@ -50,7 +50,7 @@ class AgentSetup:
     cache: Path = field(default_factory=cache_folder)
     lock_folders: Callable[[], tuple[Path, ...]] = lock_folders
     """Called at each lock: the folder that containers share may be created after the agent has started."""
-    environment: str = field(default_factory=own_label)
+    environment: str = field(default_factory=environment_label)
     """Label of the agent's own environment."""
     runners: Path = field(default_factory=runners_folder)
     """Folder of the sockets of the runners of other environments."""

@@ -1,4 +1,4 @@
-"""What here spoils a measurement, or must be known to a reader of its results. Pure."""
+"""The doctor's rules: what in a machine's records spoils a measurement. Pure."""
 
 from __future__ import annotations
 
@@ -9,55 +9,57 @@ from typing import Literal
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Channel
 
-MOST_LOAD = 0.5
-"""Processes wanting a CPU, at the mean of the last minute, that an idle machine may have."""
+MAX_LOAD = 0.5
+"""Highest load average of the last minute at which a machine counts as idle."""
 
-MOST_STEAL_PERCENT = 1.0
-"""Share of the CPU time since boot that the hypervisor may have taken: the threshold of a study's trials."""
+MAX_STEAL_PERCENT = 1.0
+"""Highest share of the CPU time since boot that the hypervisor may take, percent: the threshold of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineLoad:
-    """How the machine is at this moment; None: not readable."""
+    """What else the machine does at this moment; None where that cannot be read."""
 
     load_1min: float | None
+    """Load average of the last minute."""
     steal_percent: float | None
-    """Of all CPU time since boot."""
+    """Share of all CPU time since boot that the hypervisor took, percent."""
     swap_used_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFinding:
-    """Something here that spoils a measurement (`warning`) or that a reader of the results must know (`note`)."""
+    """One thing about this machine that a user should know before a study."""
 
     topic: str
+    """Stable name for scripts, such as `governor`."""
     level: Literal["warning", "note"]
+    """`warning`: it spoils measurements; `note`: readers of the results must know it."""
     message: str
     advice: str
 
 
 def findings_of_machine(
-    machine: Machine | None, environment: Environment, observed: MachineLoad
+    machine: Machine | None, environment: Environment, load: MachineLoad
 ) -> Iterator[MachineFinding]:
-    """What clock, load, limits and libraries do to a measurement."""
+    """Yield what clock, load, limits and libraries do to a measurement."""
     yield from _frequency_findings(environment)
-    yield from _load_findings(machine, observed)
+    yield from _load_findings(machine, load)
     yield from _limit_findings(environment)
     yield from _library_findings(environment)
 
 
 def findings_of_counters(
-    *, scope: str | None, own: bool, energy_filter: bool | None, gauges: Sequence[Channel]
+    *, scope: str | None, of_running_kernel: bool, energy_filter: bool | None, gauges: Sequence[Channel]
 ) -> Iterator[MachineFinding]:
-    """What the energy counters and the other sensors do to a measurement.
+    """Yield what the energy counters and the other sensors do to a measurement.
 
-    `scope` is the total's, `own` whether the counters are the running kernel's, `energy_filter` whether
-    the CPU adds noise to counters that can be read.
+    `scope` is the total's; `energy_filter` is whether the CPU adds noise to counters that can be read.
     """
-    if not own:
+    if not of_running_kernel:
         yield _note(
-            "origin",
-            "these energy counters are not the running kernel's own",
+            "simulated_counters",
+            "these energy counters do not belong to the kernel that runs here",
             "Rows measured with them are marked simulated and never count as measured on this machine. "
             "To measure, name the folder where this machine's sysfs is mounted.",
         )
@@ -65,20 +67,20 @@ def findings_of_counters(
         yield _warning(
             "energy_filter",
             "the CPU adds noise to its energy counters on purpose (CVE-2020-8694): SGX is enabled, or the filter is on",
-            "Switch SGX off in the firmware and restart; a filter that was switched on stays until then as well. "
-            "Else measure windows of 30 s or more, and no short phases: the noise averages out with time.",
+            "Switch SGX off in the firmware and restart; a filter that software switched on ends with a restart too. "
+            "Or measure windows of 30 s or more, and no short phases: the noise averages out with time.",
         )
     if scope == "package":
         yield _note(
             "dram",
-            "not every package has a DRAM counter: the total is the packages alone",
+            "not every package has a DRAM counter: the total is that of the packages only",
             "Compare with other machines by the scope package.",
         )
     if not any(gauge.source == "thermal" for gauge in gauges):
         yield _note(
             "thermal",
             "no temperature can be read",
-            "The rest between trials is a fixed time where idle power cannot be read either; raise "
+            "Where idle power cannot be read either, the pause between trials has a fixed length: raise "
             "measure.cool_down.fixed_s if trials warm the machine.",
         )
 
@@ -102,39 +104,39 @@ def _frequency_findings(environment: Environment) -> Iterator[MachineFinding]:
         yield _note(
             "turbo",
             "turbo is on: clock and power fall as the package warms",
-            "Switch it off for the tightest intervals, in the firmware or by intel_pstate/no_turbo or cpufreq/boost.",
+            "For the narrowest intervals switch it off, in the firmware or by intel_pstate/no_turbo or cpufreq/boost.",
         )
     if environment.smt:
         yield _note(
             "smt",
-            "SMT is on: two logical CPUs share a core, so CPU percent is not work done",
+            "SMT is on: two logical CPUs share a core, so CPU percent is no measure of work",
             "Give the work no more threads than there are cores, or switch SMT off in the firmware.",
         )
 
 
-def _load_findings(machine: Machine | None, observed: MachineLoad) -> Iterator[MachineFinding]:
+def _load_findings(machine: Machine | None, load: MachineLoad) -> Iterator[MachineFinding]:
     if machine is not None and machine.virtualised:
         yield _warning(
             "virtual_machine",
-            "this is a virtual machine: its neighbours share the CPU, and few have energy counters",
-            "Measure on bare metal; here, trust ratios within a block rather than absolute values.",
+            "this is a virtual machine: others share its CPU, and few virtual machines have energy counters",
+            "Measure on bare metal; here, rely on ratios within a block rather than on absolute values.",
         )
-    if observed.load_1min is not None and observed.load_1min > MOST_LOAD:
+    if load.load_1min is not None and load.load_1min > MAX_LOAD:
         yield _warning(
             "load",
-            f"other work is running: load {observed.load_1min:.2f} over the last minute",
-            "Stop it before a study; energy counters cannot tell whose work it was.",
+            f"other work is running: load {load.load_1min:.2f} over the last minute",
+            "Stop it before a study: energy counters count all work on the machine.",
         )
-    if observed.steal_percent is not None and observed.steal_percent > MOST_STEAL_PERCENT:
+    if load.steal_percent is not None and load.steal_percent > MAX_STEAL_PERCENT:
         yield _warning(
             "steal",
-            f"the hypervisor has taken {observed.steal_percent:.1f} % of the CPU time since boot",
-            "Ask for dedicated CPUs.",
+            f"the hypervisor has taken {load.steal_percent:.1f} % of the CPU time since boot",
+            "Use a virtual machine with dedicated CPUs.",
         )
-    if observed.swap_used_bytes:
+    if load.swap_used_bytes:
         yield _warning(
             "swap",
-            f"{observed.swap_used_bytes / 2**20:.0f} MiB are swapped out: page faults would be measured as work",
+            f"{load.swap_used_bytes / 2**20:.0f} MiB are swapped out: page faults would be measured as work",
             "Free memory, then: sudo swapoff -a",
         )
 

@@ -1,4 +1,4 @@
-"""What a machine can measure, what not, and what here spoils a measurement. Pure: records in, records out."""
+"""The doctor's result: its records, how they are made of what was read, and their JSON. Pure."""
 
 from __future__ import annotations
 
@@ -15,43 +15,44 @@ from joulefleet.measurement import Channel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One of the ways to read the energy counters; a study names the one it wants."""
+    """A way to read the energy counters; a study names one as its `energy_source`."""
 
     name: str
     channels: tuple[str, ...]
-    """The domains that it can read."""
+    """Names of the domains that it can read."""
     reason: str | None
-    """Why it reads none, where it reads none."""
+    """Why it can read none; None where it can read some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyCounters:
-    """The energy counters that were found."""
+    """The energy counters of this machine."""
 
     domains: tuple[Domain, ...]
-    own: bool
-    """Whether they are the running kernel's; else what they say is no measurement of this machine."""
+    of_running_kernel: bool
+    """Whether they belong to the kernel that runs here; rows of any others are marked simulated."""
     longest_power_limit_window_s: float | None
+    """Longest time over which the CPU averages its power for a limit, seconds."""
     sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """All that `joulefleet doctor` says."""
+    """The result of `joulefleet doctor`."""
 
     machine: Machine | None
-    """None where the machine has no id; `missing` then says so."""
+    """Record of the host; None where it has no id, with the reason in `missing`."""
     environment: Environment
     energy: EnergyCounters
     total_scope: str | None
-    """What the machine's energy is the sum of; None where any part of it cannot be read."""
+    """Scope of the machine's total energy; None where any part of the total cannot be read."""
     gauges: tuple[Channel, ...]
-    """What can be read beside the energy of the CPU and the memory."""
+    """Channels that can be read, other than the energy of CPU and memory."""
     missing: tuple[Missing, ...]
     findings: tuple[MachineFinding, ...]
 
     def in_total(self, domain: Domain) -> bool:
-        """Whether the domain is added to the total."""
+        """Return whether the domain is added to the total."""
         return self.total_scope is not None and self.total_scope in domain.counts_in
 
 
@@ -59,17 +60,17 @@ def diagnose(
     *,
     machine: Machine | None,
     environment: Environment,
-    observed: MachineLoad,
+    load: MachineLoad,
     energy: EnergyCounters,
     gauges: Sequence[Channel],
     missing: Sequence[Missing],
     sharing: Sequence[MachineFinding] = (),
 ) -> Diagnosis:
-    """Judge what was found."""
+    """Return the diagnosis of what was read; `sharing` holds the findings about a container's mounts."""
     scope = total_scope(energy.domains)
     if any(d.reason is not None for d in energy.domains if scope in d.counts_in):
         scope = None
-    # Noise in counters that nobody can read spoils nothing.
+    # Noise matters only in counters that can be read.
     filtered = environment.energy_filter if any(d.reason is None for d in energy.domains) else None
     return Diagnosis(
         machine=machine,
@@ -80,14 +81,16 @@ def diagnose(
         missing=tuple(missing),
         findings=(
             *sharing,
-            *findings_of_machine(machine, environment, observed),
-            *findings_of_counters(scope=scope, own=energy.own, energy_filter=filtered, gauges=gauges),
+            *findings_of_machine(machine, environment, load),
+            *findings_of_counters(
+                scope=scope, of_running_kernel=energy.of_running_kernel, energy_filter=filtered, gauges=gauges
+            ),
         ),
     )
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The diagnosis as plain data with stable keys."""
+    """Return the diagnosis as plain data, whose keys scripts may rely on."""
     energy = diagnosis.energy
     return {
         "machine": None if diagnosis.machine is None else asdict(diagnosis.machine),
@@ -106,7 +109,7 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             }
             for d in energy.domains
         ],
-        "own": energy.own,
+        "of_running_kernel": energy.of_running_kernel,
         "energy_sources": [asdict(source) for source in energy.sources],
         "total_scope": diagnosis.total_scope,
         "longest_power_limit_window_s": energy.longest_power_limit_window_s,

@@ -1,4 +1,4 @@
-"""Looking at this machine for `joulefleet doctor`. It only reads, and changes nothing."""
+"""Reading this machine for `joulefleet doctor`: its records, its load, and every sensor once. It changes nothing."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def examine(
     powercap: Path | None = None,
     pid: int | None = None,
 ) -> Diagnosis:
-    """What can be measured here, what not, and what spoils it. Never raises for what is missing.
+    """Read this machine and return its diagnosis. Never raises for what is missing.
 
-    `powercap` is where the powercap tree is mounted, where that is not in sysfs; `pid` is the process whose
-    control group is looked at: this one where None.
+    `powercap` is the folder of the powercap tree where a container has it outside of sysfs. `pid` is the
+    process whose control group is read; None for this process.
     """
     missing: list[Missing] = []
     machine: Machine | None = None
@@ -56,7 +56,7 @@ def examine(
     return diagnose(
         machine=machine,
         environment=environment,
-        observed=_observe(proc_root),
+        load=_machine_load(proc_root),
         energy=energy,
         gauges=gauges,
         missing=(*missing, *energy_missing, *gauges_missing),
@@ -67,17 +67,17 @@ def examine(
 def _energy(
     sysfs_root: Path, proc_root: Path, powercap_root: Path | None
 ) -> tuple[EnergyCounters, tuple[Missing, ...]]:
-    """The counters, and what of them the default source cannot read."""
+    """Return the energy counters, and what the default source cannot read of them."""
     powercap, pyrapl = open_powercap(sysfs_root, proc_root, powercap_root), open_pyrapl(sysfs_root, proc_root)
-    found = EnergyCounters(
+    counters = EnergyCounters(
         domains=powercap.domains,
-        own=powercap.own,
+        of_running_kernel=powercap.of_running_kernel,
         longest_power_limit_window_s=powercap.longest_power_limit_window_s,
         sources=(_source(powercap), _source(pyrapl)),
     )
     powercap.close()
     pyrapl.close()
-    return found, powercap.missing
+    return counters, powercap.missing
 
 
 def _source(sensor: EnergySensor) -> Source:
@@ -87,7 +87,7 @@ def _source(sensor: EnergySensor) -> Source:
 
 
 def _gauges(sysfs_root: Path, proc_root: Path, pid: int) -> tuple[tuple[Channel, ...], tuple[Missing, ...]]:
-    """What else can be read, and what not."""
+    """Return the channels of the other sensors that have a value now, and what is missing of them."""
     missing: list[Missing] = []
     for host in (open_host(proc_root), open_memory(proc_root)):
         host.close()
@@ -104,34 +104,34 @@ def _gauges(sysfs_root: Path, proc_root: Path, pid: int) -> tuple[tuple[Channel,
     for sensor in sensors:
         values = sensor.decode(sensor.read())
         sensor.close()
-        told = dict(zip(sensor.channels, values, strict=True))
-        readable += [channel for channel, value in told.items() if value is not None]
+        by_channel = dict(zip(sensor.channels, values, strict=True))
+        readable += [channel for channel, value in by_channel.items() if value is not None]
         missing += sensor.missing
-        missing += _silent(sensor.name, [channel.name for channel, value in told.items() if value is None])
+        missing += _without_value(sensor.name, [channel.name for channel, value in by_channel.items() if value is None])
     return tuple(readable), tuple(missing)
 
 
-def _silent(source: str, names: Sequence[str]) -> Iterator[Missing]:
+def _without_value(source: str, names: Sequence[str]) -> Iterator[Missing]:
     if names:
         yield Missing(
             what=", ".join(names),
             why="unreadable",
-            message=f"its files are there, but hold no number that the source {source} can take for true",
-            cure="See the kernel's log (dmesg) for its driver; without it the value is null.",
+            message=f"its files are there, but hold no valid number (source {source})",
+            cure="Read the kernel's log (dmesg) for its driver. The value is null in every row.",
         )
 
 
-def _observe(proc_root: Path) -> MachineLoad:
+def _machine_load(proc_root: Path) -> MachineLoad:
     meminfo = table(proc_root / "meminfo")
     swap, swap_free = kib(meminfo.get("SwapTotal")), kib(meminfo.get("SwapFree"))
     return MachineLoad(
-        load_1min=_load(proc_root),
+        load_1min=_load_average(proc_root),
         steal_percent=_steal_percent(proc_root),
         swap_used_bytes=None if swap is None or swap_free is None else swap - swap_free,
     )
 
 
-def _load(proc_root: Path) -> float | None:
+def _load_average(proc_root: Path) -> float | None:
     try:
         load = float((text(proc_root / "loadavg") or "").split()[0])
     except (IndexError, ValueError):
@@ -143,5 +143,5 @@ def _steal_percent(proc_root: Path) -> float | None:
     lines = (text(proc_root / "stat") or "").splitlines()
     # user, nice, system, idle, iowait, irq, softirq, steal; guest time is in user already.
     fields = lines[0].split()[1:9] if lines else []
-    ticks = [found for field in fields if (found := count(field)) is not None]
+    ticks = [value for field in fields if (value := count(field)) is not None]
     return 100 * ticks[7] / sum(ticks) if len(ticks) == 8 and sum(ticks) > 0 else None

@@ -1,1 +1,1 @@
-"""What this machine is: its files, groups, records and lock. Nothing here measures a trial."""
+"""What this machine is: its small files, control groups, mounts, records and lock. Nothing here measures a trial."""

@@ -1,4 +1,4 @@
-"""Control groups, versions 1 and 2: where a process's group lies, and the limits it sets."""
+"""Control groups, versions 1 and 2: the folders of a process's group, and the limits on it."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ _UNLIMITED_BYTES = 2**60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CgroupLimits:
-    """The tightest limits of the group and all groups around it; None where unlimited."""
+    """The tightest limits of a group and of all groups around it; None where unlimited."""
 
     cpus: float | None
-    """CPU seconds a second."""
+    """Quota, CPU seconds a second."""
     memory_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """One hierarchy of groups, and the group in it that a process belongs to."""
+    """The group that a process belongs to in one hierarchy of groups."""
 
     controllers: tuple[str, ...]
-    """Empty for version 2, whose one hierarchy has whatever controllers version 1 does not have."""
+    """Controllers of the hierarchy; empty for version 2, which has one hierarchy with all that version 1 has not."""
     path: str
+    """Path of the group, as /proc shows it."""
     mounts: tuple[Path, ...]
-    """Where the hierarchy is mounted: those of the usual places that are there."""
+    """Folders at which the hierarchy is usually mounted, and which exist here."""
 
     def candidates(self) -> Iterator[tuple[Path, Path]]:
-        """(mount, folder) of each place where the group may be seen, the likeliest first.
+        """Yield mount and folder of each place where the group's files may be, the likeliest first.
 
-        In a container the path may be the host's. Then only its end is visible below the mount, or
-        nothing of it: the mount is the group itself.
+        In a container the path may be the host's. Then only the end of the path exists below the mount,
+        or none of it, and the mount is the group itself.
         """
         parts = PurePosixPath(self.path).parts[1:]
-        # "/../x" lies beside or around what this namespace shows; a folder x in here is another group.
+        # "/../x" lies outside of what this namespace shows; a folder x inside it is another group.
         if ".." in parts:
             return
         for mount in self.mounts:
@@ -50,20 +51,20 @@ class Membership:
 
 
 def memberships(process: int | str, sysfs_root: Path, proc_root: Path) -> list[Membership]:
-    """The groups of `<proc_root>/<process>` (a process id, or "self"); empty where that cannot be read."""
-    found = []
+    """Return the groups of `<proc_root>/<process>` (a process id, or "self"); empty where that cannot be read."""
+    groups = []
     for line in (text(proc_root / str(process) / "cgroup") or "").splitlines():
-        # cgroups(7): hierarchy, controllers with commas between them, path. A path may hold colons itself.
+        # cgroups(7): hierarchy, controllers separated by commas, path. A path may contain colons.
         fields = line.split(":", 2)
         if len(fields) == 3 and fields[2].startswith("/"):
             controllers = tuple(fields[1].split(",")) if fields[1] else ()
             mounts = _mounts(sysfs_root / "fs/cgroup", controllers)
-            found.append(Membership(controllers=controllers, path=fields[2], mounts=mounts))
-    return found
+            groups.append(Membership(controllers=controllers, path=fields[2], mounts=mounts))
+    return groups
 
 
 def read_cgroup_limits(sysfs_root: Path, proc_root: Path) -> CgroupLimits:
-    """The limits on this very process (`<proc_root>/self/cgroup`)."""
+    """Return the limits on this process (`<proc_root>/self/cgroup`)."""
     cpus: list[float] = []
     memory: list[int] = []
     for membership in memberships("self", sysfs_root, proc_root):
@@ -74,37 +75,37 @@ def read_cgroup_limits(sysfs_root: Path, proc_root: Path) -> CgroupLimits:
 
 
 def usable_cpus(sysfs_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> int:
-    """How many threads of this process can run at once: its CPUs, or the whole ones of its quota where that is less.
+    """Return how many threads of this process can run at once: its CPUs, or its quota rounded down if that is less.
 
-    A thread more than the quota would only have all of them stopped sooner.
+    One thread more than the quota would use the quota up sooner, and then all threads stop.
     """
     cpus = len(os.sched_getaffinity(0))
     quota = read_cgroup_limits(sysfs_root, proc_root).cpus
     return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
-def around(mount: Path, folder: Path) -> Iterator[Path]:
-    """The folder of a group, and those of the groups around it, up to the mount."""
+def group_and_parents(mount: Path, folder: Path) -> Iterator[Path]:
+    """Yield the folder of a group, then those of the groups around it, up to the mount."""
     yield folder
     yield from (outer for outer in folder.parents if outer.is_relative_to(mount))
 
 
 def _mounts(mounted: Path, controllers: tuple[str, ...]) -> tuple[Path, ...]:
     if not controllers:
-        # In a hybrid, version 2 lies beside the hierarchies of version 1.
+        # In a hybrid the folder of version 2 lies among the hierarchies of version 1.
         hybrid = is_folder(mounted / "unified") and not exists(mounted / "cgroup.controllers")
-        places = [mounted / "unified"] if hybrid else [mounted]
+        folders = [mounted / "unified"] if hybrid else [mounted]
     else:
-        # The folder may name the controllers in another order than /proc does, or have a link for each.
+        # The folder's name may have the controllers in another order than /proc, or each may have a link.
         names = (",".join(controllers), ",".join(reversed(controllers)), *controllers)
-        places = [mounted / name for name in dict.fromkeys(names)]
-    return tuple(place for place in places if is_folder(place))
+        folders = [mounted / name for name in dict.fromkeys(names)]
+    return tuple(folder for folder in folders if is_folder(folder))
 
 
 def _levels(membership: Membership) -> Iterator[Path]:
-    """The folders of the group and of those around it, where the group is likeliest seen."""
+    """Yield the folders of the group and of those around it, at the likeliest place."""
     for mount, folder in membership.candidates():
-        yield from around(mount, folder)
+        yield from group_and_parents(mount, folder)
         return
 
 

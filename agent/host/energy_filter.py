@@ -1,13 +1,13 @@
-"""Whether the CPU adds noise to its energy counters on purpose, so that nobody can read secrets from them.
+"""Finding out whether the CPU adds noise to its energy counters, which protects secrets of other programs.
 
-Intel's answer to PLATYPUS (CVE-2020-8694 and CVE-2020-8695, "Running Average Power Limit Energy
-Reporting", INTEL-SA-00389) mixes random energy into what the counters report. Means over long
-windows stay right; short ones become uncertain. The filter is on where software switched it on, and
-always while SGX is enabled in the firmware. AMD documents no such filter, and nothing is assumed.
+The filter is Intel's answer to the attack PLATYPUS (CVE-2020-8694 and CVE-2020-8695, "Running Average
+Power Limit Energy Reporting", INTEL-SA-00389). It adds random energy to what the counters report: means
+over long windows stay correct, short windows become uncertain. The filter is on where software has
+switched it on, and always while SGX is enabled in the firmware. AMD documents no such filter.
 
-Registers and bits are those of Intel's Software Developer's Manual, volume 4, table 2-2:
-IA32_ARCH_CAPABILITIES (10AH) bit 10, MISC_PACKAGE_CTLS, says that IA32_MISC_PACKAGE_CTLS exists, and
-bit 11, ENERGY_FILTERING_CTL, that its bit for the filter does; IA32_MISC_PACKAGE_CTLS (BCH) bit 0 is
+Registers and bits are those of Intel's Software Developer's Manual, volume 4, table 2-2. In
+IA32_ARCH_CAPABILITIES (10AH) bit 10 (MISC_PACKAGE_CTLS) means that IA32_MISC_PACKAGE_CTLS exists, and
+bit 11 (ENERGY_FILTERING_CTL) that its bit of the filter exists. In IA32_MISC_PACKAGE_CTLS (BCH) bit 0 is
 ENERGY_FILTERING_ENABLE.
 """
 
@@ -28,10 +28,10 @@ _REGISTER_BYTES = 8
 
 
 def energy_filter(proc_root: Path, dev_root: Path = Path("/dev")) -> bool | None:
-    """Whether the energy counters are filtered; None where neither register nor flag tells.
+    """Return whether the energy counters are filtered; None where neither flag nor registers show it.
 
-    The evidence: SGX, which Linux lists among the flags of `<proc_root>/cpuinfo` only where the firmware
-    has enabled it; else the registers, from `<dev_root>/cpu/0/msr`, which only root may read.
+    The flag is `sgx` in `<proc_root>/cpuinfo`, which Linux lists only where the firmware has enabled it.
+    The registers are read from `<dev_root>/cpu/0/msr`, which only root may read.
     """
     if "sgx" in table(proc_root / "cpuinfo").get("flags", "").split():
         return True
@@ -40,12 +40,12 @@ def energy_filter(proc_root: Path, dev_root: Path = Path("/dev")) -> bool | None
     except OSError:
         return None
     try:
-        return _by_registers(descriptor)
+        return _is_enabled(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _by_registers(descriptor: int) -> bool | None:
+def _is_enabled(descriptor: int) -> bool | None:
     capabilities = _register(descriptor, IA32_ARCH_CAPABILITIES)
     needed = MISC_PACKAGE_CTLS | ENERGY_FILTERING_CTL
     if capabilities is None or capabilities & needed != needed:
@@ -55,9 +55,9 @@ def _by_registers(descriptor: int) -> bool | None:
 
 
 def _register(descriptor: int, number: int) -> int | None:
-    """The register's 64 bits; None where the CPU has no such register, or may not be asked."""
+    """Return the 64 bits of a register; None where the CPU has no such register, or it may not be read."""
     try:
-        # The device takes the register's number as the offset (msr(4)).
+        # The offset in the device is the register's number (msr(4)).
         field = os.pread(descriptor, _REGISTER_BYTES, number)
     except OSError:
         return None

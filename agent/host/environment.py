@@ -1,4 +1,4 @@
-"""Where the work runs: kernel, frequencies, limits, container, library versions. It only reads."""
+"""The record of the environment: kernel, frequencies, limits, container, library versions. It only reads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from agent.host.files import exists, kib, number, table, text
 from joulefleet.machine import BARE, Environment
 
 LABEL = "JOULEFLEET_ENVIRONMENT"
-"""Names the environment that this process runs in, as studies do."""
+"""Environment variable with the label of the environment that this process runs in, as studies name it."""
 
 CONTAINER, POD = "container", "pod"
+"""Labels of an environment in a container, and in a pod of Kubernetes."""
 
 IMAGE = "JOULEFLEET_IMAGE"
-"""Names the container image, which cannot be read from inside."""
+"""Environment variable with the name of the container image, which cannot be read from inside it."""
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "psutil", "ray")
-"""Distributions whose version can change what is measured."""
+"""Names of the distributions whose version can change what is measured."""
 
 _CPU = "devices/system/cpu"
 
@@ -36,7 +37,7 @@ def read_environment(
     root: Path = Path("/"),
     environ: Mapping[str, str] = os.environ,
 ) -> Environment:
-    """The environment of this very process."""
+    """Return the environment of this process."""
     libraries = read_libraries()
     limits = read_cgroup_limits(sysfs_root, proc_root)
     lowest, highest = _frequencies_mhz(sysfs_root)
@@ -64,9 +65,9 @@ def read_environment(
 
 @cache
 def read_libraries() -> Mapping[str, str]:
-    """Name to version of Python and of each of `LIBRARIES` that is installed; none is imported for it.
+    """Return the versions of Python and of each of `LIBRARIES` that is installed, without importing them.
 
-    Read once: 20 ms, and what a process has imported does not change under it.
+    They are read once: it takes 20 ms, and a process keeps what it has imported.
     """
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
@@ -78,7 +79,7 @@ def read_libraries() -> Mapping[str, str]:
 
 
 def runtime(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
-    """What this process was started by: kubernetes, podman, docker, or `none`, which is no container."""
+    """Return what started this container: kubernetes, podman or docker; `none` outside of containers."""
     if environ.get("KUBERNETES_SERVICE_HOST"):
         return "kubernetes"
     if exists(root / "run/.containerenv"):
@@ -86,8 +87,8 @@ def runtime(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> 
     return "docker" if exists(root / ".dockerenv") else "none"
 
 
-def own_label(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
-    """`$JOULEFLEET_ENVIRONMENT`; else what is found: pod, container, or bare."""
+def environment_label(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> str:
+    """Return `$JOULEFLEET_ENVIRONMENT` where it is set, else pod, container or bare by what runs this process."""
     if label := environ.get(LABEL):
         return label
     if runtime(root, environ) == "kubernetes":
@@ -96,19 +97,19 @@ def own_label(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -
 
 
 def in_container(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether there is a host around this process; not where its user says that it is the host itself."""
-    return _contained(root, environ) and own_label(root, environ) != BARE
+    """Return whether this process runs in a container; False where `$JOULEFLEET_ENVIRONMENT` is `bare`."""
+    return _contained(root, environ) and environment_label(root, environ) != BARE
 
 
 def _contained(root: Path, environ: Mapping[str, str]) -> bool:
-    # Not every engine leaves a sign of itself; our images do.
+    # Some engines leave no file that shows them; the images of Joulefleet set this variable.
     return runtime(root, environ) != "none" or bool(environ.get(IMAGE))
 
 
 def _governor(sysfs_root: Path) -> str | None:
-    """The frequency governor of all CPUs; several are named together."""
+    """Return the frequency governors of all CPUs, each once."""
     files = sysfs_root.glob(f"{_CPU}/cpu[0-9]*/cpufreq/scaling_governor")
-    return ",".join(sorted({found for file in files if (found := text(file))})) or None
+    return ",".join(sorted({governor for file in files if (governor := text(file))})) or None
 
 
 def _turbo(sysfs_root: Path) -> bool | None:
@@ -117,7 +118,7 @@ def _turbo(sysfs_root: Path) -> bool | None:
 
 
 def _frequencies_mhz(sysfs_root: Path) -> tuple[float | None, float | None]:
-    """The lowest and the highest frequency that the limits in force allow any CPU."""
+    """Return the lowest and the highest frequency that the limits in force allow to any CPU, MHz."""
     folders = list(sysfs_root.glob(f"{_CPU}/cpu[0-9]*/cpufreq"))
     lowest = [khz for folder in folders if (khz := number(folder / "scaling_min_freq")) is not None]
     highest = [khz for folder in folders if (khz := number(folder / "scaling_max_freq")) is not None]
@@ -125,5 +126,5 @@ def _frequencies_mhz(sysfs_root: Path) -> tuple[float | None, float | None]:
 
 
 def _flag(file: Path) -> bool | None:
-    found = number(file)
-    return None if found is None else found != 0
+    value = number(file)
+    return None if value is None else value != 0

@@ -1,53 +1,72 @@
-"""One trial a physical machine: a lock file that every agent on the host knows."""
+"""The lock of the physical machine, and the folder that all agents and runners of one host share.
+
+Two trials on one machine would measure each other, so an agent holds the lock while it measures. The
+shared folder also has the runners' sockets. A container sees it only where it is mounted.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from agent.host.shared_folder import USUAL, VARIABLE
 from joulefleet.errors import BusyError, MachineError
+from joulefleet.locks import is_at, try_lock
+
+HOST_FOLDER = Path("/run/joulefleet")
+"""Default path of the shared folder, on the host and inside containers."""
+
+HOST_FOLDER_VARIABLE = "JOULEFLEET_HOST_FOLDER"
+"""Environment variable that names another shared folder."""
 
 _NAME = "joulefleet.lock"
 
 
-def lock_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """`$JOULEFLEET_HOST_FOLDER`; else /tmp, which every user has, and those of /run/lock and /run/joulefleet that are.
+def host_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder that all agents and runners of this host share."""
+    return Path(environ.get(HOST_FOLDER_VARIABLE) or HOST_FOLDER)
 
-    Those who can write to the one need not be able to write to the other, and containers lock in the last one,
-    which root makes for all where it is not there yet.
+
+def lock_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the folders whose lock an agent must hold: all that an agent of another user or container may use.
+
+    `$JOULEFLEET_HOST_FOLDER` alone where it is set. Else /tmp, which every user can write; /run/lock
+    where it can be used; and /run/joulefleet, which containers share, where it exists. Root creates
+    the last one for all users.
     """
-    named = environ.get(VARIABLE)
-    if named:
-        return (Path(named),)
-    if os.geteuid() == 0 and not USUAL.exists():
+    if environ.get(HOST_FOLDER_VARIABLE):
+        return (host_folder(environ),)
+    if os.geteuid() == 0 and not HOST_FOLDER.exists():
         with contextlib.suppress(OSError):
-            USUAL.mkdir()
-            USUAL.chmod(0o1777)
-    everyones, usual = Path("/tmp"), Path("/run/lock")  # noqa: S108  # a lock of the whole host, by design
-    usable = os.access(usual, os.W_OK) or (usual / _NAME).exists()
-    return (everyones, *([usual] if usable else []), *([USUAL] if USUAL.is_dir() else []))
+            HOST_FOLDER.mkdir()
+            HOST_FOLDER.chmod(0o1777)
+    temporary, run_lock = Path("/tmp"), Path("/run/lock")  # noqa: S108 - every user of the host must find this lock
+    usable = os.access(run_lock, os.W_OK) or (run_lock / _NAME).exists()
+    return (temporary, *([run_lock] if usable else []), *([HOST_FOLDER] if HOST_FOLDER.is_dir() else []))
 
 
 @contextmanager
 def host_lock(folders: Sequence[Path], *, holder: str) -> Iterator[None]:
-    """Hold the host's lock in each of `folders`. Raises BusyError at once, with the name of another who holds it."""
-    with ExitStack() as held:
+    """Hold the host's lock in each of `folders` inside the `with` block.
+
+    It does not wait: it raises BusyError, with the other's `holder`, where another agent has the lock,
+    and MachineError where a lock file cannot be opened. The kernel frees the locks of a process that
+    dies; processes forked inside the block keep them until they end.
+    """
+    with ExitStack() as locks:
         for folder in folders:
-            held.enter_context(_held(folder / _NAME, holder))
+            locks.enter_context(_file_lock(folder / _NAME, holder))
         yield
 
 
 @contextmanager
-def _held(path: Path, holder: str) -> Iterator[None]:
+def _file_lock(path: Path, holder: str) -> Iterator[None]:
     descriptor = _open_and_lock(path)
     try:
-        # Who it is, for people: on a full disk it is not said.
+        # The holder's name is only for messages, so a full disk does not matter.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "holder": holder}).encode(), 0)
@@ -60,54 +79,40 @@ def _held(path: Path, holder: str) -> Iterator[None]:
 
 def _open_and_lock(path: Path) -> int:
     while True:
-        descriptor = _open(path)
+        descriptor = -1
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = _open(path)
+            locked = try_lock(descriptor)
         except OSError as error:
-            said = _holder(descriptor)
-            os.close(descriptor)
-            if not isinstance(error, BlockingIOError):
-                raise _unusable(path, error) from error
-            raise BusyError(
-                f"this machine is busy: {said} holds {path}.",
-                cure="Wait for it to end, or stop it; two trials on one machine would measure each other.",
+            if descriptor != -1:
+                os.close(descriptor)
+            raise MachineError(
+                f"{path}: the host's lock cannot be opened ({error.strerror}).",
+                cure="Give its folder to this user, or name one that every agent of this host shares in "
+                f"${HOST_FOLDER_VARIABLE}.",
             ) from error
-        if _is_still_there(path, descriptor):
+        if not locked:
+            other = _holder(descriptor)
+            os.close(descriptor)
+            raise BusyError(
+                f"this machine is busy: {other} holds {path}.",
+                cure="Wait for it to end, or stop it; two trials on one machine would measure each other.",
+            )
+        if is_at(path, descriptor):
             return descriptor
-        # Somebody tidied up the folder between the two: the next agent would lock another file.
+        # The file was removed after it was opened: the next agent would lock a new one.
         os.close(descriptor)
 
 
-def _is_still_there(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
 def _open(path: Path) -> int:
-    try:
-        # Without O_CREAT first: in a sticky folder the kernel refuses it for another user's file.
+    # Without O_CREAT first: in a sticky folder the kernel refuses it for another user's file.
+    with contextlib.suppress(FileNotFoundError):
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise _unusable(path, error) from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        if os.fstat(descriptor).st_uid == os.geteuid():
-            os.fchmod(descriptor, 0o666)
-    except OSError as error:
-        raise _unusable(path, error) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    if os.fstat(descriptor).st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o666)
     return descriptor
-
-
-def _unusable(path: Path, error: OSError) -> MachineError:
-    return MachineError(
-        f"{path}: the host's lock cannot be opened ({error.strerror}).",
-        cure=f"Give its folder to this user, or name one that every agent of this host shares in ${VARIABLE}.",
-    )
 
 
 def _holder(descriptor: int) -> str:

@@ -49,7 +49,7 @@ def counter_series(readings: Sequence[Readings]) -> CounterSeries:
 
 def provenance_of(energy: EnergySensor) -> EnergyProvenance:
     """Return `measured` for a sensor of this machine's own kernel, `simulated` for counters in other files."""
-    return "measured" if energy.own else "simulated"
+    return "measured" if energy.of_running_kernel else "simulated"
 
 
 def phase_energies(

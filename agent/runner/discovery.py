@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 import joulefleet
 from agent.host.cgroup import read_cgroup_limits, usable_cpus
 from agent.host.environment import read_environment
-from agent.host.shared_folder import host_folder
+from agent.host.lock import host_folder
 from agent.runner.protocol import Disconnected, LineSocket, ProtocolError, send_with_descriptor
 from agent.runner.spawn import peer
 from joulefleet.machine import Environment

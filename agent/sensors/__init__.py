@@ -1,4 +1,4 @@
-"""Sources of readings, one module each, all of the shape in `base`."""
+"""Sources of readings, one module each. All keep the contract in `base`."""
 
 from agent.sensors.base import Missing, Raw, Sensor, Why
 

@@ -1,1 +1,1 @@
-"""A machine with energy counters whose true energy is known: to try Joulefleet, and to check it, without RAPL."""
+"""A simulated machine with energy counters: files like those of /sys that follow the load of this machine."""

@@ -1,7 +1,7 @@
-"""A simulated machine in real time: its files follow what the CPUs of this machine really do.
+"""A simulated machine in real time: its files follow the load of this machine's CPUs.
 
-Every millisecond and a half the energy since the last step is added and every counter rewritten; ten
-times a second the power, the temperature and the clock follow the use of the CPUs as /proc/stat tells it.
+Every 1.5 ms the energy since the last step is added and every counter is rewritten. Every 100 ms power,
+temperature and clock frequency are set by the use of the CPUs in /proc/stat.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from agent.simulation.tree import AMBIENT_C, HIGHEST_KHZ, LOWEST_KHZ, SimulatedT
 from agent.simulation.truth import TruthLog
 
 STEP_NS = 1_500_000
-"""RAPL takes a millisecond; a third fewer wake-ups spare a virtual machine 2 % of a core."""
+"""Time between two updates of the counters, ns. RAPL needs 1 ms; in a virtual machine 1.5 ms save 2 % of a core."""
 
 FOLLOW_NS = 100_000_000
-"""The power follows the load, and the log reaches its file, so often."""
+"""Time between two updates of power, temperature, frequency and the log's file, ns."""
 
 _PJ_PER_UJ = 1_000_000
 _HOTTEST_K = 55.0
-"""So much above the ambient is a busy package in the end."""
+"""Final temperature of a busy package above the ambient, kelvin."""
 _WARMING_S = 10.0
-"""A first-order heat sink: (1 - 1/e) of the way to its final temperature after so long."""
+"""Time constant of the first-order heat sink, seconds: it then is (1 - 1/e) of the way to its final temperature."""
 _STAT_BYTES = 65_536
-"""The lines of the CPUs stand at the top of /proc/stat, some 100 bytes each."""
+"""Size read of /proc/stat, bytes: the lines of the CPUs come first and have some 100 bytes each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuTimes:
-    """Ticks of one logical CPU since boot."""
+    """Time of one logical CPU since boot, ticks."""
 
     busy: int
     idle: int
 
 
 class Load:
-    """How much each logical CPU is used, from /proc/stat."""
+    """The use of each logical CPU between two calls of `per_cpu`, from /proc/stat."""
 
     def __init__(self, stat: Path) -> None:
         self._descriptor = os.open(stat, os.O_RDONLY | os.O_CLOEXEC)
         self._before = self._times()
         self.cpus = tuple(sorted(self._before))
-        """The CPUs that are online."""
+        """CPUs that were online at the start."""
 
     def per_cpu(self) -> dict[int, float]:
-        """The share of the time since the last call that each CPU was busy, 0 to 1; 0 once it is offline."""
+        """Return for each CPU the share of the time since the last call in which it was busy; 0 once it is offline."""
         before, now = self._before, self._times()
         self._before = now
         return {cpu: _share(before[cpu], now[cpu]) if cpu in before and cpu in now else 0.0 for cpu in self.cpus}
@@ -65,7 +65,11 @@ class Load:
 
 
 class LiveMachine:
-    """Keeps a tree live. `step` and `follow` do what is due; `run` calls them until told to stop."""
+    """Updates the files of a simulated machine.
+
+    `run` calls `step` (counters) and `follow` (power, temperature, frequency) at their times. The caller
+    owns the tree and the log, and closes them.
+    """
 
     def __init__(
         self,
@@ -94,34 +98,34 @@ class LiveMachine:
         self.step(now_ns)
 
     def step(self, now_ns: int) -> None:
-        """Add the energy since the last step, and show it."""
+        """Add the energy since the last step, log it, and show it in the counters."""
         passed_ns = now_ns - self._last_ns
         self._last_ns = now_ns
         energies = self._energies_pj = [
             pj + passed_ns * mw for pj, mw in zip(self._energies_pj, self._powers_mw, strict=True)
         ]
-        # Logged before it is shown: what a reader sees is never ahead of the log.
+        # The log comes first, so that no counter is ever ahead of it.
         self._log.add(now_ns, [pj // _PJ_PER_UJ for pj in energies])
         show = self._tree.show_energy
-        # Domain.shown_uj, written out: here it runs thousands of times a second.
-        for place, (first_pj, unit_pj, mask, unit_nj) in enumerate(self._counters):
-            show(place, ((first_pj + energies[place]) // unit_pj & mask) * unit_nj // 1000)
+        # SimulatedDomain.shown_uj, inlined: this runs thousands of times a second.
+        for index, (first_pj, unit_pj, mask, unit_nj) in enumerate(self._counters):
+            show(index, ((first_pj + energies[index]) // unit_pj & mask) * unit_nj // 1000)
 
     def follow(self, used: Mapping[int, float], *, passed_s: float) -> None:
-        """Let power, temperature and clock follow the use of each CPU, 0 to 1, in the time that has passed."""
+        """Set power, temperature and frequency by the use of each CPU, 0 to 1, in the last `passed_s` seconds."""
         utilisation = []
         for socket in range(self._machine.sockets):
-            shares = [used[cpu] for cpu, its in self._cpus.items() if its == socket]
+            shares = [used[cpu] for cpu, its_socket in self._cpus.items() if its_socket == socket]
             utilisation.append(sum(shares) / len(shares))
         noise = [self._random.uniform(-1, 1) for _ in range(2 * self._machine.sockets)]
         self._powers_mw = self._machine.powers_mw(utilisation, noise)
         for socket, share in enumerate(utilisation):
             self._warm(socket, share, passed_s)
-        for place, cpu in enumerate(sorted(self._cpus)):
-            self._tree.show_frequency(place, round(LOWEST_KHZ + (HIGHEST_KHZ - LOWEST_KHZ) * used[cpu]))
+        for index, cpu in enumerate(sorted(self._cpus)):
+            self._tree.show_frequency(index, round(LOWEST_KHZ + (HIGHEST_KHZ - LOWEST_KHZ) * used[cpu]))
 
     def run(self, load: Load, stop: Callable[[], bool], *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        """Step and follow until `stop` says so."""
+        """Call `step` and `follow` at their times until `stop` returns True."""
         step_ns, follow_ns = self._last_ns + STEP_NS, self._last_ns + FOLLOW_NS
         while not stop():
             time.sleep(max(0, step_ns - clock_ns()) / 1e9)
@@ -129,7 +133,7 @@ class LiveMachine:
             self.step(now_ns)
             step_ns += STEP_NS
             if step_ns < now_ns:
-                # A late step is not followed by a burst of them.
+                # After a late step the missed ones are not made up for.
                 step_ns = now_ns + STEP_NS
             if now_ns >= follow_ns:
                 self.follow(load.per_cpu(), passed_s=(now_ns - follow_ns + FOLLOW_NS) / 1e9)
@@ -147,21 +151,21 @@ class LiveMachine:
 
 
 def cpu_times(stat: bytes) -> dict[int, CpuTimes]:
-    """Ticks of each logical CPU from the text of /proc/stat."""
-    found = {}
+    """Return the times of each logical CPU in the text of /proc/stat."""
+    times = {}
     for line in stat.splitlines():
         fields = line.split()
         if line.startswith(b"cpu") and fields[0] != b"cpu" and len(fields) >= 9:
             # user, nice, system, idle, iowait, irq, softirq, steal; guest time is in user already.
             user, nice, system, idle, iowait, irq, softirq, steal = map(int, fields[1:9])
             busy = user + nice + system + irq + softirq + steal
-            found[int(fields[0][3:])] = CpuTimes(busy=busy, idle=idle + iowait)
-    return found
+            times[int(fields[0][3:])] = CpuTimes(busy=busy, idle=idle + iowait)
+    return times
 
 
-def dealt(cpus: Sequence[int], sockets: int) -> dict[int, int]:
-    """The socket of each CPU: neighbours share one, and each socket has as many as another, or one more."""
-    return {cpu: place * sockets // len(cpus) for place, cpu in enumerate(sorted(cpus))}
+def sockets_of(cpus: Sequence[int], sockets: int) -> dict[int, int]:
+    """Return the socket of each CPU. Neighbours share one, and the sizes of two sockets differ by one CPU at most."""
+    return {cpu: index * sockets // len(cpus) for index, cpu in enumerate(sorted(cpus))}
 
 
 def _share(before: CpuTimes, now: CpuTimes) -> float:

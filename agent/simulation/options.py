@@ -1,4 +1,4 @@
-"""The command line of a simulated machine: its options, and all that is amiss in them at once."""
+"""The command line of a simulated machine. All mistakes in it are reported at once."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _EPILOG = """examples:
 then, in another terminal:
   JOULEFLEET_SYSFS_ROOT=/tmp/machine joulefleet doctor
 
-What it counts is marked `simulated`, never `measured`.
+Rows measured on it are marked `simulated`, never `measured`.
 """
 
 _DECIMALS = (
     ("idle-w", "W", "power of an idle package"),
     ("busy-w", "W", "power of a package whose CPUs are all busy"),
-    ("dram-idle-w", "W", "power of the memory beside an idle package"),
-    ("dram-busy-w", "W", "power of the memory beside a busy package"),
-    ("noise", "SHARE", "how far the power strays, as a share of the busy power"),
+    ("dram-idle-w", "W", "power of the memory of an idle package"),
+    ("dram-busy-w", "W", "power of the memory of a busy package"),
+    ("noise", "SHARE", "largest deviation of the power, as a share of the busy power"),
     ("long-term-w", "W", "power limit of a package over a second (left out: its busy power)"),
     ("short-term-w", "W", "power limit of a package over two milliseconds (left out: a fifth above its busy power)"),
-    ("range-j", "J", "the counters start again after about so many joules (left out: as real ones, 262143)"),
+    ("range-j", "J", "range of the counters, approximately (left out: as real ones, 262143)"),
 )
 _WHOLE = (
     ("sockets", "N", "packages"),
     ("dies", "N", "dies of a package, each with counters of its own"),
-    ("seed", "N", "of the noise, and of where the counters begin"),
+    ("seed", "N", "seed of the noise, and of where the counters begin"),
 )
 _FLAGS = (
-    ("dram", "memory counters beside the packages"),
-    ("core", "counters of the cores, parts of the packages"),
-    ("uncore", "counters of what else is in the packages"),
-    ("psys", "a counter of the whole platform"),
-    ("mmio", "each package a second time, as intel-rapl-mmio"),
+    ("dram", "counters of the memory of each package"),
+    ("core", "counters of the cores, which are parts of the packages"),
+    ("uncore", "counters of the uncore, which is a part of the packages"),
+    ("psys", "a counter of the platform, packages and memory included"),
+    ("mmio", "show each package a second time, as intel-rapl-mmio"),
     ("fine-unit", "counters in units of 15.258 uJ instead of 61.035"),
 )
 _FIELDS = {field.name for field in fields(SimulatedMachine)}
@@ -55,7 +55,7 @@ _FIELDS = {field.name for field in fields(SimulatedMachine)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is asked for."""
+    """The options of one simulation."""
 
     root: Path
     machine: SimulatedMachine
@@ -64,18 +64,20 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class _Wrong:
-    """What was given where a number is wanted."""
+    """An option that is not the number it must be."""
 
     text: str
-    wanted: str
+    """What the user gave."""
+    needed: str
+    """What the option needs, such as `a whole number`."""
 
 
 def read_options(argv: Sequence[str] | None, *, cpus: int) -> Options:
-    """The options in `argv`, on a machine of so many logical CPUs. Raises SystemExit, naming every mistake."""
+    """Return the options in `argv`, on a machine of `cpus` logical CPUs. Raises SystemExit and prints every mistake."""
     parser = _parser()
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     mistakes = [
-        f"--{name.replace('_', '-')} {wrong.text}: give {wrong.wanted}."
+        f"--{name.replace('_', '-')} {wrong.text}: give {wrong.needed}."
         for name, wrong in given.items()
         if isinstance(wrong, _Wrong)
     ]
@@ -110,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--root", type=Path, required=True, metavar="DIR", help="a new folder, or one of an earlier simulation"
     )
     defaults = SimulatedMachine()
-    # A converter that raised would end the parser at the first mistake of many.
+    # The converters do not raise, as argparse would stop at the first mistake.
     for option, unit, text in _WHOLE:
         default = getattr(defaults, option, 0)
         parser.add_argument(f"--{option}", type=_whole, metavar=unit, help=f"{text} ({default})")

@@ -1,12 +1,11 @@
-"""The files of a simulated machine, laid out as the kernel lays out /sys.
+"""The files of a simulated machine, in the layout of /sys.
 
-The energy counters are files of a fixed width that are rewritten in place: they are never cut short
-and never replaced, so that a descriptor that a reader keeps shows the present value.
+A counter is a file of fixed width that is rewritten in place, never truncated and never replaced, so
+that a reader that keeps it open reads the present value.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -16,25 +15,29 @@ from pathlib import Path
 
 from agent.simulation.machine import SimulatedDomain, SimulatedMachine
 from joulefleet.errors import MachineError
+from joulefleet.locks import try_lock
 
 MARKER = "simulated-machine.json"
-"""Lies at the root of each such tree, and tells it from a folder that holds anything else."""
+"""Name of the file at the root of each tree that shows that the folder is a simulated machine."""
 
 TRUTH = "truth"
-"""The file beside the tree in which a live machine logs its true energy."""
+"""Name of the file at the root in which a running simulation logs its true energy."""
 
 LOWEST_KHZ, HIGHEST_KHZ = 800_000, 3_000_000
-AMBIENT_C = 30.0
+"""Clock frequency of an idle and of a busy CPU, kHz."""
 
-_OURS = frozenset({MARKER, TRUTH, "class", "devices", "fs"})
+AMBIENT_C = 30.0
+"""Temperature of a package without power, degrees Celsius."""
+
+_ENTRIES = frozenset({MARKER, TRUTH, "class", "devices", "fs"})
 POWERCAP = "devices/virtual/powercap"
 _CPU = "devices/system/cpu"
 _DIGITS = 16
-"""2^32 units of a millijoule have thirteen."""
+"""Width of a counter, digits: 2^32 units of a millijoule have thirteen."""
 
 
 class SimulatedTree:
-    """Such a tree, with the files that change kept open."""
+    """The tree of a simulated machine, with the files that change kept open. `make_tree` makes it; `close` it."""
 
     def __init__(self, root: Path, machine: SimulatedMachine, cpus: Sequence[int], *, lock: int) -> None:
         self._lock = lock
@@ -47,28 +50,28 @@ class SimulatedTree:
         self._open_counters()
 
     def show_energy(self, domain: int, uj: int) -> None:
-        """Write the counter of the domain (its place in the machine's domains), microjoules."""
+        """Write the counter of the domain (its index in the machine's domains), microjoules."""
         shown = b"%016d\n" % uj
         for descriptor in self._energy[domain]:
             os.pwrite(descriptor, shown, 0)
 
     def hide_energy(self, domain: int) -> None:
-        """Let reads of the counter fail, until it is shown again."""
+        """Make reads of the counter fail until it is shown again."""
         for descriptor in self._energy[domain]:
             os.ftruncate(descriptor, 0)
 
     def show_temperature(self, socket: int, celsius: float) -> None:
-        """Write the socket's temperature."""
+        """Write the temperature of a socket."""
         os.pwrite(self._temperatures[socket], b"%06d\n" % round(celsius * 1000), 0)
 
-    def show_frequency(self, place: int, khz: int) -> None:
-        """Write the clock of a CPU (its place among the CPUs), kHz."""
-        os.pwrite(self._frequencies[place], b"%07d\n" % khz, 0)
+    def show_frequency(self, index: int, khz: int) -> None:
+        """Write the frequency of a CPU (its index among the CPUs), kHz."""
+        os.pwrite(self._frequencies[index], b"%07d\n" % khz, 0)
 
     def reload_driver(self) -> None:
-        """Make the counters anew: descriptors that readers opened before read nothing any more."""
-        for place in range(len(self._domains)):
-            self.hide_energy(place)
+        """Replace the counters, as loading the driver again does: files opened before read nothing from now on."""
+        for index in range(len(self._domains)):
+            self.hide_energy(index)
         self._close_counters()
         for domain in self._domains:
             for file in _counters(self._root, self._machine, domain):
@@ -77,7 +80,7 @@ class SimulatedTree:
         self._open_counters()
 
     def close(self) -> None:
-        """Close the files; the tree stays."""
+        """Close the files, and give up the lock. The tree stays."""
         self._close_counters()
         for descriptor in (*self._temperatures, *self._frequencies, self._lock):
             os.close(descriptor)
@@ -93,13 +96,13 @@ class SimulatedTree:
 
 
 def make_tree(root: Path, machine: SimulatedMachine, cpus: Mapping[int, int]) -> SimulatedTree:
-    """Write the tree of `machine` to `root`; `cpus` maps each logical CPU to its socket.
+    """Write the tree of `machine` to `root` and return it; `cpus` maps each logical CPU to its socket.
 
-    An earlier simulated tree there is replaced. Raises MachineError where `root` holds anything
-    else, is in use by another simulation, or cannot be written.
+    It replaces an earlier simulated tree. Raises MachineError where `root` holds anything else, is used
+    by another simulation, or cannot be written.
     """
     try:
-        lock = _take(root)
+        lock = _lock(root)
         _clear(root)
         _write(root / MARKER, json.dumps(asdict(machine), indent=2))
         _write_powercap(root, machine)
@@ -113,30 +116,28 @@ def make_tree(root: Path, machine: SimulatedMachine, cpus: Mapping[int, int]) ->
         ) from error
 
 
-def _take(root: Path) -> int:
-    """Make `root` ours, or raise MachineError; the descriptor that holds it."""
+def _lock(root: Path) -> int:
+    """Return the descriptor of the locked marker in `root`, or raise MachineError."""
     root.mkdir(parents=True, exist_ok=True)
-    found = {entry.name for entry in root.iterdir()}
-    if found and (MARKER not in found or not found <= _OURS):
-        strange = ", ".join(sorted(found - _OURS or found)[:3])
+    names = {entry.name for entry in root.iterdir()}
+    if names and (MARKER not in names or not names <= _ENTRIES):
+        strange = ", ".join(sorted(names - _ENTRIES or names)[:3])
         raise MachineError(
             f"{root} holds something else than a simulated machine ({strange}).",
-            cure="Name a folder that is empty or not there yet.",
+            cure="Name a folder that is empty or does not exist.",
         )
-    # The marker is there first of all, so that a tree whose making was interrupted is known as one.
+    # The marker is made before all else, so that an unfinished tree is known as one.
     lock = os.open(root / MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(lock):
         os.close(lock)
         raise MachineError(
-            f"{root} is kept by another simulation that still runs.", cure="Name another folder, or end that one."
-        ) from None
+            f"{root} is in use by another simulation that still runs.", cure="Name another folder, or end that one."
+        )
     return lock
 
 
 def _clear(root: Path) -> None:
-    for name in _OURS - {MARKER}:
+    for name in _ENTRIES - {MARKER}:
         entry = root / name
         if entry.is_dir():
             shutil.rmtree(entry)
@@ -155,10 +156,10 @@ def _write_powercap(root: Path, machine: SimulatedMachine) -> None:
             _write(zone / "max_energy_range_uj", domain.max_energy_range_uj)
             _write(zone / "enabled", 1)
             _write(file, "0" * _DIGITS)
-            for place, (name, limit_uw, window_us) in enumerate(machine.limits_uw(domain)):
-                _write(zone / f"constraint_{place}_name", name)
-                _write(zone / f"constraint_{place}_power_limit_uw", limit_uw)
-                _write(zone / f"constraint_{place}_time_window_us", window_us)
+            for index, (name, limit_uw, window_us) in enumerate(machine.limits_uw(domain)):
+                _write(zone / f"constraint_{index}_name", name)
+                _write(zone / f"constraint_{index}_power_limit_uw", limit_uw)
+                _write(zone / f"constraint_{index}_time_window_us", window_us)
     for zone in sorted((root / POWERCAP).rglob("intel-rapl*")):
         _link(root / "class/powercap" / zone.name, zone)
 
@@ -172,20 +173,20 @@ def _write_cpus(root: Path, cpus: Mapping[int, int]) -> None:
     _write(folder / "smt/active", 0)
     _write(folder / "intel_pstate/no_turbo", 1)
     for cpu, socket in cpus.items():
-        own, policy = folder / f"cpu{cpu}", folder / f"cpufreq/policy{cpu}"
-        _write(own / "topology/physical_package_id", socket)
-        _write(own / "topology/core_id", cpu)
-        _write(own / "topology/core_cpus_list", cpu)
+        entry, policy = folder / f"cpu{cpu}", folder / f"cpufreq/policy{cpu}"
+        _write(entry / "topology/physical_package_id", socket)
+        _write(entry / "topology/core_id", cpu)
+        _write(entry / "topology/core_cpus_list", cpu)
         for name in ("core_throttle_count", "package_throttle_count"):
-            _write(own / "thermal_throttle" / name, 0)
+            _write(entry / "thermal_throttle" / name, 0)
         _write(policy / "affected_cpus", cpu)
         _write(policy / "scaling_driver", "intel_pstate")
         _write(policy / "scaling_governor", "performance")
         _write(policy / "scaling_min_freq", LOWEST_KHZ)
         _write(policy / "scaling_max_freq", HIGHEST_KHZ)
         _write(policy / "scaling_cur_freq", f"{LOWEST_KHZ:07d}")
-        _link(own / "cpufreq", policy)
-    # What the real machine lets its processes have is no part of the simulation.
+        _link(entry / "cpufreq", policy)
+    # Control groups are not simulated: the real limits hold.
     (root / "fs").mkdir()
     (root / "fs/cgroup").symlink_to("/sys/fs/cgroup")
 
@@ -206,7 +207,7 @@ def _hwmon(socket: int) -> str:
 
 
 def _counters(root: Path, machine: SimulatedMachine, domain: SimulatedDomain) -> list[Path]:
-    """The files that show the domain's counter."""
+    """Return the files that show the domain's counter."""
     control, *numbers = domain.zone.split(":")
     parts = [":".join([control, *numbers[: depth + 1]]) for depth in range(len(numbers))]
     files = [root.joinpath(POWERCAP, control, *parts, "energy_uj")]
@@ -222,7 +223,7 @@ def _write(file: Path, value: object) -> None:
 
 def _link(link: Path, target: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
-    # Relative, as in sysfs, so that the tree may be mounted elsewhere.
+    # Relative, as in sysfs, so that the tree can be mounted elsewhere.
     link.symlink_to(os.path.relpath(target, link.parent))
 
 

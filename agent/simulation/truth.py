@@ -1,9 +1,8 @@
-"""The log in which a live simulated machine keeps its true energy, and how to read it.
+"""The log of a simulated machine's true energy: writing and reading it.
 
 The file is a line of JSON (the channels), then one record a step: the time in ns of CLOCK_MONOTONIC
-and the microjoules that each domain has drawn since the start, all 64-bit numbers in the order of
-this machine's bytes. The power is constant between two steps, so the energy between them is on a
-straight line.
+and the microjoules that each domain has drawn since the start, all as 64-bit numbers in this machine's
+byte order. The power is constant between two steps, so the energy between them is interpolated linearly.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _FIELD_BYTES = 8
 
 
 class TruthLog:
-    """Writes the log. Records reach the file at `flush`, so that a step costs little."""
+    """The log, for writing. Records reach the file at `flush`, so that a step costs little."""
 
     def __init__(self, path: Path, channels: Sequence[str]) -> None:
-        # Kept open for as long as the machine lives.
+        # Closed by `close`.
         self._file: BinaryIO = path.open("wb")
         self._file.write(json.dumps({"channels": list(channels)}).encode() + b"\n")
         self._record = struct.Struct(f"={1 + len(channels)}q")
@@ -34,11 +33,11 @@ class TruthLog:
         self.flush()
 
     def add(self, t_ns: int, energies_uj: Sequence[int]) -> None:
-        """One step."""
+        """Add the record of one step."""
         self._waiting.append(self._record.pack(t_ns, *energies_uj))
 
     def flush(self) -> None:
-        """Hand what was added to the file."""
+        """Write the added records to the file."""
         self._file.write(b"".join(self._waiting))
         self._waiting.clear()
         self._file.flush()
@@ -50,7 +49,7 @@ class TruthLog:
 
 
 class Truth:
-    """What a simulated machine truly drew: a log, as far as it had been written when it was opened."""
+    """The true energy of a simulated machine, up to the end of the log when it was read."""
 
     def __init__(self, channels: Sequence[str], t_ns: Sequence[int], energies_uj: Sequence[Sequence[int]]) -> None:
         self.channels = tuple(channels)
@@ -59,22 +58,22 @@ class Truth:
 
     @property
     def span_ns(self) -> tuple[int, int]:
-        """The times of the first and the last step."""
+        """Times of the first and the last step, ns."""
         return self._t_ns[0], self._t_ns[-1]
 
     def joules(self, channel: str, start_ns: int, end_ns: int) -> float:
-        """What the domain drew between two times. Raises ValueError where the log does not reach so far."""
+        """Return the joules that the domain drew between two times. Raises ValueError for times outside of the log."""
         return (self._at(channel, end_ns) - self._at(channel, start_ns)) / 1e6
 
     def longest_pause_ns(self, start_ns: int, end_ns: int) -> int:
-        """The longest time between two steps inside the span or around one of its ends: the counters stood still."""
+        """Return the longest time without a step, ns, among all that the span touches. Counters stood still in it."""
         first = max(bisect_right(self._t_ns, start_ns) - 1, 0)
         last = min(bisect_left(self._t_ns, end_ns) + 1, len(self._t_ns))
         steps = self._t_ns[first:last]
         return max((after - before for before, after in pairwise(steps)), default=0)
 
     def age_ns(self, t_ns: int) -> int:
-        """How old the counters were at this time: since the last step before it."""
+        """Return how old the counters were at this time, ns: the time since the last step."""
         self._check(t_ns)
         return t_ns - self._t_ns[bisect_right(self._t_ns, t_ns) - 1]
 
@@ -95,7 +94,7 @@ class Truth:
 
 
 def read_truth(path: Path) -> Truth:
-    """The log at `path`, also while it is being written. Raises MachineError where it is none."""
+    """Read the log at `path`, which may still be written. Raises MachineError where it is no log."""
     try:
         head, _, body = path.read_bytes().partition(b"\n")
         channels = [str(name) for name in json.loads(head)["channels"]]
@@ -106,8 +105,8 @@ def read_truth(path: Path) -> Truth:
         ) from error
     fields = 1 + len(channels)
     # The last record may be only half written.
-    whole = len(body) // (fields * _FIELD_BYTES) * fields * _FIELD_BYTES
-    numbers = array("q", body[:whole])
+    complete = len(body) // (fields * _FIELD_BYTES) * fields * _FIELD_BYTES
+    numbers = array("q", body[:complete])
     if not numbers:
         raise MachineError(f"{path} holds no step yet.", cure="Read it once the simulated machine is ready.")
-    return Truth(channels, numbers[0::fields], [numbers[place::fields] for place in range(1, fields)])
+    return Truth(channels, numbers[0::fields], [numbers[field::fields] for field in range(1, fields)])

@@ -239,12 +239,12 @@ def _of_variance(variance: float, count: int) -> list[float]:
     return list(values * math.sqrt(variance / float(np.var(values, ddof=1))))
 
 
-def _count(tally: Tally, found: Estimate, oracle: float) -> None:
-    assert found.low is not None
-    assert found.high is not None
-    assert found.p_value is not None
-    tally.test(positive=found.p_value < ALPHA)
-    tally.interval(found.low, found.high, oracle=oracle)
+def _count(tally: Tally, estimate: Estimate, oracle: float) -> None:
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.p_value is not None
+    tally.test(positive=estimate.p_value < ALPHA)
+    tally.interval(estimate.low, estimate.high, oracle=oracle)
 
 
 def family(questions: int, real: int, blocks: int, rng: np.random.Generator, studies: int) -> Tally:
@@ -292,12 +292,12 @@ def two_stages(maker: Maker, wanted: float, rng: np.random.Generator, studies: i
         if blocks > MOST_BLOCKS:
             more = maker(rng, 1, blocks - MOST_BLOCKS)
             teacher, student = teacher + more[0][0].tolist(), student + more[1][0].tolist()
-        found = two_stage_ratio(teacher[:blocks], student[:blocks], pilot=PILOT_BLOCKS)
-        _count(tally, found, oracle)
-        assert found.low is not None
-        assert found.high is not None
-        if math.log(found.high / found.low) > 2 * math.log(wanted) * (1 + 1e-12):
-            raise AssertionError(f"an interval from {found.low} to {found.high} is wider than wanted")
+        estimate = two_stage_ratio(teacher[:blocks], student[:blocks], pilot=PILOT_BLOCKS)
+        _count(tally, estimate, oracle)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        if math.log(estimate.high / estimate.low) > 2 * math.log(wanted) * (1 + 1e-12):
+            raise AssertionError(f"an interval from {estimate.low} to {estimate.high} is wider than wanted")
         _count(ordinary, paired_ratio(teacher[:blocks], student[:blocks]), oracle)
     return tally, ordinary
 
@@ -312,10 +312,10 @@ def every_machine(k: int, rng: np.random.Generator, studies: int) -> Tally:
     tally = Tally()
     teachers, students = normal(rng, studies * k, 10)
     students.reshape(studies, k, 10)[:, 1:] *= 0.6
-    found = [
+    estimates = [
         paired_ratio(teacher, student) for teacher, student in zip(teachers.tolist(), students.tolist(), strict=True)
     ]
     for study in range(studies):
-        machines = found[study * k : (study + 1) * k]
+        machines = estimates[study * k : (study + 1) * k]
         tally.test(positive=bool(on_every_machine([(machine.low, machine.high) for machine in machines])))
     return tally

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pkgutil
 import subprocess
 import sys
 import time
@@ -45,6 +46,14 @@ def run_measured(command: Sequence[str]) -> Finished:
     )
 
 
+def function_command(function: str, *arguments: object) -> list[str]:
+    """Return the command that calls `function` (`package.module:name`) with `arguments` as texts.
+
+    Not `python -c`: DuckDB takes such a process for an interactive one, and prints its progress to stdout.
+    """
+    return [sys.executable, "-m", "benchmarks.harness.processes", function, *map(str, arguments)]
+
+
 def run_apart(function: Callable[..., None], *arguments: object) -> None:
     """Run `function` in a process of its own. Raises SystemExit where it fails.
 
@@ -65,3 +74,7 @@ def cpu_clock_s(pid: int) -> float:
     /proc counts in ticks of 10 ms.
     """
     return time.clock_gettime_ns((~pid << 3) | 2) / 1e9
+
+
+if __name__ == "__main__":
+    pkgutil.resolve_name(sys.argv[1])(*sys.argv[2:])

@@ -68,7 +68,7 @@ class Witness:
         self._look = look
         self.reads = [look()]
         self.name, self.channels, self.missing = sensor.name, sensor.channels, sensor.missing
-        self.domains, self.own = sensor.domains, sensor.own
+        self.domains, self.of_running_kernel = sensor.domains, sensor.of_running_kernel
         self.longest_power_limit_window_s = sensor.longest_power_limit_window_s
         self.decode, self.close = sensor.decode, sensor.close
 

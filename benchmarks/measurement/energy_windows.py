@@ -13,13 +13,13 @@ from typing import Literal
 from agent.results.energy import counter_series
 from agent.sensors.rapl.powercap import open_powercap
 from agent.simulation.machine import FINE_UNIT_NJ, INTEL_UNIT_NJ, SimulatedMachine
-from agent.simulation.trace import ReadError, ReplayedTrace, Reset, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.trial.sampler import Sampler
 from benchmarks.measurement.energy_truth import Counted, Read, Witness, believed_w, judged
 from benchmarks.peers.codecarbon import EVERY_S
 from joulefleet.counters import slept
 from joulefleet.measurement import Phase
+from tests.support.trace import ReadError, ReplayedTrace, Reset, random_changes
 
 Kind = Literal["plain", "late", "held_up", "errors", "suspend", "reload", "bare", "bare_small"]
 """Event in a window.

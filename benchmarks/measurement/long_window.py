@@ -21,7 +21,8 @@ from random import Random
 from typing import Any, Literal, get_args
 
 from agent.config import AgentSetup
-from agent.host.machine import boot_id, read_environment, read_machine
+from agent.host.environment import read_environment
+from agent.host.machine import boot_id, read_machine
 from agent.results.series import LONGEST_SERIES
 from agent.sensors.gpu.nvml import open_nvml
 from agent.sensors.rapl.powercap import open_powercap
@@ -31,7 +32,6 @@ from agent.sensors.system.pressure import open_pressure
 from agent.sensors.system.thermal import open_thermal
 from agent.sensors.system.throttling import open_throttling
 from agent.simulation.machine import SimulatedMachine
-from agent.simulation.trace import ReplayedTrace, random_changes
 from agent.simulation.tree import SimulatedTree, make_tree
 from agent.state.outbox import Outbox, arrow_table
 from agent.trial.attempt import Observations
@@ -39,10 +39,11 @@ from agent.trial.sampler import Sampler
 from agent.trial.sensor_set import SLOW_PERIOD_S, SensorSet
 from agent.trial.summary import measurement
 from benchmarks.harness.figures import Figure, ratio
-from benchmarks.harness.processes import run_measured
+from benchmarks.harness.processes import function_command, run_measured
 from benchmarks.harness.program import BenchmarkRun, run_program
 from joulefleet.measurement import Measurement, Phase
 from joulefleet.plan.trial import Trial, read_trial
+from tests.support.trace import ReplayedTrace, random_changes
 
 LONG_S = 8 * 3600
 SHORT_S = 300
@@ -52,6 +53,8 @@ MEMORY_TIMES = 1.1
 LATENCY_S = 0.05
 MACHINE = SimulatedMachine(bits=25, dram_bits=27)
 """A machine whose counters wrap at some 2,050 J: after 10 to 50 s of a package, 2 to 8 minutes of its memory."""
+
+PRINT_WINDOW = "benchmarks.measurement.long_window:print_window"
 
 SECOND = 1_000_000_000
 PhaseName = Literal["baseline", "startup", "items", "load", "warm_up", "window", "teardown", "cool_down"]
@@ -71,8 +74,6 @@ FACTS: dict[str, Any] = {
     "blas": "none",
 }
 """Answers of the work about itself, as the runner's protocol has them."""
-
-MEASURE = "import sys; from benchmarks.measurement.long_window import print_window; print_window(*sys.argv[1:])"
 
 
 @dataclass(slots=True)
@@ -224,7 +225,7 @@ def benchmark(run: BenchmarkRun) -> list[Figure]:
             latencies = [int(LATENCY_S * 1e9)] * int(window_s / LATENCY_S)
             done = FACTS | {"work_ns": window_s * SECOND, "latencies_ns": latencies}
             (folder / "done.json").write_text(json.dumps(done), encoding="ascii")
-            finished = run_measured([sys.executable, "-c", MEASURE, str(trial), str(folder), str(window_s)])
+            finished = run_measured(function_command(PRINT_WINDOW, trial, folder, window_s))
             results[window_s] = json.loads(finished.output)
     short, long = results[short_s], results[long_s]
     print(f"{long['wraps']:.0f} wraps, {long['channels']} channels", file=sys.stderr)

@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 from agent.config import AgentSetup
@@ -34,9 +33,11 @@ from agent.runner.conversation import Conversation
 from agent.runner.protocol import Disconnected, LineSocket
 from agent.trial.sensor_set import open_sensors
 from benchmarks.harness.figures import Figure
+from benchmarks.harness.processes import function_command
 from benchmarks.harness.program import ROOT, BenchmarkRun, run_program
 from benchmarks.peers.environments import ensure_environment
 from benchmarks.peers.sampling_driver import cost
+from tests.support.machines import unpack_machine
 
 BOUND_PERCENT = 0.25
 ROUNDS = 3
@@ -45,9 +46,7 @@ SETTLE_S = 1.0
 FAST_S, SLOW_S = 0.1, 1.0
 
 DRIVER = ROOT / "benchmarks/peers/sampling_driver.py"
-MACHINE = ROOT / "tests/machines/two-packages-with-dram/sys"
-
-SAMPLE = "import sys; from benchmarks.measurement.sampling_cost import sample; sample(sys.argv[1])"
+MACHINE = "two-packages-with-dram"
 
 WORK = """
 import torch
@@ -176,7 +175,7 @@ def samplers(run: BenchmarkRun) -> list[Sampler]:
     driver = str(DRIVER)
     rates = {"fast_s": FAST_S, "slow_s": SLOW_S}
     own = [
-        Sampler(name="joulefleet", command=(sys.executable, "-c", SAMPLE)),
+        Sampler(name="joulefleet", command=tuple(function_command("benchmarks.measurement.sampling_cost:sample"))),
         # -I: the modules beside the driver have the peers' names.
         Sampler(name="psutil 7.2.2", command=(sys.executable, "-I", driver), peer="psutil", options=rates),
     ]
@@ -216,7 +215,7 @@ def median(stretches: list[Stretch], value: Callable[[Stretch], float]) -> float
 def benchmark(run: BenchmarkRun) -> list[Figure]:
     """Measure, and print a line for each sampler."""
     with tempfile.TemporaryDirectory() as folder:
-        sysfs = Path(copytree(MACHINE, Path(folder) / "sys", symlinks=True))
+        sysfs = unpack_machine(MACHINE, Path(folder) / "machine") / "sys"
         by_name = stretches_of_all(sysfs, run)
     for name, stretches in by_name.items():
         percents = [stretch.percent for stretch in stretches]

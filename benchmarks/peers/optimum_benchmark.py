@@ -39,7 +39,7 @@ class PeerRun:
     wall_with_import_s: float
     """Duration of the whole driver process: start, imports, launch, exit."""
     requested_s: float
-    """Time in the phases asked for: the warm-up (with a first forward pass that the peer adds to
+    """Time in the requested phases: the warm-up (with a first forward pass that the peer adds to
     it), timed by the peer's log, and the measured forward passes, as the peer reports them."""
     overhead_s: float
     """``wall_s - requested_s``: child process start, its imports, model loading, reporting."""
@@ -68,9 +68,9 @@ def warm_up_s(log: str) -> float:
     """
     at = {}
     for phase in ("Warming up backend", "Running Inference latency tracking"):
-        found = re.search(rf"(\d+-\d+-\d+ \d+:\d+:\d+,\d+).*{phase}", log)
-        if found:
-            at[phase] = datetime.fromisoformat(found[1])
+        match = re.search(rf"(\d+-\d+-\d+ \d+:\d+:\d+,\d+).*{phase}", log)
+        if match:
+            at[phase] = datetime.fromisoformat(match[1])
     return (max(at.values()) - min(at.values())).total_seconds()
 
 
@@ -125,12 +125,12 @@ def run_once(
     if driver.returncode != 0:
         tail = log.read_text(encoding="utf-8")[-2000:]
         raise RuntimeError(f"optimum-benchmark failed (exit code {driver.returncode}):\n{tail}")
-    seen: dict[str, float] = json.loads(answer)
-    wall_s = seen["end_s"] - seen["start_s"]
-    requested_s = warm_up_s(log.read_text(encoding="utf-8")) + seen["forward_total_s"]
+    reported: dict[str, float] = json.loads(answer)
+    wall_s = reported["end_s"] - reported["start_s"]
+    requested_s = warm_up_s(log.read_text(encoding="utf-8")) + reported["forward_total_s"]
     # The measured forward passes are the last thing the child does before launch returns.
-    from_s = seen["end_s"] - seen["forward_total_s"]
-    inside = [reading for reading in readings if from_s <= reading[0] <= seen["end_s"]]
+    from_s = reported["end_s"] - reported["forward_total_s"]
+    inside = [reading for reading in readings if from_s <= reading[0] <= reported["end_s"]]
     parent_cpu_percent = math.nan
     if len(inside) >= 2:
         (first_s, first_cpu_s), (last_s, last_cpu_s) = inside[0], inside[-1]

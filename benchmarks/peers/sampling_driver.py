@@ -81,12 +81,12 @@ def sample_psutil(parent: Parent, pid: int, sysfs: Path, *, fast_s: float, slow_
     """Sample as a script with psutil would: the same values as Joulefleet, at the same rates."""
     psutil = importlib.import_module("psutil")
     work = psutil.Process(pid)
-    seen: dict[int, Any] = {}
+    by_pid: dict[int, Any] = {}
     counters = sorted(sysfs.glob("devices/virtual/powercap/intel-rapl/**/energy_uj"))
     kept: list[Any] = []
 
     def fast() -> None:
-        tree = [seen.setdefault(each.pid, each) for each in [work, *work.children(recursive=True)]]
+        tree = [by_pid.setdefault(each.pid, each) for each in [work, *work.children(recursive=True)]]
         kept.append([(each.cpu_percent(), each.memory_info()) for each in tree])
         kept.append((psutil.cpu_times(), psutil.virtual_memory()))
         kept.append([int(counter.read_text()) for counter in counters])
@@ -160,9 +160,9 @@ PEERS: dict[str, Callable[..., None]] = {
 
 def main() -> None:
     """Run the peer named in the first argument."""
-    asked = json.loads(sys.argv[1])
-    parent = Parent(asked["socket"])
-    PEERS[asked["peer"]](parent, asked["pid"], Path(asked["sysfs"]), **asked["options"])
+    request = json.loads(sys.argv[1])
+    parent = Parent(request["socket"])
+    PEERS[request["peer"]](parent, request["pid"], Path(request["sysfs"]), **request["options"])
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ PEER_PART = 10
 
 def python(text: str, root: Path, count: int, *more: object) -> Finished:
     """Run a Python program about the store at `root`, and print its cost."""
-    return shown(run_measured([sys.executable, "-c", text, str(root), STUDY, str(count), *map(str, more)]))
+    script = root.with_name("program.py")
+    script.write_text(text, encoding="utf-8")
+    return shown(run_measured([sys.executable, str(script), str(root), STUDY, str(count), *map(str, more)]))
 
 
 def shown(finished: Finished) -> Finished:

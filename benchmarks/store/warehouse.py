@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.harness.figures import Figure, ratio
-from benchmarks.harness.processes import run_apart, run_measured
+from benchmarks.harness.processes import function_command, run_apart, run_measured
 from benchmarks.harness.program import BenchmarkRun, run_program
 from benchmarks.store.generated_fleet import TRIALS_A_MACHINE, machines_of, write_fleet
 from benchmarks.store.generated_nested import LATENCIES, READINGS
@@ -60,8 +60,6 @@ QUESTIONS = {
 }
 """Questions that pandas is asked as well."""
 
-ANSWER = "import sys; from benchmarks.store.warehouse import print_answer; print_answer(*sys.argv[1:])"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -82,7 +80,7 @@ class Answer:
 
 def ask(kind: str, name: str, root: Path) -> Answer:
     """Return the answer of a process of its own, and print its cost."""
-    finished = run_measured([sys.executable, "-c", ANSWER, kind, name, str(root)])
+    finished = run_measured(function_command("benchmarks.store.warehouse:print_answer", kind, name, root))
     answer = Answer(**(json.loads(finished.output) | {"memory_gb": finished.peak_memory_gb}))
     again = "" if answer.again_s is None else f", then {answer.again_s:6.3f} s"
     print(

@@ -1,28 +1,18 @@
-"""`joulefleet doctor`: prints what this machine can measure, what not, why, and the cure."""
+"""`joulefleet doctor`: print what this machine can measure, what it cannot, why, and the cure."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli.render.doctor import lines
+
 if TYPE_CHECKING:
     from agent.doctor.diagnosis import Diagnosis
-    from agent.sensors.rapl.domains import Domain
-
-StyledLine = tuple[str, str]
-"""A style (rich's name, empty for none) and a line of text."""
-
-_WHY = {
-    "absent": "absent",
-    "not_permitted": "not permitted",
-    "masked": "masked",
-    "unreadable": "unreadable",
-}
 
 
 def doctor(
@@ -30,20 +20,18 @@ def doctor(
     json_: Annotated[bool, typer.Option("--json", help="One JSON object with stable keys.")] = False,
     sysfs_root: Annotated[
         Path,
-        typer.Option(
-            envvar="JOULEFLEET_SYSFS_ROOT", help="Where sysfs is mounted; elsewhere where a container masks it."
-        ),
+        typer.Option(envvar="JOULEFLEET_SYSFS_ROOT", help="Folder where sysfs is mounted, if not /sys."),
     ] = Path("/sys"),
-    proc_root: Annotated[Path, typer.Option(help="Where procfs is mounted.")] = Path("/proc"),
+    proc_root: Annotated[Path, typer.Option(help="Folder where procfs is mounted.")] = Path("/proc"),
     powercap: Annotated[
         Path | None,
         typer.Option(
             envvar="JOULEFLEET_POWERCAP",
-            help="Where the host's /sys/devices/virtual/powercap is mounted, in a container.",
+            help="In a container: the folder where the host's /sys/devices/virtual/powercap is mounted.",
         ),
     ] = None,
 ) -> None:
-    """Say what this machine can measure, what not, why, and the cure. It only reads.
+    """Print what this machine can measure, what it cannot, why, and the cure. It only reads.
 
     Examples:
         joulefleet doctor
@@ -62,97 +50,6 @@ def doctor(
         _print_styled(diagnosis)
     else:
         typer.echo("\n".join(text for _, text in lines(diagnosis)))
-
-
-def lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
-    """The diagnosis for a person, line by line."""
-    yield from _machine_lines(diagnosis)
-    yield "", ""
-    yield from _domain_lines(diagnosis)
-    yield "", ""
-    yield from _gauge_lines(diagnosis)
-    if diagnosis.missing:
-        yield "", ""
-        yield "bold", "Cannot be measured"
-    for missing in diagnosis.missing:
-        yield "red", f"  {missing.what}: {_WHY[missing.why]}: {missing.message}"
-        yield "", f"    {missing.cure}"
-    yield "", ""
-    if not diagnosis.findings:
-        yield "green", "Nothing was found that spoils a measurement."
-        return
-    yield "bold", "What spoils a measurement here"
-    for finding in diagnosis.findings:
-        yield "yellow" if finding.level == "warning" else "", f"  {finding.level}: {finding.message}"
-        yield "", f"    {finding.advice}"
-
-
-def _machine_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
-    machine, environment = diagnosis.machine, diagnosis.environment
-    if machine is None:
-        yield "bold", "This machine has no record: see below"
-    else:
-        yield "bold", f"{machine.name} ({machine.machine_id})"
-        cores = "" if machine.physical_cores is None else f"{machine.physical_cores} cores, "
-        yield "", f"  {machine.cpu_model or 'unknown CPU'}: {cores}{machine.logical_cpus} logical CPUs"
-        yield "", f"  {machine.memory_bytes / 2**30:.1f} GiB of memory"
-    yield "", f"  {environment.os or 'unknown system'}, kernel {environment.kernel}"
-    where = "no container" if environment.runtime == "none" else f"in a container ({environment.runtime})"
-    yield "", f"  {where}; {', '.join(f'{name} {version}' for name, version in environment.libraries.items())}"
-
-
-def _domain_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
-    energy = diagnosis.energy
-    yield "bold", "Energy counters"
-    for domain in energy.domains:
-        if domain.reason is not None:
-            yield "red", f"  {domain.channel}: {domain.reason}"
-            continue
-        style = "green" if diagnosis.in_total(domain) else ""
-        yield style, f"  {domain.channel}: {domain.kind}, {_place(diagnosis, domain)}{_limits(domain)}"
-    if not energy.domains:
-        yield "", "  none: measured energy will be null, with the reason"
-    elif diagnosis.total_scope is None:
-        yield "", "  The total cannot be known."
-    else:
-        yield "", f"  The total is {diagnosis.total_scope}. It is not wall energy."
-    messages = {missing.message for missing in diagnosis.missing}
-    for source in energy.sources:
-        if len(source.channels) == len(energy.domains) > 0:
-            yield "", f"  Source {source.name}: reads all of them"
-        elif source.channels:
-            yield "", f"  Source {source.name}: reads {', '.join(source.channels)}"
-        else:
-            yield (
-                "",
-                f"  Source {source.name}: reads none: {'see below' if source.reason in messages else source.reason}",
-            )
-
-
-def _place(diagnosis: Diagnosis, domain: Domain) -> str:
-    if diagnosis.in_total(domain):
-        return "in the total"
-    if domain.kind == "package" and not domain.counts_in:
-        return "repeats another counter"
-    return "kept apart" if diagnosis.total_scope is not None or not domain.counts_in else "part of an unknown total"
-
-
-def _limits(domain: Domain) -> str:
-    limits = [
-        f"{limit.name} {limit.watts:g} W" + ("" if limit.window_s is None else f" over {limit.window_s:.3g} s")
-        for limit in domain.limits
-    ]
-    return f"; {', '.join(limits)}" if limits else ""
-
-
-def _gauge_lines(diagnosis: Diagnosis) -> Iterator[StyledLine]:
-    yield "bold", "Read as well"
-    sources = dict.fromkeys(gauge.source for gauge in diagnosis.gauges)
-    for source in sources:
-        names = (f"{gauge.name} ({gauge.unit})" for gauge in diagnosis.gauges if gauge.source == source)
-        yield "", f"  {source}: {', '.join(names)}"
-    if not sources:
-        yield "", "  nothing"
 
 
 def _print_styled(diagnosis: Diagnosis) -> None:

@@ -36,12 +36,12 @@ def runner(
     from functools import partial
 
     from agent.config import AgentSetup
-    from agent.host.environment import own_label
+    from agent.host.environment import environment_label
     from agent.runner.discovery import describe_own, runners_folder
     from agent.runner.server import RunnerService
     from joulefleet.study.spec import NAME_PATTERN
 
-    label = label or own_label()
+    label = label or environment_label()
     if not re.fullmatch(NAME_PATTERN, label):
         raise typer.BadParameter("use letters and digits, and . _ + - between them.", param_hint="ENVIRONMENT")
     setup = AgentSetup()

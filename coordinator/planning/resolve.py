@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agent.host.environment import LABEL, own_label
+from agent.host.environment import LABEL, environment_label
 from agent.workloads.model_files import TOKENIZER_FILES, folder_digest
 from agent.workloads.texts import file_digest, read_texts
 from joulefleet.digest import digest
@@ -53,7 +53,7 @@ def in_its_environment(study: Study) -> Study:
     """`study` with its environments; where it names none, that of this process."""
     if study.environments:
         return study
-    label = own_label()
+    label = environment_label()
     if not re.fullmatch(LABEL_PATTERN, label):
         raise MachineError(
             f"${LABEL} is {label!r}, which no study can call an environment.",

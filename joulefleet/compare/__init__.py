@@ -1,1 +1,1 @@
-"""From rows of a store to a verdict: what is compared, estimated, pooled, judged and said."""
+"""Comparisons: from the trials of a store to ratios, findings over machines, sentences and caveats."""

@@ -43,7 +43,7 @@ MACHINES_SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """What is to be compared, of each study: the arguments of `compare`."""
+    """Arguments of `compare`, checked; the same for each study."""
 
     by: By
     pair: str | None
@@ -56,7 +56,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StudyResult:
-    """The comparison of one study, from which that of all studies is put together."""
+    """Comparison of one study, a part of that of all studies."""
 
     family: Family
     pooled_labels: Sequence[str]
@@ -104,7 +104,9 @@ def compare(
         mixed=mixed,
     )
     if reference is not None and request.by == "model":
-        raise QueryError("Of models the study's pairs are compared: there is no reference.", cure="Name one by --pair.")
+        raise QueryError(
+            "Models are compared in the study's pairs, each with its own reference.", cure="Name a pair by --pair."
+        )
     records = select_records(newest(store.studies), study)
     pairs = [comparand.name for record in records for comparand in record.comparands]
     require_known("pair in these studies", [pair] if pair else None, pairs)

@@ -49,7 +49,7 @@ def sentence_of(finding: PooledFinding, varied: Collection[str] = ()) -> str:
     start, quantity = _subject(finding, varied)
     results, pooled = finding.machines, finding.pooled
     if not results:
-        return f"{start} a part {quantity} that has no interval: {_no_interval(finding)}."
+        return f"{start} an unknown part {quantity}: {_no_interval(finding)}."
     if finding.by == "machine":
         return f"{start} {_part(results[0].ratio)} {quantity}{_p(finding.p_adjusted, finding)}."
     if pooled is None:
@@ -133,7 +133,7 @@ def _exceptions(results: Sequence[MachineResult]) -> str:
     above = [result for result in results if (result.ratio.low or 0.0) > 1]
     majority = max(below, above, key=len)
     if not majority:
-        return ", whose own intervals all hold 1"
+        return ", whose own intervals all contain 1"
     others = [f"{result.machine}: {_part(result.ratio)}" for result in results if result not in majority]
     more = f" and {len(others) - _EXCEPTIONS_NAMED} more" if len(others) > _EXCEPTIONS_NAMED else ""
     return f", but not on each of them ({', '.join(others[:_EXCEPTIONS_NAMED])}{more})"

@@ -1,4 +1,4 @@
-"""What is compared with what: two levels of one factor, all else being equal."""
+"""Contrasts: two levels of one factor that are compared, all else being equal."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def parse_factor(by: str) -> By:
         if by == factor:
             known: By = factor
             return known
-    raise QueryError(f"Nothing is compared by {by!r}.", cure=f"Name one of {', '.join(get_args(By))}.")
+    raise QueryError(f"There is no factor {by!r} to compare by.", cure=f"Name one of {', '.join(get_args(By))}.")
 
 
 def require_known(what: str, requested: Collection[str] | None, known: Sequence[str]) -> None:

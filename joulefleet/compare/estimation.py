@@ -22,7 +22,7 @@ Pair = tuple[TrialValues, TrialValues]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How the estimates of one study are made; all of its matches share them."""
+    """The terms on which estimates are made, the same for all matches of a study."""
 
     finished: bool
     """Whether the study has all its trials: looking at p-values on the way raises the rate of false positives."""

@@ -23,7 +23,7 @@ def value_text(value: float) -> str:
 
 
 def ratio_text(ratio: float) -> str:
-    """Return `ratio` with three decimals, so that 1.003 is told from 1; with three significant digits off 0.1 to 10."""
+    """Return `ratio` with three decimals from 0.1 to 10, so that 1.003 differs from 1; else as `value_text`."""
     return f"{ratio:.3f}" if 0.0995 <= ratio < 9.9995 else value_text(ratio)
 
 

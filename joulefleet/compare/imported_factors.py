@@ -1,4 +1,4 @@
-"""Which labels of imported trials are factors, and whether their costs are by item or by run."""
+"""Factors of imported trials: the labels that are factors, and whether costs are by item or by run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what a student saves depends on another factor: the pair's ratio at one level over that at another.
+"""Interactions: whether the ratio of a pair depends on another factor, as its ratio at one level over that at another.
 
 Both ratios are of one block, so an interaction is a paired comparison like any other.
 """

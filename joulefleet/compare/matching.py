@@ -1,4 +1,4 @@
-"""Which trials are compared with which: one protocol of each arm in one setting."""
+"""The trials that are compared with each other: one protocol of each arm in one setting."""
 
 from __future__ import annotations
 

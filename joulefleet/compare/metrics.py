@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -95,11 +95,22 @@ class Metric:
     name: ComparedMetric
     title: str
     unit: str
-    per_item: bool
-    """Whether twice the work is twice the value."""
-    value: Callable[[TrialValues, Basis | None], float | None]
+    column: str | None
+    """The field of `TrialValues` that holds the value of a trial; None for energy, which is in `joules`."""
+    per_item: bool = False
+    """Whether the value is divided by the number of items, so that it does not grow with the work."""
     imported_only: bool = False
-    """Whether it is compared of imported trials only: Joulefleet's own have a better one."""
+    """Whether only imported trials are compared by it: Joulefleet's own have a better metric."""
+
+    def value(self, trial: TrialValues, basis: Basis | None) -> float | None:
+        """Return the value of `trial` in the metric's unit, energy on `basis`; None where it is not known."""
+        if self.column is None:
+            value = None if basis is None else trial.joules.get(basis)
+        else:
+            value = getattr(trial, self.column)
+        if value is None or not self.per_item or _is_a_run(trial):
+            return value
+        return value / trial.items if trial.items else None
 
     def title_of(self, trial: TrialValues) -> str:
         """Return the title for comparing `trial` and its like; an imported run may have no known number of items."""
@@ -111,7 +122,7 @@ _EXPRESSIONS = {
     # Own trials may have labels too, but only those of imported trials are factors.
     "imported_labels": "CASE WHEN imported_from IS NOT NULL THEN map_entries(labels) END",
 }
-"""How the fields that are no plain columns of `trials` are selected."""
+"""SQL expressions of the fields that are no plain columns of `trials`."""
 
 _COLUMNS = tuple(name for name in TrialValues._fields if name not in {"imported_levels", "joules"})
 
@@ -132,7 +143,7 @@ def load_trials(store: Store, study: str) -> list[TrialValues]:
 
 
 def choose_basis(common: Counter[Basis]) -> Basis | None:
-    """Return the best basis of those in `common`, which says in how many blocks both arms have joules on each.
+    """Return the best basis in `common`, which holds for each the number of blocks in which both arms have joules.
 
     The order of PROVENANCES decides, then the number of blocks, then the fuller scope. None where `common` is empty.
     """
@@ -175,58 +186,16 @@ def _joules(values: tuple[Any, ...], bases: dict[_BasisKey, Basis]) -> dict[Basi
     return joules
 
 
-def _energy(trial: TrialValues, basis: Basis | None) -> float | None:
-    return None if basis is None else _per_item(trial.joules.get(basis), trial)
-
-
-def _per_item(value: float | None, trial: TrialValues) -> float | None:
-    if value is None:
-        return None
-    if trial.items:
-        return value / trial.items
-    return value if _is_a_run(trial) else None
-
-
 def _is_a_run(trial: TrialValues) -> bool:
     return trial.imported_from is not None and trial.items is None
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric(name="energy", title="energy an item", unit="J", per_item=True, value=_energy),
-    Metric(
-        name="time",
-        title="time an item",
-        unit="s",
-        per_item=True,
-        value=lambda trial, _: _per_item(trial.window_s, trial),
-    ),
-    Metric(
-        name="cpu_time",
-        title="CPU time an item",
-        unit="s",
-        per_item=True,
-        value=lambda trial, _: _per_item(trial.cpu_seconds, trial),
-    ),
-    Metric(
-        name="cpu_use",
-        title="CPU use (100 % = one core)",
-        unit="%",
-        per_item=False,
-        value=lambda trial, _: trial.cpu_percent,
-    ),
-    Metric(
-        name="memory",
-        title="peak memory added",
-        unit="B",
-        per_item=False,
-        value=lambda trial, _: trial.work_peak_bytes,
-    ),
-    Metric(
-        name="mean_memory",
-        title="mean memory",
-        unit="B",
-        per_item=False,
-        value=lambda trial, _: trial.mean_rss_bytes,
-        imported_only=True,
-    ),
+    Metric(name="energy", title="energy an item", unit="J", column=None, per_item=True),
+    Metric(name="time", title="time an item", unit="s", column="window_s", per_item=True),
+    Metric(name="cpu_time", title="CPU time an item", unit="s", column="cpu_seconds", per_item=True),
+    Metric(name="cpu_use", title="CPU use (100 % = one core)", unit="%", column="cpu_percent"),
+    Metric(name="memory", title="peak memory added", unit="B", column="work_peak_bytes"),
+    Metric(name="mean_memory", title="mean memory", unit="B", column="mean_rss_bytes", imported_only=True),
 )
+"""All metrics, in the order in which they are shown."""

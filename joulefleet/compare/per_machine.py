@@ -1,4 +1,4 @@
-"""What one match gives: its comparison by each metric, and the circumstances of its trials."""
+"""Results of one match: its comparison by each metric, and the circumstances of its trials."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def common_basis(matches: Sequence[Match]) -> Basis | None:
 
 
 def _why_left_out(match: Match, metric: Metric, basis: Basis | None, ratio: Estimate) -> str:
-    """Return why a machine has no interval; without joules, the sensor's own reason says most."""
+    """Return why a machine has no interval; without joules it is the sensor's reason."""
     if metric.name == "energy" and not any(basis in trial.joules for trial in (*match.reference, *match.other)):
         reasons = Counter(trial.energy_reason for trial in (*match.reference, *match.other) if trial.energy_reason)
         if reasons:

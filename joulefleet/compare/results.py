@@ -1,4 +1,4 @@
-"""The records of a comparison: what `compare` finds, as data without any words about how to show it."""
+"""The records of a comparison: the results of `compare` as data, apart from how they are shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from joulefleet.study.primary import Primary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What both arms share; None for the factor that is compared. Trials of two settings are never pooled.
+    """The levels that both arms share; None for the factor that is compared. Trials of two settings are never pooled.
 
     The fields but `study` are fields of `TrialValues`.
     """
@@ -67,7 +67,7 @@ class Checks:
     hedges_g: float | None = None
     """The effect in standard deviations of a block's log ratio."""
     cliffs_delta: Effect | None = None
-    """How much more often a value of the other arm is above one of the reference than below it."""
+    """Cliff's delta: how much more often a value of the other arm is above one of the reference than below it."""
     outliers: tuple[int, ...] = ()
     """Blocks whose log ratio is more than 3.5 robust standard deviations from the median. They count."""
     without_outliers: Estimate | None = None
@@ -126,9 +126,9 @@ class MatchFacts:
     reference_protocol: str | None
     other_protocol: str | None
     flags: Mapping[str, Mapping[str, int]]
-    """By arm: each flag, and how many ok trials carry it."""
+    """Each flag, and how many ok trials carry it, by arm."""
     ok: Mapping[str, int]
-    """By arm: how many trials are ok."""
+    """Number of ok trials, by arm."""
     paired: bool
     """False without blocks: of imported trials, and between machines."""
     interleaved: bool
@@ -179,9 +179,9 @@ class PooledFinding:
     by: By
     pair: str
     kind: str
-    """As of a `MetricComparison`."""
+    """One of the kinds of a `MetricComparison`."""
     setting: Setting
-    """Without a machine."""
+    """The setting without its machine."""
     metric: ComparedMetric
     title: str
     basis: Basis | None
@@ -203,9 +203,9 @@ class PooledFinding:
     """A mixed model of all blocks as a further check; None unless it was requested."""
     role: Literal["primary", "secondary", "exploratory"]
     p_value: float | None
-    """Of the mean over machines, or of the one machine."""
+    """P-value of the mean over machines, or of the one machine."""
     p_adjusted: float | None
-    """Corrected by Holm for all tests of its family; None where it is exploratory."""
+    """P-value corrected by Holm for all tests of its family; None where it is exploratory."""
     family_size: int
     """Tests in the family, this one included; 0 where it is exploratory."""
     within: tuple[Within, ...]
@@ -215,7 +215,7 @@ class PooledFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What a study stated before its data, and whether it kept to it."""
+    """The statement of a study before its data, and whether the study kept to it."""
 
     study: str
     stated: Primary
@@ -248,12 +248,12 @@ class Comparison:
     machines_hidden: int
     """Number of machines that were left out of `per_machine` for that."""
     interactions: tuple[MetricComparison, ...]
-    """How each pair's ratio depends on the factor that is compared by."""
+    """Comparisons of each pair's ratio at two levels of the factor."""
     findings: tuple[PooledFinding, ...]
     """Each pair by each metric over all machines."""
     facts: tuple[MatchFacts, ...]
     families: tuple[Family, ...]
-    """What each study stated as primary."""
+    """The statement of each study."""
     caveats: tuple[Caveat, ...]
     """Alarms first, then warnings, then notes."""
     progress: tuple[StudyProgress, ...]

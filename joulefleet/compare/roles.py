@@ -1,4 +1,4 @@
-"""Which findings are primary, as the study stated before its data, and their p-values after correction."""
+"""Roles of findings, as the study stated them before its data, and the correction of p-values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many machines and blocks a ratio of a wanted precision needs, from the trials of a store."""
+"""Sample sizes: the machines and blocks that a ratio of a wanted precision needs, from the trials of a store."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MACHINES = (1, 3, 5, 10, 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """What the ratio of one pair in one setting needs. Variances are of its logarithm."""
+    """Machines and blocks that the ratio of one pair in one setting needs. Variances are of its logarithm."""
 
     pair: str
     setting: Setting
-    """Without a machine."""
+    """The setting without its machine."""
     metric: str
     machines: int
     """Number of machines from which the variances were estimated."""
@@ -37,7 +37,7 @@ class Sizing:
     sizes: tuple[Size, ...]
     """One for each number of machines for which the variances are known."""
     reason: str | None
-    """Why a variance is not known; None where all are."""
+    """Reason why a variance is not known; None where all are."""
 
 
 def sizing(
@@ -112,5 +112,5 @@ def _reason(spread: Components, machines: int) -> str | None:
     if not spread.block:
         return "no machine has two blocks that differ"
     if machines < 2:
-        return "one machine says nothing of how machines differ: state it with --between"
+        return "one machine does not show how machines differ: state it by --between"
     return None

@@ -1,4 +1,4 @@
-"""How many blocks a study needs for the precision that it states, from its pilot blocks' variance alone."""
+"""Two-stage studies: the number of blocks for the stated precision, from the variance of the pilot blocks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Need:
     blocks: int | None
     """Blocks on each machine, the pilot blocks included; None where no number is enough."""
     reason: str | None
-    """Why no number is enough."""
+    """Reason why no number is enough."""
 
 
 def blocks_needed(store: Store, study: str) -> list[Need]:

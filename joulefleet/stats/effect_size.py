@@ -26,7 +26,7 @@ class Effect:
 def hedges_g(log_ratios: Sequence[float]) -> float | None:
     """Return Hedges' g of the blocks' log ratios: mean over standard deviation, without the bias of few blocks.
 
-    It says how the effect compares with the noise of one block, not how large it is. The exact correction is
+    It compares the effect with the noise of one block, and is no measure of its size. The exact correction is
     that of Hedges, Journal of Educational Statistics 6:107 (1981). None for fewer than three log ratios, and
     where all are equal.
     """

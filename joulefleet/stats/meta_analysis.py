@@ -59,7 +59,7 @@ class RandomEffects:
     prediction_low: float | None
     prediction_high: float | None
     prediction_reason: str | None
-    """Why there is no prediction interval."""
+    """Reason why there is no prediction interval."""
 
     @property
     def spread(self) -> float:
@@ -69,10 +69,10 @@ class RandomEffects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooled:
-    """A ratio over machines, from `pool`. Where it is None, `reason` says why."""
+    """A ratio over machines, from `pool`. Where there is none, `reason` has the reason."""
 
     unit: Literal["machine", "cpu_model"]
-    """What counts once: machines of one CPU model are no independent replicates of each other."""
+    """The unit that counts once: machines of one CPU model are no independent replicates of each other."""
     units: int
     machines: int
     ratio: float | None
@@ -85,7 +85,7 @@ class Pooled:
     """Two-sided p-value of the ratio being 1. None also where machines share one or two CPU models: they are no
     independent replicates, and so few models are no sample of models."""
     reason: str | None
-    """Why there is no ratio."""
+    """Reason why there is no ratio."""
     check: RandomEffects | None
     """The same by random effects; None where there is no ratio."""
     confidence: float

@@ -47,7 +47,7 @@ deviation, so that no search would leave it."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixedModel:
-    """A ratio over machines by the model, from `mixed_model`. Where it is None, `reason` says why."""
+    """A ratio over machines by the model, from `mixed_model`. Where there is none, `reason` has the reason."""
 
     unit: Literal["machine", "cpu_model"]
     """The outermost random effect."""
@@ -62,7 +62,7 @@ class MixedModel:
     tau_cpu_model: float | None
     """Between CPU models; None as well where the unit is the machine."""
     reason: str | None
-    """Why there is none of these."""
+    """Reason why there is no ratio."""
     confidence: float
 
 

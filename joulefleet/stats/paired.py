@@ -41,7 +41,7 @@ class Estimate:
     low: float | None
     high: float | None
     interval_reason: str | None
-    """Why there is no interval."""
+    """Reason why there is no interval."""
     error: float | None
     """Standard error of the log ratio; None without an interval."""
     degrees: float | None
@@ -49,7 +49,7 @@ class Estimate:
     p_value: float | None
     """Two-sided p-value of the ratio being `null_ratio`."""
     p_reason: str | None
-    """Why there is no p-value."""
+    """Reason why there is no p-value."""
     n_blocks: int
     """Number of blocks that count; without blocks, of trials in the smaller arm."""
     exclusions: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""How many blocks, and on how many machines, give a ratio of the precision that is wanted.
+"""Sample sizes: the blocks and machines that give a ratio of the precision that is wanted.
 
 The precision is a factor: 1.05 stands for an interval whose ends are at most 5 % from the ratio.
 """

@@ -1,4 +1,4 @@
-"""How much of the variance of log ratios is between CPU models, between machines and between blocks."""
+"""Variance components: the variance of log ratios between CPU models, between machines and between blocks."""
 
 from __future__ import annotations
 

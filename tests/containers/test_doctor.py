@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import pytest
 
 from joulefleet import __version__
 from tests.containers.engine import Engine
+from tests.support.machines import unpack_machine
 
-TREE = Path(__file__).parents[1] / "machines" / "two-packages-with-dram" / "sys"
 POWERCAP = "devices/virtual/powercap"
 GROUP = 4242
 IMAGE = f"joulefleet-agent:{__version__}"
@@ -24,8 +23,7 @@ ROOT = ("--user", "0:0")
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A host's sysfs with counters that only root may read, as in the kernel."""
-    root = tmp_path / "sys"
-    shutil.copytree(TREE, root, symlinks=True)
+    root = unpack_machine("two-packages-with-dram", tmp_path / "machine") / "sys"
     for folder in [tmp_path, *tmp_path.parents]:
         if folder.name.startswith("pytest-"):
             folder.chmod(0o755)

@@ -15,8 +15,9 @@ from tests.containers.engine import Engine
 from tests.containers.kuberay import created_pods, head_service
 from tests.containers.manifests import render
 from tests.containers.pods import Json, Pod, Surroundings, docker_arguments, pods_of
-from tests.containers.test_doctor import POWERCAP, TREE
+from tests.containers.test_doctor import POWERCAP
 from tests.soak.studies import write_study
+from tests.support.machines import unpacked
 from tests.support.waiting import until
 
 SUBNET = "10.83.{}.0/24"
@@ -100,7 +101,7 @@ def node(request: pytest.FixtureRequest, host: Engine, tmp_path: Path) -> Iterat
     (tmp_path / "store").chmod(0o2775)
     (tmp_path / "machine-id").write_text(secrets.token_hex(16))
     write_study(tmp_path / "studies", "steady", 1)
-    shutil.copytree(TREE, tmp_path / "sys", symlinks=True)
+    shutil.copytree(unpacked("two-packages-with-dram") / "sys", tmp_path / "sys", symlinks=True)
     made = Node(host, tmp_path, request.param)
     yield made
     made.remove()

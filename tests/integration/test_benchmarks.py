@@ -14,8 +14,10 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
     for path in sorted((ROOT / "benchmarks").rglob("*.py"))
-    # The Python of a peer's own environment runs its driver.
-    if "\nif __name__ ==" in path.read_text(encoding="utf-8") and not path.name.endswith("_driver.py")
+    # Drivers are run by the Python of their peer, and the harness by the programs.
+    if "\nif __name__ ==" in path.read_text(encoding="utf-8")
+    and not path.name.endswith("_driver.py")
+    and path.parent.name != "harness"
 }
 
 

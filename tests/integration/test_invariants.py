@@ -21,6 +21,7 @@ from coordinator.cluster.local import LocalCluster
 from coordinator.store.writer import open_store
 from joulefleet.plan.expand import blocks, passes_from_pilot
 from joulefleet.schema import COLUMNS
+from tests.support.machines import unpacked
 from tests.support.trials import TINY_STUDY, tiny_pinned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +70,7 @@ def test_invariant_4_measured_and_modelled_never_share_a_column(store: Path) -> 
 def test_invariant_5_a_part_is_never_added_to_what_contains_it() -> None:
     """Core and uncore (inside a package) and psys (around it) are in no total."""
     for tree in ("two-packages-with-dram", "psys-first", "mmio-duplicate"):
-        sensor = open_powercap(ROOT / "tests" / "machines" / tree / "sys")
+        sensor = open_powercap(unpacked(tree) / "sys")
         assert {d.kind for d in sensor.domains if d.counts_in} <= {"package", "dram"}
         names = [d.channel for d in sensor.domains if "package" in d.counts_in]
         assert len(names) == len(set(names)) > 0

@@ -1,6 +1,7 @@
-"""Reads one machine's counters by powercap and by pyRAPL, in a mount namespace whose /sys is that machine's tree.
+"""Read one machine's counters by powercap and by pyRAPL, in a mount namespace whose /sys is that machine's.
 
-A program: an `Order` comes in as JSON, an `Answer` goes out. pyRAPL hard-codes /sys, so the tree must lie there.
+The program takes an `Order` as JSON and prints an `Answer` as JSON. pyRAPL reads only /sys, so the machine's tree
+must be mounted there.
 """
 
 from __future__ import annotations
@@ -30,36 +31,36 @@ SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The tree, and what is written into its files before each read but the first; paths are below /sys."""
+    """The machine's tree, and what is written to its files before each read but the first, by path below /sys."""
 
     tree: str
     changes: list[dict[str, str]]
     as_mere_user: bool = False
-    """Without root's right to read whatever it likes."""
+    """Whether the process gives up root's right to read every file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What one source made of it."""
+    """The result of one source."""
 
-    own: bool
+    of_running_kernel: bool
     reasons: dict[str, str | None]
     """Why a domain cannot be read, None where it can, by channel."""
     missing: list[dict[str, str]]
     values: list[dict[str, float | None]]
-    """Microjoules by channel, one a read."""
+    """Microjoules by channel, for each read."""
     joules: dict[str, float | None]
-    """Of the phase from the first read to the last, one second a read, by domain."""
+    """Energy from the first read to the last, by domain; the reads are one second apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What both sources made of it, and what pyRAPL gives that is used as its manual says."""
+    """The results of both sources, and of pyRAPL used as in its manual."""
 
     powercap: Source
     pyrapl: Source
     files_left_open: int
-    """By the sensor of pyRAPL, once it is closed."""
+    """Number of files that the sensor of pyRAPL leaves open after `close`."""
     plain_error: str | None
     plain_pkg_j: list[float] | None
     plain_dram_j: list[float] | None
@@ -67,10 +68,10 @@ class Answer:
 
 
 class PlainPyrapl:
-    """The library pyRAPL without anything around it."""
+    """The library pyRAPL, used as in its manual."""
 
     def __init__(self) -> None:
-        # Its import warns of a database, and it leaves its files to the garbage collection.
+        # Its import logs a warning, and it does not close its files.
         logging.disable()
         import pyRAPL
 
@@ -82,11 +83,11 @@ class PlainPyrapl:
             pyRAPL.setup()
             self._measurement = pyRAPL.Measurement("window")
             self._measurement.begin()
-        except Exception as error:  # noqa: BLE001 - what it raises is what the test asks for
+        except Exception as error:  # noqa: BLE001 - the test compares the kind of the error
             self.error = type(error).__name__
 
     def end(self) -> None:
-        """Take its result."""
+        """Store its result."""
         if self.error is None:
             self._measurement.end()
             result = self._measurement.result
@@ -102,12 +103,12 @@ class Watched:
         self._values: list[dict[str, float | None]] = []
 
     def read(self) -> None:
-        """One read of every counter."""
+        """Read every counter once."""
         channels = [channel.name for channel in self._sensor.channels]
         self._values.append(dict(zip(channels, self._sensor.decode(self._sensor.read()), strict=True)))
 
     def end(self) -> Source:
-        """Close it, and make joules of its readings as a trial does."""
+        """Close the source, and compute joules from its readings as a trial does."""
         sensor = self._sensor
         sensor.close()
         t_ns = [SECOND_NS * n for n in range(len(self._values))]
@@ -123,7 +124,7 @@ class Watched:
             provenance="simulated",
         )
         return Source(
-            own=sensor.own,
+            of_running_kernel=sensor.of_running_kernel,
             reasons={domain.channel: domain.reason for domain in sensor.domains},
             missing=[asdict(missing) for missing in sensor.missing],
             values=self._values,
@@ -140,7 +141,7 @@ def main() -> None:
     if order.as_mere_user:
         drop_privileges()
     files = _open_files()
-    # pyRAPL first, so that what its import says would be heard.
+    # pyRAPL comes first, so that output of its import would be noticed.
     open_pyrapl(SYSFS, PROC).close()
     files_left_open = _open_files() - files
     pyrapl = Watched(open_pyrapl)

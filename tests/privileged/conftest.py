@@ -1,4 +1,4 @@
-"""Runs `both_sources` in a mount namespace of its own, on trees made of tests/machines."""
+"""Fixtures that run `both_sources` in a mount namespace of its own, on machines of tests/machines."""
 
 import os
 import shutil
@@ -11,13 +11,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from tests.privileged.both_sources import Answer, Order
+from tests.support.machines import unpack_machine
 
 ROOT = Path(__file__).parents[2]
-MACHINES = ROOT / "tests/machines"
 CPUS = "devices/system/cpu"
 
 UNSHARE = shutil.which("unshare")
-# Root's own namespace, else one in which an ordinary user is root.
+# A mount namespace made by root, else one made by a user in a user namespace, in which that user is root.
 WAYS = (("--mount",), ("--user", "--map-root-user", "--mount"))
 CURE = (
     "these tests need a mount namespace of their own. Run them as root, or allow users to make one: "
@@ -31,29 +31,29 @@ MakeTree = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def way_in() -> tuple[str, ...]:
-    """The command that runs another in a namespace in which /sys may be covered; fails where there is no way."""
+def namespace_command() -> tuple[str, ...]:
+    """Return the command that runs another one in a namespace in which /sys can be covered, or fail."""
     if UNSHARE is None:
         pytest.fail("there is no program `unshare`: install util-linux", pytrace=False)
-    said = []
+    errors = []
     for way in WAYS:
         tried = subprocess.run(
             [UNSHARE, *way, "mount", "-t", "tmpfs", "tmpfs", "/sys"], capture_output=True, text=True, check=False
         )
         if tried.returncode == 0:
             return UNSHARE, *way
-        said.append(tried.stderr.strip())
-    pytest.fail(f"{CURE}\n{said}", pytrace=False)
+        errors.append(tried.stderr.strip())
+    pytest.fail(f"{CURE}\n{errors}", pytrace=False)
 
 
 @pytest.fixture
-def observe(way_in: tuple[str, ...]) -> Observe:
-    """Reads a tree by both sources: once as it is, then after each of `changes`."""
+def observe(namespace_command: tuple[str, ...]) -> Observe:
+    """Return a function that reads a tree by both sources: once as it is, then after each of `changes`."""
 
     def run(tree: Path, *changes: dict[str, str], as_mere_user: bool = False) -> Answer:
         order = Order(tree=str(tree), changes=list(changes), as_mere_user=as_mere_user)
         done = subprocess.run(
-            [*way_in, sys.executable, "-W", "error", "-m", "tests.privileged.both_sources"],
+            [*namespace_command, sys.executable, "-W", "error", "-m", "tests.privileged.both_sources"],
             input=TypeAdapter(Order).dump_json(order).decode(),
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -69,10 +69,10 @@ def observe(way_in: tuple[str, ...]) -> Observe:
 
 @pytest.fixture
 def make_tree(tmp_path: Path) -> MakeTree:
-    """Copies a machine of tests/machines, gives it CPUs with two threads a socket, and returns its /sys."""
+    """Return a function that unpacks a machine, gives it CPUs with two threads a socket, and returns its /sys."""
 
     def make(machine: str, *, sockets: int = 1, offline: int | None = None) -> Path:
-        tree = Path(shutil.copytree(MACHINES / machine / "sys", tmp_path / machine, symlinks=True))
+        tree = unpack_machine(machine, tmp_path / machine) / "sys"
         cpus = tree / CPUS
         cpus.mkdir(parents=True, exist_ok=True)
         (cpus / "present").write_text(f"0-{2 * sockets - 1}\n")

@@ -9,12 +9,12 @@ MICRO = 1_000_000
 
 
 def counters(tree: Path) -> list[Path]:
-    """The counters of every zone, in the order of their paths."""
+    """Return the counters of all zones, sorted by path."""
     return sorted((tree / NESTED).rglob("energy_uj"))
 
 
 def advanced(tree: Path, reads: int) -> list[dict[str, str]]:
-    """What the counters show in so many further reads, a second apart: each at a power of its own, wrapped."""
+    """Return what the counters show in further reads, one second apart, each counter at a power of its own."""
     changes: list[dict[str, str]] = [{} for _ in range(reads)]
     for number, counter in enumerate(counters(tree)):
         start = int(counter.read_text())
@@ -39,7 +39,7 @@ def advanced(tree: Path, reads: int) -> list[dict[str, str]]:
 def test_both_sources_give_the_same_joules(
     observe: Observe, make_tree: MakeTree, machine: str, sockets: int, domains: set[str]
 ) -> None:
-    """Every domain that pyRAPL reads agrees to the microjoule, and so do the totals made of them."""
+    """Every domain that pyRAPL reads agrees to the microjoule, and so do the totals."""
     tree = make_tree(machine, sockets=sockets)
     answer = observe(tree, *advanced(tree, reads=5))
     read = {channel for channel, reason in answer.pyrapl.reasons.items() if reason is None}
@@ -50,15 +50,17 @@ def test_both_sources_give_the_same_joules(
     assert [{c: row[c] for c in read} for row in answer.powercap.values] == answer.pyrapl.values
 
 
-def test_counters_of_a_tree_mounted_over_sys_are_nobodys_measurement(observe: Observe, make_tree: MakeTree) -> None:
-    """The path is /sys, yet no kernel stands behind it: neither source takes them for its own."""
+def test_counters_of_a_tree_mounted_over_sys_are_not_those_of_the_running_kernel(
+    observe: Observe, make_tree: MakeTree
+) -> None:
+    """The path is /sys, but neither source takes them for real."""
     answer = observe(make_tree("two-packages-with-dram", sockets=2), {})
-    assert not answer.powercap.own
-    assert not answer.pyrapl.own
+    assert not answer.powercap.of_running_kernel
+    assert not answer.pyrapl.of_running_kernel
 
 
 def test_a_wrap_is_repaired_where_plain_pyrapl_is_negative(observe: Observe, make_tree: MakeTree) -> None:
-    """package-0 wraps and truly used 42 J; pyRAPL alone says so many joules less than the range."""
+    """package-0 wraps and truly used 42 J; plain pyRAPL reports the range less."""
     tree = make_tree("two-packages-with-dram", sockets=2)
     package = f"{NESTED}/intel-rapl:0"
     range_uj = int((tree / package / "max_energy_range_uj").read_text())
@@ -76,7 +78,7 @@ def test_a_wrap_is_repaired_where_plain_pyrapl_is_negative(observe: Observe, mak
 def test_a_wrap_of_the_only_package_is_repaired_where_plain_pyrapl_has_nothing(
     observe: Observe, make_tree: MakeTree
 ) -> None:
-    """Where every socket's difference is negative, pyRAPL gives None in its place."""
+    """Where the difference of every socket is negative, plain pyRAPL returns None."""
     tree = make_tree("wraps")
     change = {
         f"{NESTED}/intel-rapl:0/energy_uj": f"{41 * MICRO}\n",
@@ -89,7 +91,7 @@ def test_a_wrap_of_the_only_package_is_repaired_where_plain_pyrapl_has_nothing(
 
 
 def test_domains_that_pyrapl_does_not_know_have_the_reason(observe: Observe, make_tree: MakeTree) -> None:
-    """Core, uncore and psys are there; that pyRAPL passes them over is no lack of the machine."""
+    """Core, uncore and psys are not missing from the machine."""
     answer = observe(make_tree("psys-first"), {})
     assert {channel for channel, reason in answer.pyrapl.reasons.items() if reason} == {
         "package-0/core",
@@ -99,8 +101,8 @@ def test_domains_that_pyrapl_does_not_know_have_the_reason(observe: Observe, mak
     assert answer.pyrapl.missing == []
 
 
-def test_a_counter_that_fails_in_the_window_is_bridged(observe: Observe, make_tree: MakeTree) -> None:
-    """PyRAPL raises at one read: that read is None for all its counters, and the energy is whole."""
+def test_a_counter_that_fails_in_the_window_costs_no_energy(observe: Observe, make_tree: MakeTree) -> None:
+    """PyRAPL raises once: that read is None for all its counters, and the energy is complete."""
     tree = make_tree("two-packages-with-dram", sockets=2)
     changes = advanced(tree, reads=3)
     changes[1][f"{NESTED}/intel-rapl:1/energy_uj"] = ""
@@ -116,7 +118,7 @@ def test_nothing_is_left_open(observe: Observe, make_tree: MakeTree) -> None:
 
 
 def test_memory_of_one_package_alone_is_missing_with_pyrapl(observe: Observe, make_tree: MakeTree) -> None:
-    """PyRAPL then has no memory at all; the packages are read, and the lack is said."""
+    """PyRAPL then has no memory at all; the packages are read."""
     tree = make_tree("two-packages-with-dram", sockets=2)
     (tree / NESTED / "intel-rapl:1/intel-rapl:1:0/name").write_text("core\n")
     answer = observe(tree, *advanced(tree, reads=1))
@@ -127,7 +129,7 @@ def test_memory_of_one_package_alone_is_missing_with_pyrapl(observe: Observe, ma
 
 
 def missing_with_pyrapl(observe: Observe, tree: Path, *, as_mere_user: bool = False) -> tuple[str, dict[str, str]]:
-    """What plain pyRAPL raises, and what is said instead; nothing is read, and nothing is left open."""
+    """Check that pyRAPL reads nothing and leaves nothing open; return what plain pyRAPL raises, and what is missing."""
     answer = observe(tree, {}, as_mere_user=as_mere_user)
     assert answer.pyrapl.values == [{}, {}]
     assert set(answer.pyrapl.joules.values()) <= {None}
@@ -138,24 +140,24 @@ def missing_with_pyrapl(observe: Observe, tree: Path, *, as_mere_user: bool = Fa
     return answer.plain_error, missing
 
 
-def test_gaps_in_the_numbers_are_said(observe: Observe, make_tree: MakeTree) -> None:
-    """intel-rapl:0 and intel-rapl:5: pyRAPL stops at 1, and finds one package for two sockets."""
+def test_gaps_in_the_numbers_are_explained(observe: Observe, make_tree: MakeTree) -> None:
+    """PyRAPL stops before intel-rapl:5, and finds one package for two sockets."""
     error, missing = missing_with_pyrapl(observe, make_tree("gaps-in-numbers", sockets=2))
     assert error == "PyRAPLCantRecordEnergyConsumption"
-    assert "stops at the first number" in missing["message"]
+    assert "stops at the first gap" in missing["message"]
     assert "powercap" in missing["cure"]
 
 
 @pytest.mark.parametrize("machine", ["cascade-lake-ap", "amd-multi-die-mirrored"])
-def test_several_dies_are_said(observe: Observe, make_tree: MakeTree, machine: str) -> None:
-    """PyRAPL takes package-0-die-0 and package-0-die-1 for two packages, and finds more than there are sockets."""
+def test_several_dies_are_explained(observe: Observe, make_tree: MakeTree, machine: str) -> None:
+    """PyRAPL takes each die for a package, and finds more packages than sockets."""
     error, missing = missing_with_pyrapl(observe, make_tree(machine, sockets=2))
     assert error == "PyRAPLCantRecordEnergyConsumption"
     assert "each die has one" in missing["message"]
 
 
 def test_dies_that_happen_to_be_as_many_as_sockets_keep_their_own_names(observe: Observe, make_tree: MakeTree) -> None:
-    """PyRAPL takes the second die of one package for the other socket; its value still stands under its own name."""
+    """PyRAPL takes the second die for the other socket; its value still has its own name here."""
     tree = make_tree("two-packages-with-dram", sockets=2)
     for die in range(2):
         (tree / NESTED / f"intel-rapl:{die}/name").write_text(f"package-0-die-{die}\n")
@@ -164,23 +166,23 @@ def test_dies_that_happen_to_be_as_many_as_sockets_keep_their_own_names(observe:
     assert "package-0-die-1" in answer.pyrapl.joules
 
 
-def test_a_cpu_that_is_offline_is_said(observe: Observe, make_tree: MakeTree) -> None:
-    """PyRAPL wants the socket of every CPU that is present, and an offline one has none."""
+def test_a_cpu_that_is_offline_is_explained(observe: Observe, make_tree: MakeTree) -> None:
+    """PyRAPL needs the socket of every CPU that is present, and an offline one has none."""
     error, missing = missing_with_pyrapl(observe, make_tree("amd-single", offline=1))
     assert error == "FileNotFoundError"
     assert "cpu1" in missing["message"]
     assert "online" in missing["cure"]
 
 
-def test_a_machine_without_rapl_is_said(observe: Observe, make_tree: MakeTree) -> None:
-    """The same lack as powercap's, with the same cure."""
+def test_a_machine_without_rapl_is_explained(observe: Observe, make_tree: MakeTree) -> None:
+    """Reason and cure are those of powercap."""
     error, missing = missing_with_pyrapl(observe, make_tree("no-rapl"))
     assert error == "PyRAPLCantRecordEnergyConsumption"
     assert missing["why"] == "absent"
 
 
-def test_counters_that_may_not_be_read_are_said(observe: Observe, make_tree: MakeTree) -> None:
-    """A file that this user may not open is told from one that is not there."""
+def test_counters_that_may_not_be_read_are_explained(observe: Observe, make_tree: MakeTree) -> None:
+    """They are not taken for missing files."""
     tree = make_tree("two-packages-with-dram", sockets=2)
     for counter in counters(tree):
         counter.chmod(0o000)
@@ -190,8 +192,8 @@ def test_counters_that_may_not_be_read_are_said(observe: Observe, make_tree: Mak
     assert "root" in missing["cure"]
 
 
-def test_what_pyrapl_cannot_parse_is_said(observe: Observe, make_tree: MakeTree) -> None:
-    """Letters, blanks and control characters where names and numbers belong: it raises, and the sensor does not."""
+def test_what_pyrapl_cannot_parse_is_explained(observe: Observe, make_tree: MakeTree) -> None:
+    """It raises for letters, blanks and control characters in place of names and numbers; the sensor does not."""
     error, missing = missing_with_pyrapl(observe, make_tree("garbage", sockets=9))
     assert error in missing["message"]
     assert missing["message"].isprintable()
@@ -199,10 +201,10 @@ def test_what_pyrapl_cannot_parse_is_said(observe: Observe, make_tree: MakeTree)
 
 
 @pytest.mark.parametrize(("file", "content"), [("energy_uj", "12a4\n"), ("name", "package\n")])
-def test_one_file_that_pyrapl_cannot_parse_is_said(
+def test_one_file_that_pyrapl_cannot_parse_is_explained(
     observe: Observe, make_tree: MakeTree, file: str, content: str
 ) -> None:
-    """A counter of letters, or a package without a number: pyRAPL gives up all the others with it."""
+    """For a counter of letters, or a package without a number, pyRAPL gives up all counters."""
     tree = make_tree("two-packages-with-dram", sockets=2)
     (tree / NESTED / f"intel-rapl:1/{file}").write_text(content)
     error, missing = missing_with_pyrapl(observe, tree)

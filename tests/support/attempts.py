@@ -65,7 +65,7 @@ class ScriptedSensor:
 class ScriptedEnergy(ScriptedSensor):
     """A package and its memory; see `EnergySensor`."""
 
-    own = True
+    of_running_kernel = True
     longest_power_limit_window_s: float | None = None
 
     def __init__(self, clock_ns: Callable[[], int], domains: tuple[Domain, ...], watts: dict[str, float]) -> None:

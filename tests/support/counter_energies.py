@@ -1,4 +1,4 @@
-"""The energies of a window, of readings that a test gives by hand."""
+"""Energies of a window whose readings a test gives."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)
 
 
 def energies_of(sensor: EnergySensor, *readings: tuple[int | None, ...]) -> tuple[Energy, ...]:
-    """The energies of a window of a second, of readings at equal distances."""
+    """Return the energies of a window of one second with `readings` at equal distances."""
     step_ns = _WINDOW.end_ns // max(len(readings) - 1, 1)
     values = {
-        channel.name: [_number(reading[place]) for reading in readings] for place, channel in enumerate(sensor.channels)
+        channel.name: [_number(reading[index]) for reading in readings] for index, channel in enumerate(sensor.channels)
     }
     series = CounterSeries(t_ns=[i * step_ns for i in range(len(readings))], values=values)
     return phase_energies(series, sensor.domains, [_WINDOW], source=sensor.name, provenance="measured")

@@ -1,4 +1,4 @@
-"""A /proc that says what is mounted where."""
+"""A /proc with a list of mounts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_mounts(proc_root: Path, *mounts: tuple[str, str] | tuple[str, str, str]) -> Path:
-    """Write `self/mountinfo` with these mount points, types and parts, each mounted on the deepest before it."""
+    """Write `self/mountinfo` with these mount points, types and roots, each mounted on the deepest before it."""
     lines: list[str] = []
     points: list[Path] = []
     for place, (point, kind, *part) in enumerate(mounts):

@@ -1,4 +1,4 @@
-"""NVML as it is called: GPUs whose counters the test moves, and errors where it wants them."""
+"""A fake of NVML: GPUs whose values and errors the test sets."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ FUNCTION_NOT_FOUND, GPU_IS_LOST, LIB_RM_VERSION_MISMATCH = 13, 15, 18
 
 
 class FakeNvmlError(Exception):
-    """An error with its number, as pynvml's."""
+    """An error with a number, like pynvml's."""
 
     def __init__(self, value: int) -> None:
         super().__init__(f"error {value}")
@@ -16,7 +16,7 @@ class FakeNvmlError(Exception):
 
 @dataclass(kw_only=True)
 class FakeGpu:
-    """One GPU. Energy or power that it does not have is None; `error` is what every read of it raises."""
+    """One GPU. Energy or power is None where it has none; every read raises `error` where that is set."""
 
     energy_mj: int | None = None
     power_mw: int | None = None
@@ -27,7 +27,7 @@ class FakeGpu:
 
 @dataclass(kw_only=True)
 class FakeNvml:
-    """A module like pynvml. `init_error` is what nvmlInit raises, `count_error` what the count of GPUs does."""
+    """A module like pynvml. nvmlInit raises `init_error` and nvmlDeviceGetCount raises `count_error`, where set."""
 
     NVMLError: type[Exception] = FakeNvmlError
     NVML_ERROR_NOT_SUPPORTED: int = NOT_SUPPORTED

@@ -1,4 +1,4 @@
-"""The registers of a CPU, as the msr driver shows them: eight bytes at the offset that is a register's number."""
+"""Registers of a CPU as the msr driver shows them: eight bytes at the offset that is the register's number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agent.host.energy_filter import IA32_ARCH_CAPABILITIES, IA32_MISC_PACKAGE_C
 
 
 def write_registers(dev_root: Path, *, capabilities: int | None, controls: int | None = None) -> None:
-    """Write `cpu/0/msr`. The file ends before a register that is None, so that its read is short, as of none."""
+    """Write `cpu/0/msr`. The file ends before a register that is None, so its read fails to get eight bytes."""
     file = dev_root / "cpu/0/msr"
     file.parent.mkdir(parents=True)
     with file.open("wb") as opened:

@@ -1,4 +1,4 @@
-"""A simulated machine that runs while a test needs it."""
+"""Running a simulated machine during a test."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ ENDS_WITHIN_S = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSimulation:
-    """Where its files are."""
+    """A simulated machine that runs: the folder of its files, and its process."""
 
     root: Path
     pid: int
 
     @property
     def truth(self) -> Path:
-        """The log of what it truly drew."""
+        """Path of the log of its true energy."""
         return self.root / TRUTH
 
 
 @contextmanager
 def simulated_machine(root: Path, *options: str) -> Iterator[LiveSimulation]:
-    """`python -m agent.simulation` with these options, from the moment it is ready until the block ends."""
+    """Run `python -m agent.simulation` with these options, from when it is ready until the `with` block ends."""
     command = [sys.executable, "-m", "agent.simulation", "--root", str(root), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            said = list(_until_ready(process))
-            assert said[-1:] == ["ready"], (said, process.stderr.read() if process.stderr else "")
+            printed = list(_until_ready(process))
+            assert printed[-1:] == ["ready"], (printed, process.stderr.read() if process.stderr else "")
             yield LiveSimulation(root=root, pid=process.pid)
         finally:
             process.send_signal(signal.SIGTERM)

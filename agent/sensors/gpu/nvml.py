@@ -1,12 +1,12 @@
-"""Energy of NVIDIA GPUs, from the driver's own library NVML.
+"""Energy of NVIDIA GPUs, from NVML, the library of NVIDIA's driver.
 
-A GPU since Volta counts its energy in millijoules from the load of the driver on. An older one tells
-its power alone, which is integrated afterwards and marked so. Both are of the whole board, to which
-the memory belongs.
+A GPU of the Volta generation or newer counts its energy in millijoules since the driver was loaded.
+An older one shows only its power, from which the energy is integrated afterwards; its rows say so.
+Both are of the whole board, memory included.
 
-The calls are those of nvidia-ml-py, NVIDIA's own package (its module is named pynvml; the package
-named pynvml was a third party's, and is retired). Loading NVML wakes a sleeping driver, so it is left
-alone where no NVIDIA GPU is on the PCI bus.
+The calls are those of nvidia-ml-py, NVIDIA's own package, whose module is named pynvml. (The package
+named pynvml was another author's, and is retired.) Loading NVML wakes a sleeping driver, so it is not
+loaded where no NVIDIA GPU is on the PCI bus.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from agent.sensors.gpu.nvml_library import (
 from joulefleet.measurement import Channel
 
 _BYTES = 8
-_PARTITIONED = "it is partitioned (MIG): the energy of the whole board cannot be told apart by its instances"
-_SILENT = "it tells neither its energy nor its power"
+_PARTITIONED = "it is partitioned (MIG): the energy of the board cannot be divided among its instances"
+_SILENT = "it shows neither its energy nor its power"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuEnergy:
-    """The energy of one GPU."""
+    """One GPU, and how its energy is read, whether it can be read or not."""
 
     name: str
-    """Such as `gpu-0`, in NVML's order, which is that of the PCI bus."""
+    """Name such as `gpu-0`; the number is NVML's, in the order of the PCI bus."""
     how: Literal["counter", "integrated"]
-    """By its own counter (channel `gpu-0`, microjoules), or from its power (channel `gpu-0/power_w`, watts)."""
+    """Method: the GPU's counter (channel `gpu-0`, microjoules), or its power (channel `gpu-0/power_w`, watts)."""
     uuid: str | None
     model: str | None
     reason: str | None
-    """Why it cannot be read, where it cannot."""
+    """Why it cannot be read; None where it can."""
 
     @property
     def channel(self) -> str:
-        """The channel of its readings."""
+        """Name of the channel of its readings."""
         return self.name if self.how == "counter" else f"{self.name}/power_w"
 
 
 class NvmlSensor:
-    """One number a readable GPU."""
+    """A `Sensor` with one channel for each GPU that can be read."""
 
     name = "nvml"
 
@@ -67,7 +67,7 @@ class NvmlSensor:
     ) -> None:
         self._library = library
         self.gpus = gpus
-        """All that were found; those that cannot be read have a `reason` and no channel."""
+        """All GPUs; those that cannot be read have a `reason` and no channel."""
         self.missing = missing
         self._readable = tuple(gpu for gpu in gpus if gpu.reason is None)
         self._handles: list[object | None] = list(handles)
@@ -79,24 +79,24 @@ class NvmlSensor:
         )
 
     def read(self) -> Raw:
-        """Millijoules or milliwatts of each GPU; None where it failed, and for good once the GPU is lost."""
-        return tuple([self._fetch(place, gpu) for place, gpu in enumerate(self._readable)])
+        """Return millijoules or milliwatts of each GPU; None where its call fails, and always once it is lost."""
+        return tuple([self._fetch(index, gpu) for index, gpu in enumerate(self._readable)])
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
-        """Microjoules of a counter, watts of a power; None where the read failed."""
+        """Return microjoules of a counter, watts of a power; None where the read failed."""
         return tuple(
             None if field is None else _value(int.from_bytes(field, "little"), gpu)
             for field, gpu in zip(raw, self._readable, strict=True)
         )
 
     def close(self) -> None:
-        """Let go of NVML; from then on reads are None."""
+        """Shut NVML down. Later reads are None."""
         library, self._library = self._library, None
         if library is not None:
             shut_down(library)
 
-    def _fetch(self, place: int, gpu: GpuEnergy) -> bytes | None:
-        library, handle = self._library, self._handles[place]
+    def _fetch(self, index: int, gpu: GpuEnergy) -> bytes | None:
+        library, handle = self._library, self._handles[index]
         if library is None or handle is None:
             return None
         try:
@@ -105,15 +105,15 @@ class NvmlSensor:
             return library.nvmlDeviceGetPowerUsage(handle).to_bytes(_BYTES, "little")
         except library.NVMLError as error:
             if code_of(error) == library.NVML_ERROR_GPU_IS_LOST:
-                # Asked again, the driver may wait for it, and after a reset it would count from 0.
-                self._handles[place] = None
+                # Another call might wait for the GPU, and after a reset its counter starts at 0.
+                self._handles[index] = None
             return None
 
 
 def open_nvml(sysfs_root: Path, library: NvmlLibrary | None = None) -> NvmlSensor:
-    """The GPUs of this machine, by `library` (pynvml); what is missing is said, never raised.
+    """Open the GPUs of this machine by `library` (pynvml). What cannot be read is listed as missing, never raised.
 
-    Nothing is missing where no NVIDIA GPU is on the PCI bus under `sysfs_root`.
+    Without an NVIDIA GPU on the PCI bus under `sysfs_root`, there is no channel and nothing is missing.
     """
     if not has_nvidia_gpu(sysfs_root):
         return _without()
@@ -125,24 +125,24 @@ def open_nvml(sysfs_root: Path, library: NvmlLibrary | None = None) -> NvmlSenso
     except nvml.NVMLError as error:
         return _without(explained(error, nvml))
     try:
-        found = [_probe(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+        probed = [_probe(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
     except nvml.NVMLError as error:
         shut_down(nvml)
         return _without(explained(error, nvml))
-    if not found:
+    if not probed:
         shut_down(nvml)
         return _without(INVISIBLE)
-    gpus = tuple(gpu for gpu, _ in found)
+    gpus = tuple(gpu for gpu, _ in probed)
     return NvmlSensor(
         library=nvml,
         gpus=gpus,
-        handles=tuple(handle for gpu, handle in found if gpu.reason is None),
+        handles=tuple(handle for gpu, handle in probed if gpu.reason is None),
         missing=tuple(_refused(gpu) for gpu in gpus if gpu.reason is not None),
     )
 
 
 def _probe(library: NvmlLibrary, index: int) -> tuple[GpuEnergy, object]:
-    """The GPU at `index` with its handle; one that refuses has the reason."""
+    """Return the GPU at `index`, with a reason where it cannot be read, and its handle."""
     handle: object = None
     uuid: str | None = None
     model: str | None = None
@@ -181,7 +181,7 @@ def _offers(library: NvmlLibrary, call: Callable[[object], int], handle: object)
 
 
 def _unsupported(library: NvmlLibrary) -> tuple[int, int]:
-    # The GPU cannot, or the driver is older than the call.
+    # The GPU lacks the function, or the driver is older than the call.
     return library.NVML_ERROR_NOT_SUPPORTED, library.NVML_ERROR_FUNCTION_NOT_FOUND
 
 
@@ -193,7 +193,7 @@ def _refused(gpu: GpuEnergy) -> Missing:
     cure = (
         f"Measure on a GPU without partitions: sudo nvidia-smi -i {gpu.uuid} -mig 0"
         if gpu.reason == _PARTITIONED
-        else "See what nvidia-smi -q says of it; without it the rest is measured all the same."
+        else "Read what nvidia-smi -q prints for it. Everything else is measured without it."
     )
     message = f"{gpu.name} ({gpu.model or 'unknown model'}): {gpu.reason}"
     return Missing(what=f"energy of {gpu.name}", why="unreadable", message=message, cure=cure)

@@ -1,4 +1,4 @@
-"""NVIDIA's library NVML as nvidia-ml-py offers it: what is used of it, and why it would not load."""
+"""NVIDIA's library NVML through nvidia-ml-py: the calls that are used, and the reasons why it does not load."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _DISPLAY_CLASS = "0x03"
 INVISIBLE = Missing(
     what=_WHAT,
     why="absent",
-    message="there is an NVIDIA GPU, but NVML sees none: another driver has it, or this container was not given it",
-    cure="Give it to NVIDIA's driver, or start the container with its GPUs (--gpus all).",
+    message="there is an NVIDIA GPU, but NVML finds none: another driver has it, or this container may not use it",
+    cure="Bind it to NVIDIA's driver, or start the container with its GPUs (--gpus all).",
 )
 
 
 class NvmlLibrary(Protocol):
-    """What is used of the module pynvml. Every call may raise an `NVMLError`; a handle is NVML's own."""
+    """The part of the module pynvml that is used. Every call may raise an `NVMLError`; handles are opaque."""
 
     NVMLError: type[Exception]
     NVML_ERROR_NOT_SUPPORTED: int
@@ -38,40 +38,40 @@ class NvmlLibrary(Protocol):
         ...
 
     def nvmlShutdown(self) -> None:
-        """Let go of it."""
+        """Release the library."""
         ...
 
     def nvmlDeviceGetCount(self) -> int:
-        """How many GPUs there are."""
+        """Return the number of GPUs."""
         ...
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> object:
-        """The GPU at this place of the PCI order."""
+        """Return the handle of the GPU with this number in the order of the PCI bus."""
         ...
 
     def nvmlDeviceGetUUID(self, handle: object) -> str:
-        """Its name for good."""
+        """Return its permanent id."""
         ...
 
     def nvmlDeviceGetName(self, handle: object) -> str:
-        """Its model."""
+        """Return its model."""
         ...
 
     def nvmlDeviceGetMigMode(self, handle: object) -> list[int]:
-        """Whether it is partitioned, now and after its next reset: 1 or 0."""
+        """Return whether it is partitioned (1 or 0), now and after its next reset."""
         ...
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: object) -> int:
-        """Millijoules since the driver was loaded."""
+        """Return the millijoules since the driver was loaded."""
         ...
 
     def nvmlDeviceGetPowerUsage(self, handle: object) -> int:
-        """Milliwatts."""
+        """Return the power, milliwatts."""
         ...
 
 
 def has_nvidia_gpu(sysfs_root: Path) -> bool:
-    """Whether a display controller of NVIDIA is on the PCI bus, with or without a driver."""
+    """Return whether a display controller of NVIDIA is on the PCI bus, with or without a driver."""
     return any(
         text(device / "vendor") == _NVIDIA and (text(device / "class") or "").startswith(_DISPLAY_CLASS)
         for device in (sysfs_root / "bus/pci/devices").glob("*")
@@ -79,7 +79,7 @@ def has_nvidia_gpu(sysfs_root: Path) -> bool:
 
 
 def import_library() -> NvmlLibrary | Missing:
-    """The module pynvml of nvidia-ml-py, or why there is none."""
+    """Return the module pynvml of nvidia-ml-py, or why it cannot be imported."""
     try:
         import pynvml
     except ImportError as error:
@@ -90,7 +90,7 @@ def import_library() -> NvmlLibrary | Missing:
 
 
 def explained(error: Exception, library: NvmlLibrary) -> Missing:
-    """Why NVML could not be opened, and the cure."""
+    """Return why NVML could not be opened, and the cure."""
     known: dict[int, tuple[Why, str]] = {
         library.NVML_ERROR_LIBRARY_NOT_FOUND: (
             "absent",
@@ -99,26 +99,26 @@ def explained(error: Exception, library: NvmlLibrary) -> Missing:
         library.NVML_ERROR_DRIVER_NOT_LOADED: ("absent", "Load NVIDIA's driver: sudo modprobe nvidia"),
         library.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
             "unreadable",
-            "Library and driver are of different releases, as after an upgrade: restart the machine.",
+            "Restart the machine: library and driver have different versions, as after an upgrade.",
         ),
         library.NVML_ERROR_NO_PERMISSION: (
             "not_permitted",
-            "Put the agent's user into the group that may open /dev/nvidiactl and /dev/nvidia0, or run it as root.",
+            "Add the agent's user to the group that may open /dev/nvidiactl and /dev/nvidia0, or run it as root.",
         ),
     }
     why, cure = known.get(
-        code_of(error) or 0, ("unreadable", "See what nvidia-smi says, and the kernel's log (dmesg).")
+        code_of(error) or 0, ("unreadable", "Read what nvidia-smi prints, and the kernel's log (dmesg).")
     )
-    return Missing(what=_WHAT, why=why, message=f"there is an NVIDIA GPU, but NVML says: {error}", cure=cure)
+    return Missing(what=_WHAT, why=why, message=f"there is an NVIDIA GPU, but NVML fails: {error}", cure=cure)
 
 
 def code_of(error: Exception) -> int | None:
-    """The number of an `NVMLError`."""
+    """Return the number of an `NVMLError`; None where it has none."""
     value = getattr(error, "value", None)
     return value if isinstance(value, int) else None
 
 
 def shut_down(library: NvmlLibrary) -> None:
-    """Let go of NVML, whatever it says: of a lost GPU it may say no."""
+    """Shut NVML down, and ignore its error: it may fail for a lost GPU."""
     with contextlib.suppress(library.NVMLError):
         library.nvmlShutdown()

@@ -1,34 +1,38 @@
-"""RAPL's domains: what a powercap zone measures, told by its name, and which domains add up to a total.
+"""RAPL's domains: what each powercap zone counts, by its name, and which domains add up to a total.
 
-The total of a machine is one of two scopes. `package` is the sum of the packages. `package+dram`
+A zone is a folder of the powercap tree, a domain is what its counter counts, and a channel is the
+series of readings of a domain, which has the domain's name.
+
+The total of a machine has one of two scopes. `package` is the sum of the packages. `package+dram`
 adds the memory, which is not part of the package although its zone lies inside the package's. Core
 and uncore are parts of the package, and psys contains it, so none of them is ever added.
 
-Several dies of a package (`package-0-die-1`) add up where each has a counter of its own. Where they
-repeat the counter of their package, the lowest die stands for it: `agent.sensors.rapl.dies` tells which.
+The dies of a package (`package-0-die-1`) add up where each has a counter of its own. Where all show
+the counter of their package, only the lowest die is added: see `agent.sensors.rapl.dies`.
 
-A package may be offered by several control types. Where `intel-rapl` (the registers) is among them,
-the zones of the others (`intel-rapl-mmio`, `intel-rapl-tpmi`) repeat what it has, by whatever names,
-so they are in no total. Where it is not, the others are all there is, and count.
+Several control types may have zones of the same package. Where `intel-rapl` (the registers) has any
+zone, the zones of the others (`intel-rapl-mmio`, `intel-rapl-tpmi`) repeat its counters, whatever
+their names, and are in no total. Where it has none, the zones of the others are added.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from joulefleet.counters import PLAUSIBLE_PEAK_W
+from joulefleet.measurement import Channel
 
 DomainKind = Literal["package", "dram", "core", "uncore", "psys", "other"]
 
 SCOPES = ("package+dram", "package")
-"""What a machine's total may be made of, the fullest first."""
+"""Scopes that a machine's total may have, the fullest first."""
 
 PACKAGE = re.compile(r"package-(?P<package>\d+)(-die-\d+)?")
-"""The name of a package, or of one of its dies."""
+"""Pattern of the name of a package, or of one of its dies."""
 
 # The control type that reads the CPU's registers (intel_rapl_msr).
 _REGISTERS = "intel-rapl"
@@ -40,69 +44,70 @@ _ALL = frozenset(SCOPES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZonePowerLimit:
-    """A limit that is in force: the CPU holds its mean power over `window_s` at or below `watts`."""
+    """A power limit that is in force: the CPU keeps its mean power over `window_s` at or below `watts`."""
 
     name: str
-    """The constraint's: long_term, short_term, peak_power."""
+    """Name of the constraint: long_term, short_term or peak_power."""
     watts: float
     window_s: float | None
-    """None where the limit has no window (peak_power), or none that was ever set."""
+    """Seconds; None where the limit has no window (peak_power), or one that was never set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
-    """One folder of the powercap tree, as it was found."""
+    """One folder of the powercap tree."""
 
     zone: str
-    """Its folder's name, such as `intel-rapl:0:1`: inside intel-rapl:0."""
+    """Name of the folder, such as `intel-rapl:0:1`, which lies inside intel-rapl:0."""
     path: Path
     name: str | None
-    """None where it is unreadable, or no name that the kernel gives."""
+    """Content of its file `name`; None where that is unreadable, or no name that the kernel gives."""
     range_uj: int | None
+    """Number of microjoules after which the counter starts again at 0; None where unreadable."""
     limits: tuple[ZonePowerLimit, ...]
 
     @property
     def parent(self) -> str | None:
-        """The folder name of the zone around it, None for an outermost zone."""
+        """Folder name of the zone around it; None for an outermost zone."""
         return self.zone.rpartition(":")[0] if self.zone.count(":") > 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """One energy counter of the machine."""
+    """One energy counter of the machine, whether it can be read or not."""
 
     channel: str
-    """Such as `package-0`, `package-0/dram`, `psys`."""
+    """Name of the domain and of its channel, such as `package-0`, `package-0/dram`, `psys`."""
     kind: DomainKind
     range_uj: int | None
-    """The counter starts again after so many microjoules; None where unreadable."""
+    """Number of microjoules after which the counter starts again at 0; None where unreadable."""
     peak_w: float
-    """No more than so many watts are taken for possible: the largest limit, and never under `PLAUSIBLE_PEAK_W`."""
+    """Highest power that is believed, watts: the largest limit, and never less than `PLAUSIBLE_PEAK_W`."""
     counts_in: frozenset[str]
-    """The scopes to whose total it is added."""
+    """Scopes whose total includes this domain."""
     limits: tuple[ZonePowerLimit, ...] = ()
     reason: str | None = None
-    """Why it cannot be read, where it cannot."""
+    """Why it cannot be read; None where it can."""
 
 
 def domains_of(zones: Iterable[Zone], *, mirrored: Collection[str]) -> tuple[tuple[Domain, Zone], ...]:
-    """Each domain once, by name, with the zone to read it from.
+    """Return each domain once, sorted by name, with the zone to read it from.
 
-    `mirrored` holds the numbers of the packages whose dies repeat one counter. A second zone of the
-    same name (`intel-rapl-mmio` repeats the package) is dropped, but its power limits hold as well.
-    One of another name keeps rows of its own, and is in no total beside zones of `intel-rapl`.
+    `mirrored` holds the numbers of the packages whose dies show one counter. Of several zones with the
+    same name (`intel-rapl-mmio` repeats a package) only the first is read, but the power limits of all
+    are kept. A zone of another control type with a name of its own becomes a domain of its own.
     """
     ordered = sorted(zones, key=lambda z: (not _of_registers(z), _natural(z.zone)))
     names = {z.zone: z.name or z.zone for z in ordered}
     groups: dict[str, list[Zone]] = {}
     for zone in ordered:
-        around = names.get(zone.parent) if zone.parent else None
-        channel = names[zone.zone] if around is None else f"{around}/{names[zone.zone]}"
+        outer = names.get(zone.parent) if zone.parent else None
+        channel = names[zone.zone] if outer is None else f"{outer}/{names[zone.zone]}"
         groups.setdefault(channel, []).append(zone)
     kinds = {channel: _kind(same[0]) for channel, same in groups.items()}
-    # Sorted first: where there is any zone of the registers, it is the first.
-    others_count = not (ordered and _of_registers(ordered[0]))
-    addable = {channel for channel, same in groups.items() if others_count or _of_registers(same[0])}
+    # Zones of the registers are sorted before the others.
+    no_registers = not (ordered and _of_registers(ordered[0]))
+    addable = {channel for channel, same in groups.items() if no_registers or _of_registers(same[0])}
     counted = _counted_packages([c for c in addable if kinds[c] == "package"], mirrored)
     drams = {c for c in addable if kinds[c] == "dram"}
     dram_everywhere = bool(counted) and all(f"{package}/dram" in drams for package in counted)
@@ -117,14 +122,20 @@ def domains_of(zones: Iterable[Zone], *, mirrored: Collection[str]) -> tuple[tup
 
 
 def total_scope(domains: Sequence[Domain]) -> str | None:
-    """The fullest scope of which this machine has domains, None where it has none."""
+    """Return the fullest scope that any of `domains` counts in; None where there is none."""
     return next((scope for scope in SCOPES if any(scope in d.counts_in for d in domains)), None)
 
 
 def longest_window_s(domains: Iterable[Domain]) -> float | None:
-    """The longest time over which the CPU averages its power for a limit; None where there is no limit."""
+    """Return the longest time over which the CPU averages its power for a limit, seconds; None without a limit."""
     windows = (limit.window_s for domain in domains for limit in domain.limits)
     return max((window for window in windows if window is not None), default=None)
+
+
+def counter_channels(domains: Iterable[Domain], source: str) -> Iterator[Channel]:
+    """Yield the channel of each domain that can be read."""
+    readable = (domain for domain in domains if domain.reason is None)
+    return (Channel(name=domain.channel, unit="uJ", kind="counter", source=source) for domain in readable)
 
 
 def _of_registers(zone: Zone) -> bool:
@@ -153,6 +164,7 @@ def _kind(zone: Zone) -> DomainKind:
 
 
 def _counted_packages(channels: Iterable[str], mirrored: Collection[str]) -> frozenset[str]:
+    """Return the packages and dies that are added: of a mirrored package only the lowest die."""
     counted: dict[str, str] = {}
     for channel in sorted(channels, key=_natural):
         match = PACKAGE.fullmatch(channel)
@@ -162,8 +174,9 @@ def _counted_packages(channels: Iterable[str], mirrored: Collection[str]) -> fro
 
 
 def _scopes(zone: Zone, channel: str, kind: DomainKind, counted: frozenset[str], *, dram: bool) -> frozenset[str]:
+    """Return the scopes that a domain counts in; `dram` is whether every counted package has memory."""
     if zone.name is None and zone.parent is None:
-        # It may well be a package: no total without it can be trusted.
+        # It may be a package, so a total without it cannot be trusted.
         return _ALL if dram else frozenset({"package"})
     if kind == "package" and channel in counted:
         return _ALL if dram else frozenset({"package"})

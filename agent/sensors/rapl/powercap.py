@@ -1,6 +1,6 @@
 """Energy counters of the CPU (RAPL), from Linux's powercap tree.
 
-Every zone is read, and each keeps rows of its own; `agent.sensors.rapl.domains` says which of them add up.
+Every zone is read and has a channel of its own; `agent.sensors.rapl.domains` decides which of them add up.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.host.mounts import is_kernels_own
-from agent.sensors.base import Missing, Raw, Why
+from agent.host.mounts import is_in_sysfs
+from agent.sensors.base import FileSensor, Missing, Raw, Why
 from agent.sensors.files import KeptFiles
 from agent.sensors.rapl.discovery import find_domains, why_none
-from agent.sensors.rapl.domains import Domain, Zone, longest_window_s, total_scope
-from agent.sensors.rapl.zone import COUNTER_BYTES, microjoules
-from joulefleet.measurement import Channel
-
-__all__ = ["Domain", "PowercapSensor", "open_powercap", "total_scope"]
+from agent.sensors.rapl.domains import Domain, Zone, counter_channels, longest_window_s
+from agent.sensors.rapl.zone import microjoules
 
 _COUNTER = "energy_uj"
 
@@ -28,84 +25,69 @@ _PERMISSION_CURE = (
     'In a container: Docker, Podman: --user 0:0, or --group-add with that group\'s number; Compose: user: "0:0", or '
     "group_add; no capability is needed. The user must be root of the host: root of a user namespace (rootless) is not."
 )
-_NO_COUNTER_CURE = "Nothing to do here: another kernel may offer it. Without this counter the total is null."
-_UNREADABLE_CURE = "See the kernel's log (dmesg) for the RAPL driver; a total of which it is a part is null."
-_TROUBLES: Mapping[Why, tuple[str, str]] = {
+_NO_COUNTER_CURE = "Nothing to do here: another kernel may have it. Without this counter the total is null."
+_UNREADABLE_CURE = "Read the kernel's log (dmesg) for the RAPL driver. A total that includes this counter is null."
+_REFUSALS: Mapping[Why, tuple[str, str]] = {
     "not_permitted": ("the counters are there, but this user may not read them", _PERMISSION_CURE),
     "absent": ("the zones are there, but have no counter (energy_uj)", _NO_COUNTER_CURE),
     "unreadable": ("the zones are there, but a name or a number in them cannot be read", _UNREADABLE_CURE),
 }
+"""Message and cure of each reason why zones without a usable counter are refused."""
 _RANGE_CURE = "Nothing to do: a step back of the counter is taken as unknown instead of as a wrap."
 
 
-class PowercapSensor:
-    """Kept descriptors of every domain's counter, in microjoules.
+class PowercapSensor(FileSensor):
+    """The counter of every domain, microjoules. See `EnergySensor`.
 
-    A read that fails is None for good or for once: a zone that goes away, a driver that is loaded
-    anew, letters where a number was. Nothing is opened again behind the caller's back.
+    A read that fails (the zone is gone, the driver was loaded again) is None. No file is opened again.
     """
 
     name = "powercap"
 
     def __init__(
-        self, *, files: KeptFiles, domains: tuple[Domain, ...], missing: tuple[Missing, ...], own: bool
+        self, files: KeptFiles, *, domains: tuple[Domain, ...], missing: tuple[Missing, ...], of_running_kernel: bool
     ) -> None:
-        self._files = files
+        super().__init__(files, counter_channels(domains, self.name), missing)
         self.domains = domains
-        """All that the tree holds; those that cannot be read have a `reason` and no channel."""
-        self.missing = missing
-        self.own = own
-        """Whether every counter is the running kernel's; true where there is none."""
+        self.of_running_kernel = of_running_kernel
         self.longest_power_limit_window_s = longest_window_s(domains)
-        """The longest time over which the CPU averages its power for a limit; None where no limit is in force."""
-        self.channels = tuple(
-            Channel(name=d.channel, unit="uJ", kind="counter", source=self.name) for d in domains if d.reason is None
-        )
-
-    def read(self) -> Raw:
-        """The bytes of each counter; None where a read fails."""
-        return self._files.read()
 
     def decode(self, raw: Raw) -> tuple[int | None, ...]:
-        """Microjoules of each counter in `raw`; None where it is not a number."""
+        """Return the microjoules of each counter; None where it is not a number."""
         return tuple(microjoules(field) for field in raw)
-
-    def close(self) -> None:
-        """Close the files."""
-        self._files.close()
 
 
 def open_powercap(sysfs_root: Path, proc_root: Path = Path("/proc"), powercap: Path | None = None) -> PowercapSensor:
-    """The energy counters in `powercap` where it holds any, else under `sysfs_root` (`/sys` or where it is mounted).
+    """Open the energy counters in `powercap` where it holds any, else under `sysfs_root` (`/sys`).
 
-    `powercap` is the host's /sys/devices/virtual/powercap as mounted for a container. What is missing is said,
-    never raised.
+    `powercap` is the host's /sys/devices/virtual/powercap as it is mounted for a container. What cannot
+    be read is listed as missing, never raised.
     """
-    found = find_domains(sysfs_root, powercap)
+    zones = find_domains(sysfs_root, powercap)
     files = KeptFiles()
     domains: list[Domain] = []
     refused: dict[Why, list[str]] = {}
-    for domain, zone in found:
-        trouble = _open(zone, files)
-        if trouble is None:
+    for domain, zone in zones:
+        refusal = _open(zone, files)
+        if refusal is None:
             domains.append(domain)
         else:
-            why, reason = trouble
+            why, reason = refusal
             refused.setdefault(why, []).append(domain.channel)
             domains.append(replace(domain, reason=reason))
     return PowercapSensor(
-        files=files,
+        files,
         domains=tuple(domains),
-        missing=_missing(refused, domains) if found else (why_none(sysfs_root, proc_root, powercap),),
-        # The file, not its folder: a file alone can be covered by a mount as well.
-        own=all(is_kernels_own(zone.path / _COUNTER, proc_root) for _, zone in found),
+        missing=_missing(refused, domains) if zones else (why_none(sysfs_root, proc_root, powercap),),
+        # Each file, not its folder: a mount can cover a single file as well.
+        of_running_kernel=all(is_in_sysfs(zone.path / _COUNTER, proc_root) for _, zone in zones),
     )
 
 
 def _open(zone: Zone, files: KeptFiles) -> tuple[Why, str] | None:
-    """Add the zone's counter to `files`, or say why not."""
+    """Add the zone's counter to `files` and return None, or return the reason why it cannot be used."""
     trial = KeptFiles()
-    error = trial.add(zone.path / _COUNTER, size=COUNTER_BYTES)
+    error = trial.add(zone.path / _COUNTER)
     first = trial.read()[0]
     trial.close()
     if error is not None and error.errno in {errno.EACCES, errno.EPERM}:
@@ -118,23 +100,23 @@ def _open(zone: Zone, files: KeptFiles) -> tuple[Why, str] | None:
         return "unreadable", "the counter is there, but could not be read"
     if microjoules(first) is None:
         return "unreadable", "the counter is there, but holds no number"
-    files.add(zone.path / _COUNTER, size=COUNTER_BYTES)
+    files.add(zone.path / _COUNTER)
     return None
 
 
 def _missing(refused: Mapping[Why, Sequence[str]], domains: Sequence[Domain]) -> tuple[Missing, ...]:
-    found = []
+    missing = []
     for why, channels in refused.items():
-        message, cure = _TROUBLES[why]
-        found.append(Missing(what=f"energy of {', '.join(channels)}", why=why, message=message, cure=cure))
+        message, cure = _REFUSALS[why]
+        missing.append(Missing(what=f"energy of {', '.join(channels)}", why=why, message=message, cure=cure))
     unbounded = [d.channel for d in domains if d.reason is None and d.range_uj is None]
     if unbounded:
-        found.append(
+        missing.append(
             Missing(
                 what=f"range of {', '.join(unbounded)}",
                 why="unreadable",
-                message="max_energy_range_uj is missing, no number or 0, so a wrap cannot be told from a reset",
+                message="max_energy_range_uj is missing, 0 or not a number, so a wrap cannot be told from a reset",
                 cure=_RANGE_CURE,
             )
         )
-    return tuple(found)
+    return tuple(missing)

@@ -1,8 +1,8 @@
-"""Energy counters of the CPU (RAPL) as pyRAPL reads them: a second source beside powercap.
+"""Energy counters of the CPU (RAPL) as pyRAPL reads them: a second source of the same counters as powercap.
 
-pyRAPL's own sensor opens and reads the counters. Its values are handed on as counters under
-powercap's domain names, so that the same arithmetic joins them over a wrap, where pyRAPL itself
-subtracts two readings and gives a negative energy.
+pyRAPL's own sensor opens and reads the counters. Its values become readings of channels with
+powercap's names, so energies over a wrap are computed as for powercap. pyRAPL itself subtracts two
+readings and gives a negative energy there.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from agent.host.mounts import is_kernels_own
+from agent.host.mounts import is_in_sysfs
 from agent.sensors.base import Missing, Raw
 from agent.sensors.rapl.discovery import find_domains
-from agent.sensors.rapl.domains import Domain, Zone, longest_window_s
+from agent.sensors.rapl.domains import Domain, Zone, counter_channels, longest_window_s
 from agent.sensors.rapl.pyrapl_library import USE_POWERCAP, PyraplLibrary, close_library, files_of, open_library
-from joulefleet.measurement import Channel
 
 
 class PyraplSensor:
-    """The sensor of pyRAPL, whose values are counters of microjoules."""
+    """The counters that pyRAPL reads, microjoules. See `EnergySensor`."""
 
     name = "pyrapl"
 
@@ -30,78 +29,74 @@ class PyraplSensor:
         self,
         *,
         library: PyraplLibrary | None,
-        places: tuple[int, ...],
+        indices: tuple[int, ...],
         domains: tuple[Domain, ...],
         missing: tuple[Missing, ...],
-        own: bool,
+        of_running_kernel: bool,
     ) -> None:
         self._library = library
-        self._places = places
-        """Where the value of each channel stands in what pyRAPL returns."""
+        self._indices = indices
+        """Index of each channel's value in the list that pyRAPL returns."""
         self.domains = domains
-        """All that the powercap tree holds; those that pyRAPL does not read have a `reason` and no channel."""
         self.missing = missing
-        self.own = own
-        """Whether every counter is the running kernel's; true where there is none."""
+        self.of_running_kernel = of_running_kernel
         self.longest_power_limit_window_s = longest_window_s(domains)
-        self.channels = tuple(
-            Channel(name=d.channel, unit="uJ", kind="counter", source=self.name) for d in domains if d.reason is None
-        )
+        self.channels = tuple(counter_channels(domains, self.name))
 
     def read(self) -> Raw:
-        """All that pyRAPL returns, eight bytes a value; None where it raises."""
+        """Return all values of pyRAPL, eight bytes each; None where it raises."""
         if self._library is None:
             return (None,)
         try:
             return (array("d", self._library.energy()).tobytes(),)
-        except Exception:  # noqa: BLE001 - a counter that vanishes makes pyRAPL raise whatever its parsing meets
+        except Exception:  # noqa: BLE001 - where a counter vanishes, the kind of pyRAPL's error depends on its parsing
             return (None,)
 
     def decode(self, raw: Raw) -> tuple[int | None, ...]:
-        """Microjoules of each counter in `raw`; None where pyRAPL gave no such number."""
+        """Return the microjoules of each counter; None where pyRAPL gave no such number."""
         values = array("d", raw[0] or b"")
-        return tuple(_microjoules(values[place]) if place < len(values) else None for place in self._places)
+        return tuple(_microjoules(values[index]) if index < len(values) else None for index in self._indices)
 
     def close(self) -> None:
-        """Close the files that pyRAPL leaves open; from then on reads are None."""
+        """Close the files that pyRAPL leaves open. Later reads are None."""
         if self._library is not None:
             close_library(self._library)
             self._library = None
 
 
 def open_pyrapl(sysfs_root: Path, proc_root: Path) -> PyraplSensor:
-    """The counters by pyRAPL, for `sysfs_root` /sys alone; what is missing is said, never raised."""
-    found = find_domains(sysfs_root)
-    library = open_library(sysfs_root, proc_root, [domain for domain, _ in found])
-    places: dict[str, int] = {}
+    """Open the counters by pyRAPL. It reads /sys only, so all is missing where `sysfs_root` is another folder."""
+    zones = find_domains(sysfs_root)
+    library = open_library(sysfs_root, proc_root, [domain for domain, _ in zones])
+    indices: dict[str, int] = {}
     if isinstance(library, Missing):
-        domains = tuple(replace(domain, reason=library.message) for domain, _ in found)
+        domains = tuple(replace(domain, reason=library.message) for domain, _ in zones)
         missing: tuple[Missing, ...] = (library,)
     else:
-        places = _places(library, found)
-        domains = tuple(_with_reason(domain, places) for domain, _ in found)
+        indices = _indices(library, zones)
+        domains = tuple(_with_reason(domain, indices) for domain, _ in zones)
         missing = _not_found(domains)
     return PyraplSensor(
         library=None if isinstance(library, Missing) else library,
-        places=tuple(places[d.channel] for d in domains if d.reason is None),
+        indices=tuple(indices[d.channel] for d in domains if d.reason is None),
         domains=domains,
         missing=missing,
-        own=all(is_kernels_own(zone.path / "energy_uj", proc_root) for _, zone in found),
+        of_running_kernel=all(is_in_sysfs(zone.path / "energy_uj", proc_root) for _, zone in zones),
     )
 
 
-def _places(library: PyraplLibrary, found: Iterable[tuple[Domain, Zone]]) -> dict[str, int]:
-    # By the files that are really open: pyRAPL itself only supposes which socket a package belongs to.
-    held = {Path(file.name).parent.resolve(): place for place, file in files_of(library)}
-    where = ((domain.channel, zone.path.resolve()) for domain, zone in found)
-    return {channel: held[path] for channel, path in where if path in held}
+def _indices(library: PyraplLibrary, zones: Iterable[tuple[Domain, Zone]]) -> dict[str, int]:
+    # By the files that are open: pyRAPL's own numbers only guess which socket a package belongs to.
+    by_folder = {Path(file.name).parent.resolve(): index for index, file in files_of(library)}
+    folders = ((domain.channel, zone.path.resolve()) for domain, zone in zones)
+    return {channel: by_folder[folder] for channel, folder in folders if folder in by_folder}
 
 
-def _with_reason(domain: Domain, places: Mapping[str, int]) -> Domain:
-    if domain.channel in places:
+def _with_reason(domain: Domain, indices: Mapping[str, int]) -> Domain:
+    if domain.channel in indices:
         return domain
     if domain.kind not in {"package", "dram"}:
-        return replace(domain, reason="pyRAPL reads packages and their memory alone")
+        return replace(domain, reason="pyRAPL reads only packages and their memory")
     return replace(domain, reason="pyRAPL did not find this counter")
 
 
@@ -109,7 +104,7 @@ def _not_found(domains: Iterable[Domain]) -> tuple[Missing, ...]:
     channels = [d.channel for d in domains if d.reason is not None and d.kind in {"package", "dram"}]
     if not channels:
         return ()
-    message = "pyRAPL finds memory only where every package has it, and stops at the first number left out"
+    message = "pyRAPL reads memory only where every package has it, and stops at the first gap in the zone numbers"
     what = f"energy of {', '.join(channels)} by pyRAPL"
     return (Missing(what=what, why="unreadable", message=message, cure=USE_POWERCAP),)
 

@@ -1,8 +1,8 @@
-"""The sensor of the library pyRAPL: opening it in silence, and explaining why it would not.
+"""Opening the sensor of the library pyRAPL without output, and explaining why it cannot be opened.
 
-pyRAPL reads packages and their memory, from /sys alone. It counts folders from intel-rapl:0 up to
-the first number that is not there, and wants one package for each socket of the CPUs; else it
-raises. Each of these limits is said as missing, with its cure.
+pyRAPL reads packages and their memory, and only in /sys. It looks at the folders from intel-rapl:0 up
+to the first number that does not exist, and raises unless it finds one package for each socket. Each
+of these limits becomes a `Missing` with a cure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PERMISSION_CURE = "Run the agent as root, or give its user read access to the e
 
 
 class _DeviceApi(Protocol):
-    """Packages, or memory: the sockets, and for each the counter that is held open."""
+    """pyRAPL's packages, or its memory: the sockets, and the counter of each, which stays open."""
 
     @property
     def _socket_ids(self) -> Sequence[int]: ...
@@ -43,14 +43,14 @@ class PyraplLibrary(Protocol):
     def _device_api(self) -> Mapping[int, _DeviceApi]: ...
 
     def energy(self) -> Sequence[float]:
-        """Microjoules of package and memory of each socket in turn, -1 where there is none."""
+        """Return the microjoules of package and memory of each socket in turn; -1 where there is no counter."""
         ...
 
 
 def open_library(sysfs_root: Path, proc_root: Path, domains: Sequence[Domain]) -> PyraplLibrary | Missing:
-    """The sensor of pyRAPL after a first read, or why there is none."""
+    """Return the sensor of pyRAPL after a first read, or why there is none."""
     if sysfs_root != _SYSFS:
-        message = f"pyRAPL reads /sys alone, and this agent reads {sysfs_root}"
+        message = f"pyRAPL reads only /sys, and this agent reads {sysfs_root}"
         return Missing(what=_WHAT, why="absent", message=message, cure="Mount the machine's sysfs at /sys.")
     if not domains:
         return replace(why_none(sysfs_root, proc_root), what=_WHAT)
@@ -60,21 +60,21 @@ def open_library(sysfs_root: Path, proc_root: Path, domains: Sequence[Domain]) -
         message = f"pyRAPL cannot be imported: {error}"
         return Missing(what=_WHAT, why="absent", message=message, cure="Install it: pip install 'joulefleet[agent]'")
     with warnings.catch_warnings():
-        # pyRAPL leaves each file that it opens once to the garbage collection.
+        # pyRAPL does not close the files that it reads once.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
             library: PyraplLibrary = pyrapl.Sensor()
             _try(library)
-        except Exception as error:  # noqa: BLE001 - it raises whatever its parsing of /sys meets; each is explained
+        except Exception as error:  # noqa: BLE001 - the kind of its error depends on its parsing of /sys; each is explained
             return _explained(error, domains)
     return library
 
 
 def files_of(library: PyraplLibrary) -> list[tuple[int, IO[str]]]:
-    """Each file that pyRAPL holds open, with the place of its value in what `energy` returns."""
+    """Return each file that pyRAPL keeps open, with the index of its value in the list of `energy`."""
     return [
         (2 * socket + device, file)
-        for device, api in library._device_api.items()  # noqa: SLF001 - it offers no way to close them
+        for device, api in library._device_api.items()  # noqa: SLF001 - it has no public way to close them
         for socket, file in zip(api._socket_ids, api._sys_files, strict=True)  # noqa: SLF001 - as above
     ]
 
@@ -86,9 +86,9 @@ def close_library(library: PyraplLibrary) -> None:
 
 
 def import_pyrapl() -> Any:
-    """The module pyRAPL, imported in silence. Raises ImportError."""
+    """Import pyRAPL without its warnings and return the module. Raises ImportError."""
     with warnings.catch_warnings(), _silent_root_logger():
-        # Its sources write '\d' without an r: a SyntaxWarning, up to Python 3.11 a DeprecationWarning.
+        # Its sources hold '\d' in plain strings: a SyntaxWarning, up to Python 3.11 a DeprecationWarning.
         warnings.filterwarnings("ignore", message=r".*invalid escape sequence")
         import pyRAPL
     return pyRAPL
@@ -96,13 +96,13 @@ def import_pyrapl() -> Any:
 
 @contextmanager
 def _silent_root_logger() -> Iterator[None]:
-    """Drop what is logged to the root logger itself: on import pyRAPL warns of a database that nobody asked for."""
+    """Drop what is logged to the root logger itself: pyRAPL's import warns that pymongo is missing."""
     root, handler = logging.getLogger(), logging.NullHandler()
 
     def drop(record: logging.LogRecord) -> bool:
         return False
 
-    # Without a handler logging.warning() would also set up a lasting one, on stderr.
+    # Without any handler, logging.warning() adds one for stderr that stays.
     root.addHandler(handler)
     root.addFilter(drop)
     try:
@@ -125,15 +125,15 @@ def _explained(error: Exception, domains: Iterable[Domain]) -> Missing:
         message = f"pyRAPL may not read {error.filename}"
         return Missing(what=_WHAT, why="not_permitted", message=message, cure=_PERMISSION_CURE)
     if isinstance(error, FileNotFoundError) and "/cpu/" in str(error.filename):
-        message = f"pyRAPL wants {error.filename}, which a CPU that is offline does not have"
+        message = f"pyRAPL needs {error.filename}, which a CPU that is offline does not have"
         return Missing(what=_WHAT, why="unreadable", message=message, cure="Bring every CPU online.")
     if type(error).__name__ != "PyRAPLCantRecordEnergyConsumption":
-        # The error quotes the file, which may hold anything.
+        # The error quotes the file, which may hold any bytes.
         message = f"pyRAPL cannot read the counters: {type(error).__name__}: {str(error)[:200]!r}"
     elif any("-die-" in domain.channel for domain in domains):
-        message = "pyRAPL wants one counter for each socket, and here each die has one"
+        message = "pyRAPL needs one counter for each socket, and here each die has one"
     else:
         message = (
-            "pyRAPL did not find one package for each socket: it stops at the first number that intel-rapl:N leaves out"
+            "pyRAPL did not find one package for each socket: it stops at the first gap in the numbers of intel-rapl:N"
         )
     return Missing(what=_WHAT, why="unreadable", message=message, cure=USE_POWERCAP)

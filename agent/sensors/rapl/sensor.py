@@ -1,4 +1,4 @@
-"""What a sensor of energy counters is to the agent."""
+"""The contract of a sensor of energy counters."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from agent.sensors.rapl.domains import Domain
 
 
 class EnergySensor(Sensor, Protocol):
-    """A sensor of energy counters: a channel a readable domain, named for it, in microjoules."""
+    """A `Sensor` of energy counters, with a channel in microjoules for each domain that can be read.
+
+    A channel has its domain's name. Its values wrap at the domain's `range_uj`; `agent.results.energy`
+    makes joules of them.
+    """
 
     @property
     def domains(self) -> tuple[Domain, ...]:
-        """All that were found; those that cannot be read have a `reason` and no channel."""
+        """All domains of the machine; those that cannot be read have a `reason` and no channel."""
         ...
 
     @property
-    def own(self) -> bool:
-        """Whether the counters are those of the kernel that runs here; else what they say is no measurement."""
+    def of_running_kernel(self) -> bool:
+        """Whether all counters belong to the kernel that runs here; rows of any others are marked simulated."""
         ...
 
     @property
     def longest_power_limit_window_s(self) -> float | None:
-        """The longest time over which the CPU averages its power for a limit; None where no limit is readable."""
+        """Longest time over which the CPU averages its power for a limit, seconds; None where no limit is readable."""
         ...

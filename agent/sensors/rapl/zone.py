@@ -1,6 +1,6 @@
-"""One folder of the powercap tree: its name, the range of its counter, and the power limits that are in force.
+"""Reading one zone of the powercap tree: its name, the range of its counter, and the power limits in force.
 
-Whatever stands in a file is either what the kernel writes there, or unknown (None, or left out).
+What a file holds is either something that the kernel writes there, or unknown (None, or left out).
 """
 
 from __future__ import annotations
@@ -9,23 +9,20 @@ import re
 from pathlib import Path
 
 from agent.host.files import number, text
+from agent.sensors.files import numbered
 from agent.sensors.rapl.domains import Zone, ZonePowerLimit
-from agent.sensors.sysfs import numbered
 
-COUNTER_BYTES = 32
-"""The counter is a 64-bit number: 20 digits and the end of the line."""
-
-_DIGITS = 20
-# What the driver calls its zones and constraints; anything else would be printed to terminals and stored in rows.
+_DIGITS = 20  # of a number of 64 bits
+# The names that the driver gives to zones and constraints. They are printed to terminals and stored in rows.
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
-# Firmware lets the long-term limit average over 448 s at most; more is a field that was never set.
+# Firmware lets the long-term limit average over 448 s at most; a longer window was never set.
 _LONGEST_WINDOW_US = 600_000_000
 # The widest field of a limit has 18 bits (TPMI_POWER_LIMIT_MASK in drivers/powercap/intel_rapl_common.c) of 1/8 W.
 _HIGHEST_LIMIT_UW = 2**18 * 125_000
 
 
 def read_zone(folder_name: str, path: Path) -> Zone:
-    """The zone in the folder `path`. Never raises: what cannot be read is None."""
+    """Return the zone in the folder `path`. Never raises: what cannot be read is None."""
     range_uj = number(path / "max_energy_range_uj")
     return Zone(
         zone=folder_name,
@@ -37,14 +34,14 @@ def read_zone(folder_name: str, path: Path) -> Zone:
 
 
 def microjoules(field: bytes | None) -> int | None:
-    """The count in the bytes of an energy_uj file; None where it is no such number."""
-    # int() alone would take "1_000", "+5" and "-5" as well.
+    """Return the microjoules in the bytes of an energy_uj file; None where they are not digits alone."""
+    # int() alone accepts "1_000", "+5" and "-5" too.
     digits = field.strip() if field else b""
     return int(digits) if digits.isdigit() and len(digits) <= _DIGITS else None
 
 
 def _limits(path: Path) -> tuple[ZonePowerLimit, ...]:
-    """The limits in the order of their numbers; none where the zone is switched off, or of a limit of 0."""
+    """Return the limits above 0 W, in the order of their numbers; no limit where the zone is switched off."""
     if number(path / "enabled") == 0:
         return ()
     limits = []
@@ -64,5 +61,5 @@ def _limits(path: Path) -> tuple[ZonePowerLimit, ...]:
 
 
 def _name(file: Path) -> str | None:
-    found = text(file)
-    return found if found is not None and _NAME.fullmatch(found) else None
+    name = text(file)
+    return name if name is not None and _NAME.fullmatch(name) else None

@@ -1,4 +1,4 @@
-"""The whole machine: CPU seconds, seconds stolen by the hypervisor, memory available; from /proc."""
+"""CPU time, stolen time and available memory of the machine as a whole, from /proc."""
 
 from __future__ import annotations
 
@@ -6,74 +6,53 @@ import os
 from pathlib import Path
 
 from agent.host.files import number_in
-from agent.sensors.base import Missing, Raw
+from agent.sensors.base import FileSensor, Missing, Raw
 from agent.sensors.files import KeptFiles
 from joulefleet.measurement import Channel
 
-# What is needed stands at the top: the line `cpu ...`, and `MemAvailable` third of meminfo.
+# The lines that are needed come first: the line `cpu ...` of stat, and `MemAvailable`, the third line of meminfo.
 _TOP_BYTES = 256
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_SOURCE = "host"
 
 
-class HostSensor:
-    """A kept descriptor of /proc/stat."""
+class HostSensor(FileSensor):
+    """CPU time of all CPUs since boot: busy, and stolen by the hypervisor. Its file is /proc/stat."""
 
-    name = "host"
-
-    def __init__(self, *, files: KeptFiles, missing: tuple[Missing, ...]) -> None:
-        self._files = files
-        self.missing = missing
-        self.channels = (
-            Channel(name="machine_cpu_s", unit="s", kind="counter", source=self.name),
-            Channel(name="machine_steal_s", unit="s", kind="counter", source=self.name),
-        )
-
-    def read(self) -> Raw:
-        """The top of the file; None where the read fails."""
-        return self._files.read()
+    name = _SOURCE
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
-        """Busy CPU seconds and stolen seconds, of all CPUs since boot."""
+        """Return busy and stolen CPU seconds since boot, summed over all CPUs."""
         return _cpu_seconds(raw[0])
 
-    def close(self) -> None:
-        """Close the file."""
-        self._files.close()
 
+class MemorySensor(FileSensor):
+    """Memory available. Its file is /proc/meminfo, the most expensive one for the kernel to write."""
 
-class MemorySensor:
-    """A kept descriptor of /proc/meminfo, which costs the kernel more than all else that is read."""
-
-    name = "host"
-
-    def __init__(self, *, files: KeptFiles, missing: tuple[Missing, ...]) -> None:
-        self._files = files
-        self.missing = missing
-        self.channels = (Channel(name="machine_memory_available_bytes", unit="bytes", kind="gauge", source=self.name),)
-
-    def read(self) -> Raw:
-        """The top of the file; None where the read fails."""
-        return self._files.read()
+    name = _SOURCE
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
-        """Bytes available."""
+        """Return the bytes available."""
         return (_available_bytes(raw[0]),)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._files.close()
 
 
 def open_host(proc_root: Path) -> HostSensor:
-    """The machine's CPU time under `proc_root` (`/proc`)."""
+    """Open the machine's CPU time under `proc_root` (`/proc`)."""
     files, missing = _open(proc_root / "stat", "CPU time of the machine")
-    return HostSensor(files=files, missing=missing)
+    names = ("machine_cpu_s", "machine_steal_s")
+    return HostSensor(files, (Channel(name=name, unit="s", kind="counter", source=_SOURCE) for name in names), missing)
 
 
 def open_memory(proc_root: Path) -> MemorySensor:
-    """The machine's memory under `proc_root` (`/proc`)."""
+    """Open the machine's available memory under `proc_root` (`/proc`)."""
     files, missing = _open(proc_root / "meminfo", "memory available")
-    return MemorySensor(files=files, missing=missing)
+    channel = Channel(name="machine_memory_available_bytes", unit="bytes", kind="gauge", source=_SOURCE)
+    return MemorySensor(files, (channel,), missing)
+
+
+def oom_kills(proc_root: Path) -> int | None:
+    """Return how many processes the kernel has killed since boot because memory ran out."""
+    return number_in(proc_root / "vmstat", "oom_kill", separator=" ")
 
 
 def _open(path: Path, what: str) -> tuple[KeptFiles, tuple[Missing, ...]]:
@@ -90,17 +69,12 @@ def _open(path: Path, what: str) -> tuple[KeptFiles, tuple[Missing, ...]]:
     return files, (missing,)
 
 
-def oom_kills(proc_root: Path) -> int | None:
-    """How many processes the kernel has killed for want of memory since boot."""
-    return number_in(proc_root / "vmstat", "oom_kill", separator=" ")
-
-
 def _cpu_seconds(stat: bytes | None) -> tuple[float | None, float | None]:
     fields = stat.split(b"\n", 1)[0].split() if stat else []
     ticks = [int(field) for field in fields[1:9] if field.isdigit()]
     if len(ticks) < 8 or fields[0] != b"cpu":
         return None, None
-    # Guest time follows and is left out: the kernel has counted it in user and nice already.
+    # Guest time follows these eight and is left out: the kernel has counted it in user and nice already.
     user, nice, system, _idle, _iowait, irq, softirq, steal = ticks
     return (user + nice + system + irq + softirq) / _TICKS_PER_S, steal / _TICKS_PER_S
 

@@ -1,7 +1,7 @@
 """Clock frequencies of the CPUs, from cpufreq.
 
-A read may cost an interrupt on the CPU that is asked (before Linux 5.18 the kernel sampled APERF and
-MPERF there), so at most `MOST_CPUS` are asked, spread evenly over the machine.
+A read may interrupt the CPU whose frequency it is (before Linux 5.18 the kernel sampled APERF and
+MPERF there), so at most `MOST_CPUS` CPUs are read, spread evenly over the machine.
 """
 
 from __future__ import annotations
@@ -9,62 +9,49 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agent.sensors.base import Missing, Raw
-from agent.sensors.files import KeptFiles
-from agent.sensors.sysfs import CPUS, NUMBER_BYTES, integer, numbered
+from agent.sensors.base import FileSensor, Raw
+from agent.sensors.files import CPUS, KeptFiles, integer, numbered
 from joulefleet.measurement import Channel
 
 MOST_CPUS = 8
+"""Largest number of CPUs that are read."""
 
 LOWEST_MHZ, HIGHEST_MHZ = 10, 10_000
-"""No CPU runs outside of this; drivers that do not know write 0."""
+"""Frequencies between which a value is believed, MHz: drivers that do not know the frequency write 0."""
 
 
-class FrequencySensor:
-    """Kept descriptors of scaling_cur_freq of some CPUs; mean and lowest of those that answer, in MHz."""
+class FrequencySensor(FileSensor):
+    """Mean and lowest frequency of the CPUs that are read, MHz."""
 
     name = "frequency"
 
-    def __init__(self, *, files: KeptFiles, channels: tuple[Channel, ...]) -> None:
-        self._files = files
-        self.missing: tuple[Missing, ...] = ()
-        self.channels = channels
-
-    def read(self) -> Raw:
-        """The bytes of each CPU's frequency; None where a read fails."""
-        return self._files.read()
-
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
-        """Mean and lowest MHz of the CPUs that answer (some drivers do not for an idle one); None where none does."""
+        """Return mean and lowest MHz of the CPUs that have a value; None where none has.
+
+        Some drivers give no value for an idle CPU.
+        """
         if not self.channels:
             return ()
         known = [mhz for field in raw if (mhz := _mhz(field)) is not None]
         return (sum(known) / len(known), min(known)) if known else (None, None)
 
-    def close(self) -> None:
-        """Close the files."""
-        self._files.close()
-
 
 def open_frequency(sysfs_root: Path) -> FrequencySensor:
-    """The frequencies under `sysfs_root` (`/sys`); no channel where there is no cpufreq."""
-    files = KeptFiles()
-    paths = _spread(_files(sysfs_root))
-    for path in paths:
-        files.add(path, size=NUMBER_BYTES)
+    """Open the frequencies under `sysfs_root` (`/sys`); there is no channel where there is no cpufreq."""
+    paths = _spread(_frequency_files(sysfs_root))
     names = ("cpu_frequency_mean_mhz", "cpu_frequency_min_mhz") if paths else ()
-    channels = tuple(Channel(name=name, unit="MHz", kind="gauge", source=FrequencySensor.name) for name in names)
-    return FrequencySensor(files=files, channels=channels)
+    channels = (Channel(name=name, unit="MHz", kind="gauge", source=FrequencySensor.name) for name in names)
+    return FrequencySensor(KeptFiles(paths), channels)
 
 
-def _files(sysfs_root: Path) -> list[Path]:
-    """One file a policy, in the order of the CPUs: those of one policy run at one frequency."""
+def _frequency_files(sysfs_root: Path) -> list[Path]:
+    """Return one file for each policy, in the order of the CPUs: the CPUs of a policy share one frequency."""
     folder = sysfs_root / CPUS
-    places = [path / "cpufreq" for _, path in numbered(folder, r"cpu(\d+)")]
-    places += [path for _, path in numbered(folder / "cpufreq", r"policy(\d+)")]
+    candidates = [path / "cpufreq" for _, path in numbered(folder, r"cpu(\d+)")]
+    candidates += [path for _, path in numbered(folder / "cpufreq", r"policy(\d+)")]
     files: dict[Path, Path] = {}
-    for place in places:
-        file = place / "scaling_cur_freq"
+    for candidate in candidates:
+        file = candidate / "scaling_cur_freq"
         if os.access(file, os.R_OK):
             # cpu4/cpufreq is a link to the folder of its policy.
             files.setdefault(Path(os.path.realpath(file)), file)

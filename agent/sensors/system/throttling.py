@@ -1,7 +1,7 @@
-"""How often the CPUs were slowed down because they were too hot, since boot; from Intel's thermal_throttle.
+"""How often the CPUs were slowed down since boot because they were too hot, from Intel's thermal_throttle.
 
-Every logical CPU has both counters, but those of one core count the same events, and so do those of
-one package: each core and each package is read once.
+Every logical CPU shows two counters, one of its core and one of its package. The CPUs of a core show
+the same count, and so do those of a package: each core and each package is read once.
 """
 
 from __future__ import annotations
@@ -11,48 +11,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.host.files import text
-from agent.sensors.base import Missing, Raw
-from agent.sensors.files import KeptFiles
-from agent.sensors.sysfs import CPUS, NUMBER_BYTES, integer, numbered
+from agent.sensors.base import FileSensor, Raw
+from agent.sensors.files import CPUS, KeptFiles, integer, numbered
 from joulefleet.measurement import Channel
 
 MOST_CORES = 64
-"""On larger machines only the packages are read: a core that is too hot is a package that is."""
+"""Largest number of cores that are read. Above it only the packages are: a hot core slows its package too."""
 
 
-class ThrottlingSensor:
-    """Kept descriptors of the counters; sums over cores and over packages, None where one of them cannot be read."""
+class ThrottlingSensor(FileSensor):
+    """Events of all cores, and of all packages, since boot; None where one of the counters cannot be read."""
 
     name = "throttling"
 
     def __init__(self, counters: Mapping[str, Sequence[Path]]) -> None:
-        self._files = KeptFiles()
+        files = KeptFiles(path for paths in counters.values() for path in paths)
         self._counts = [len(paths) for paths in counters.values()]
-        for paths in counters.values():
-            for path in paths:
-                self._files.add(path, size=NUMBER_BYTES)
-        self.missing: tuple[Missing, ...] = ()
-        self.channels = tuple(Channel(name=name, unit="1", kind="counter", source=self.name) for name in counters)
-
-    def read(self) -> Raw:
-        """The bytes of each counter; None where a read fails."""
-        return self._files.read()
+        super().__init__(files, (Channel(name=name, unit="1", kind="counter", source=self.name) for name in counters))
 
     def decode(self, raw: Raw) -> tuple[float | None, ...]:
-        """How often since boot, all cores (or all packages) together."""
+        """Return the events since boot, summed over the cores and over the packages."""
         sums, start = [], 0
         for count in self._counts:
             sums.append(_sum(raw[start : start + count]))
             start += count
         return tuple(sums)
 
-    def close(self) -> None:
-        """Close the files."""
-        self._files.close()
-
 
 def open_throttling(sysfs_root: Path) -> ThrottlingSensor:
-    """The counters under `sysfs_root` (`/sys`); no channel where the CPUs have none, as AMD's."""
+    """Open the counters under `sysfs_root` (`/sys`); there is no channel where the CPUs have none (AMD)."""
     cores: dict[str, Path] = {}
     packages: dict[str, Path] = {}
     for _, cpu in numbered(sysfs_root / CPUS, r"cpu(\d+)"):
@@ -70,10 +57,10 @@ def open_throttling(sysfs_root: Path) -> ThrottlingSensor:
 
 
 def _core(cpu: Path) -> str:
-    """What the logical CPUs of one core have in common: the list of them."""
+    """Return the list of the CPUs of this CPU's core, which names the core."""
     # core_cpus_list was called thread_siblings_list before Linux 5.3.
     names = ("core_cpus_list", "thread_siblings_list")
-    return next((found for name in names if (found := text(cpu / "topology" / name))), cpu.name)
+    return next((cpus for name in names if (cpus := text(cpu / "topology" / name))), cpu.name)
 
 
 def _sum(fields: Sequence[bytes | None]) -> int | None:

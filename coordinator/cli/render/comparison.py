@@ -44,7 +44,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield from _table(table)
         yield ""
     if not tables and not comparison.findings:
-        yield "Nothing to compare yet: no study of this store has two arms of which anything was measured."
+        yield "Nothing to compare yet: no study of this store has measured trials of two arms."
     if comparison.machines_hidden:
         hidden = f"{comparison.machines_hidden} machines have lines of their own: --every-machine shows them."
         yield from wrapped("", hidden)

@@ -14,7 +14,7 @@ _HEADS = ("machines", "blocks on each", "expected")
 
 
 def sizing_lines(sizings: Sequence[Sizing], precision: float) -> Iterator[str]:
-    """Yield what each ratio needs; `precision` is the half-width that was asked for, per cent."""
+    """Yield what each ratio needs; `precision` is the requested half-width, per cent."""
     if not sizings:
         yield "No study of this store has a pair of which anything was measured: run some blocks first."
     for sizing in sizings:
@@ -39,7 +39,7 @@ def stated_lines(sizes: Sequence[Size], *, indent: str = "") -> Iterator[str]:
     rows = [
         (
             str(size.machines),
-            "never: add machines" if size.blocks is None else str(size.blocks),
+            "no number: add machines" if size.blocks is None else str(size.blocks),
             "" if size.factor is None else f"±{percent_text(size.factor - 1)}",
         )
         for size in sizes

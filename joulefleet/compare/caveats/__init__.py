@@ -1,1 +1,1 @@
-"""What must be known beside a comparison: notes that warn and never change a number."""
+"""Caveats: sentences that have to be read with a comparison. They never change or hide a number."""

@@ -1,4 +1,4 @@
-"""What the caveats of a comparison are drawn from, and how they count and list it."""
+"""The evidence from which the caveats of a comparison are drawn, and the lists in their texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMED = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the caveats are drawn from, of all studies that are compared."""
+    """The evidence from which caveats are drawn, from all studies that are compared."""
 
     proofs: Sequence[MetricComparison]
     others: Sequence[MetricComparison]
@@ -29,7 +29,7 @@ class Evidence:
     trials: Mapping[str, Sequence[TrialValues]]
     """All trials of each study, by its name."""
     pooled_labels: Mapping[str, Sequence[str]]
-    """By study: labels of imported trials that are no factors and differ within an arm."""
+    """Labels of imported trials that are no factors and differ within an arm, by study."""
 
     def comparisons(self) -> tuple[MetricComparison, ...]:
         """Return the comparisons on single machines, proofs first."""

@@ -10,7 +10,7 @@ from joulefleet.compare.results import Caveat, MatchFacts
 
 
 def energy_caveats(evidence: Evidence) -> Iterator[Caveat]:
-    """Yield what the compared joules are, and why others are not known."""
+    """Yield a caveat for each provenance of the compared joules, and one where there are none."""
     compared = {(one.metric, one.basis) for one in evidence.comparisons()}
     compared |= {(finding.metric, finding.basis) for finding in evidence.findings}
     bases = {basis for _, basis in compared if basis is not None}
@@ -34,7 +34,7 @@ def energy_caveats(evidence: Evidence) -> Iterator[Caveat]:
             reasons = Counter(trial.energy_reason or "no reason is known" for trial in unknown)
             yield warning(f"Energy is unknown, and not guessed: {tally(reasons)}.")
     if reporters := sources("reported"):
-        yield note(f"Reported energy is another tool's word, not known to be measured or modelled: {reporters}.")
+        yield note(f"Reported energy is the number of another tool, not known to be measured or modelled: {reporters}.")
     if formulas := sources("modelled"):
         reasons = Counter(trial.energy_reason for trial in trials if trial.energy_reason and trial.status == "ok")
         why = f" Not measured, because: {reasons.most_common(1)[0][0]}." if reasons else ""
@@ -42,13 +42,13 @@ def energy_caveats(evidence: Evidence) -> Iterator[Caveat]:
 
 
 def regime_caveats(facts: Sequence[MatchFacts]) -> Iterator[Caveat]:
-    """Yield which studies are demonstrations."""
+    """Yield a caveat for each study that is a demonstration."""
     for study in dict.fromkeys(fact.setting.study for fact in facts if fact.setting.regime == "burst"):
         yield note(f"{study} ran in the burst regime: a demonstration. Clocks and temperature were not steady.")
 
 
 def weights_caveats(evidence: Evidence) -> Iterator[Caveat]:
-    """Yield which studies have no quality, and why."""
+    """Yield a caveat for each study without quality, with the reason."""
     facts = [fact for fact in evidence.facts if fact.setting.weights_source == "seeded"]
     for study in dict.fromkeys(fact.setting.study for fact in facts):
         reasons = Counter(

@@ -1,4 +1,4 @@
-"""The caveats of a comparison: what is to be known before its numbers are used. They never change or hide a number."""
+"""All caveats of a comparison, among them those about proofs, families, tests and intervals."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def _statement_changes(families: Sequence[Family]) -> Iterator[Caveat]:
         if family.changed_after:
             yield warning(
                 f"{family.study}: what is primary was changed after {counted(family.changed_after, 'trial')} had "
-                "begun, so all of it is exploratory."
+                "begun, so all findings are exploratory."
             )
     for family in families:
         if family.extended_after is not None:
             yield warning(
-                f"{family.study}: blocks were added when {family.extended_after} were finished and could be "
-                "looked at, so all of it is exploratory. `run --until-precision` adds blocks without that."
+                f"{family.study}: blocks were added when {family.extended_after} were finished and their results "
+                "could be seen, so all findings are exploratory. `run --until-precision` adds blocks without that."
             )
 
 
@@ -91,7 +91,7 @@ def _shared_models(findings: Sequence[PooledFinding]) -> Iterator[Caveat]:
     if any(mean.shared_models for mean in means):
         yield warning(
             "The machines share one or two CPU models and are no independent replicates: intervals over them hold "
-            "for machines of these models, and there is no p-value."
+            "only for machines of these models, and there is no p-value."
         )
 
 
@@ -143,7 +143,7 @@ def _outliers(comparisons: Sequence[MetricComparison]) -> Iterator[Caveat]:
         if (without := comparison.checks.without_outliers) is not None
     ]
     if texts:
-        yield warning(f"Blocks that stand far off are kept: {named(texts, '; ')}.")
+        yield warning(f"Blocks whose ratio is an outlier are kept: {named(texts, '; ')}.")
 
 
 def _few_blocks(evidence: Evidence) -> Iterator[Caveat]:
@@ -178,14 +178,14 @@ def _families(evidence: Evidence) -> Iterator[Caveat]:
             yield note(
                 f"{family.study}: primary, as stated before the data ({family.digest[:8]}): {primary.title} of "
                 f"{which}, at {family.alpha:g}, {tests}. Every other metric is secondary, a family of its own; "
-                "lines of single machines and all else are exploratory."
+                "comparisons on single machines and all else are exploratory."
             )
         elif tested:
             yield note(f"{family.study}: exploratory, p-values not corrected for their number ({tested}).")
         if family.alpha != stated.alpha:
             yield note(
                 f"{family.study} states an alpha of {stated.alpha:g}; shown is {family.alpha:g}, so all "
-                "of it is exploratory."
+                "findings are exploratory."
             )
 
 

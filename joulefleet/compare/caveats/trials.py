@@ -11,12 +11,12 @@ from joulefleet.compare.results import Caveat, MatchFacts
 
 
 def trial_caveats(evidence: Evidence) -> Iterator[Caveat]:
-    """Yield what is wrong with trials and blocks, or was done about it."""
+    """Yield a caveat for each problem of trials and blocks."""
     yield from _without_blocks(evidence.facts)
     for study, labels in evidence.pooled_labels.items():
         if labels:
             yield warning(
-                f"{study}: trials with different {', '.join(labels)} are taken together: not both models of each "
+                f"{study}: trials with different {', '.join(labels)} are pooled, as not both models of each "
                 "pair have several trials at each level."
             )
     yield from _failures(evidence.trials)
@@ -25,17 +25,17 @@ def trial_caveats(evidence: Evidence) -> Iterator[Caveat]:
 
 
 def separation_caveats(facts: Sequence[MatchFacts]) -> Iterator[Caveat]:
-    """Yield which machines and protocols are kept apart."""
+    """Yield a caveat about machines, and one about protocols, that are not pooled."""
     machines = {fact.setting.machine_id for fact in facts}
     if len(machines) > 1:
-        yield note(f"{len(machines)} machines: each counts once in what is said of all.")
+        yield note(f"{len(machines)} machines: each counts once in a finding over all of them.")
     matches = Counter((fact.pair, fact.setting) for fact in facts)
     several = sum(count > 1 for count in matches.values())
     if several:
         were = "was" if several == 1 else "were"
         yield warning(
             f"{counted(several, 'comparison')} {were} measured under several protocols (the study changed "
-            "between runs): each protocol has a line of its own."
+            "between runs): each protocol has a comparison of its own."
         )
 
 
@@ -48,12 +48,12 @@ def _without_blocks(facts: Sequence[MatchFacts]) -> Iterator[Caveat]:
         apart = [f"{fact.reference} and {fact.other}" for fact in in_study if not fact.interleaved]
         if apart:
             yield warning(
-                f"{study}: model and day are confounded: all runs of one arm were one block before or after the "
-                f"other's, or their times are unknown ({named(apart)}). A difference may be the day's."
+                f"{study}: model and day are confounded: all runs of one arm came before those of the other, "
+                f"or their times are unknown ({named(apart)}). A difference may be one between days."
             )
         yield note(
             f"{study} has no blocks: its trials are compared unpaired (Welch), and nothing was stated before "
-            "its data, so all of it is exploratory."
+            "its data, so all findings are exploratory."
         )
     if any(fact.by == "machine" for fact in facts):
         yield note("Machines share no block: they are compared unpaired (Welch).")
@@ -81,21 +81,21 @@ def _blocks_lost(evidence: Evidence) -> Iterator[Caveat]:
         (sum(fact.unequal_blocks for fact in facts), ": the two trials did unequal work (items or threads differ)."),
         (
             sum(fact.other_libraries for fact in facts),
-            ": the two environments have different libraries, and it would be those that are compared.",
+            ": the two environments have different libraries, and the ratio would be that of the libraries.",
         ),
-        (sum(fact.excluded for fact in facts), " for their flags, as the study stated before."),
+        (sum(fact.excluded for fact in facts), " for their flags, as the study stated before its data."),
     ):
         if number:
             yield warning(f"{counted(number, 'block')} left out{why}")
     first = [f"{fact.always_first} on {fact.setting.task or fact.machine}" for fact in facts if fact.always_first]
     if first:
         yield warning(
-            f"One arm ran first in every block ({named(first)}): what changes within a block is not told from what "
-            "is compared. With two cells there is no other order; a study of more has one."
+            f"One arm ran first in every block ({named(first)}): a change within a block cannot be told from the "
+            "effect. A study of two cells has no other order, one of more cells has."
         )
     boots = sum(fact.boots_differ for fact in facts)
     if boots:
-        yield warning(f"{counted(boots, 'block')} pair trials of different boots of the machine.")
+        yield warning(f"In {counted(boots, 'block')} the two trials ran in different boots of the machine.")
 
 
 def _flags(facts: Sequence[MatchFacts]) -> Iterator[Caveat]:

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -8,8 +7,7 @@ from agent.doctor.diagnosis import Diagnosis, EnergyCounters, Source, as_json, d
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Channel
-
-MACHINES = Path(__file__).parents[3] / "machines"
+from tests.support.machines import unpacked
 
 MACHINE = Machine(
     machine_id="0123456789abcdef",
@@ -45,13 +43,13 @@ QUIET = MachineLoad(load_1min=0.03, steal_percent=0.0, swap_used_bytes=0)
 TEMPERATURE = Channel(name="temperature/coretemp/package-id-0", unit="degC", kind="gauge", source="thermal")
 
 
-def counters(tree: str, *, own: bool = True) -> EnergyCounters:
-    """The counters of a machine of tests/machines, taken for the running kernel's."""
-    powercap = open_powercap(MACHINES / tree / "sys")
+def counters(tree: str, *, of_running_kernel: bool = True) -> EnergyCounters:
+    """Return the counters of a machine of tests/machines as if they belonged to the running kernel."""
+    powercap = open_powercap(unpacked(tree) / "sys")
     powercap.close()
     return EnergyCounters(
         domains=powercap.domains,
-        own=own,
+        of_running_kernel=of_running_kernel,
         longest_power_limit_window_s=powercap.longest_power_limit_window_s,
         sources=(
             Source(name="powercap", channels=tuple(c.name for c in powercap.channels), reason=None),
@@ -64,27 +62,27 @@ def diagnosis(
     *,
     machine: Machine = MACHINE,
     environment: Environment = ENVIRONMENT,
-    observed: MachineLoad = QUIET,
+    load: MachineLoad = QUIET,
     tree: str = "two-packages-with-dram",
-    own: bool = True,
+    of_running_kernel: bool = True,
     gauges: tuple[Channel, ...] = (TEMPERATURE,),
 ) -> Diagnosis:
-    """The diagnosis of a quiet bare machine, or of one that differs from it."""
+    """Return the diagnosis of a quiet bare machine, or of one with these differences."""
     return diagnose(
         machine=machine,
         environment=environment,
-        observed=observed,
-        energy=counters(tree, own=own),
+        load=load,
+        energy=counters(tree, of_running_kernel=of_running_kernel),
         gauges=gauges,
         missing=(),
     )
 
 
 def test_a_quiet_bare_machine_has_no_findings() -> None:
-    """Nothing to say where nothing spoils a measurement."""
-    found = diagnosis()
-    assert found.findings == ()
-    assert found.total_scope == "package+dram"
+    """Nothing spoils a measurement there."""
+    quiet = diagnosis()
+    assert quiet.findings == ()
+    assert quiet.total_scope == "package+dram"
 
 
 @pytest.mark.parametrize(
@@ -101,67 +99,67 @@ def test_a_quiet_bare_machine_has_no_findings() -> None:
             "warning",
         ),
         ({"machine": replace(MACHINE, virtualised=True)}, "virtual_machine", "warning"),
-        ({"observed": replace(QUIET, load_1min=0.9)}, "load", "warning"),
-        ({"observed": replace(QUIET, steal_percent=2.5)}, "steal", "warning"),
-        ({"observed": replace(QUIET, swap_used_bytes=5_000_000)}, "swap", "warning"),
+        ({"load": replace(QUIET, load_1min=0.9)}, "load", "warning"),
+        ({"load": replace(QUIET, steal_percent=2.5)}, "steal", "warning"),
+        ({"load": replace(QUIET, swap_used_bytes=5_000_000)}, "swap", "warning"),
         ({"gauges": ()}, "thermal", "note"),
-        ({"own": False}, "origin", "note"),
+        ({"of_running_kernel": False}, "simulated_counters", "note"),
         ({"environment": replace(ENVIRONMENT, energy_filter=True)}, "energy_filter", "warning"),
         ({"tree": "amd-single"}, "dram", "note"),
     ],
 )
 def test_each_thing_that_spoils_a_measurement_is_found(changes: dict[str, object], topic: str, level: str) -> None:
-    """One change of a quiet machine is one finding, with advice."""
-    (finding,) = diagnosis(**changes).findings  # type: ignore[arg-type]
+    """One difference from a quiet machine is one finding, with advice."""
+    (finding,) = diagnosis(**changes).findings  # type: ignore[arg-type]  # the table holds values of several types
     assert (finding.topic, finding.level) == (topic, level)
     assert finding.message
     assert finding.advice
 
 
 def test_what_is_not_readable_is_no_finding() -> None:
-    """None is not taken as bad, nor as good."""
-    observed = replace(QUIET, load_1min=None, steal_percent=None, swap_used_bytes=None)
-    assert diagnosis(observed=observed, environment=replace(ENVIRONMENT, governor=None, turbo=None)).findings == ()
+    """None is neither bad nor good."""
+    load = replace(QUIET, load_1min=None, steal_percent=None, swap_used_bytes=None)
+    assert diagnosis(load=load, environment=replace(ENVIRONMENT, governor=None, turbo=None)).findings == ()
 
 
 def test_noise_in_counters_that_nobody_can_read_is_no_finding() -> None:
-    """A virtual machine with SGX has no counters to be spoilt."""
+    """A virtual machine with SGX has no counters to add noise to."""
     filtered = replace(ENVIRONMENT, energy_filter=True)
     topics = {f.topic for f in diagnosis(tree="no-rapl", environment=filtered).findings}
     assert "energy_filter" not in topics
 
 
-def test_counters_of_another_kernel_are_said_to_be_simulated() -> None:
+def test_counters_of_another_kernel_are_reported_as_simulated() -> None:
     """Their rows are marked, and never count as measured on this machine."""
-    (finding,) = diagnosis(own=False).findings
+    (finding,) = diagnosis(of_running_kernel=False).findings
     assert "marked simulated" in finding.advice
-    assert as_json(diagnosis(own=False))["own"] is False
+    assert as_json(diagnosis(of_running_kernel=False))["of_running_kernel"] is False
 
 
 def test_the_total_is_unknown_where_a_part_cannot_be_read() -> None:
-    """No domain is in a total that cannot be known."""
-    whole = counters("two-packages-with-dram")
-    broken = replace(whole.domains[0], reason="the counter is there, but holds no number")
-    again = diagnose(
+    """No domain is in an unknown total."""
+    energy = counters("two-packages-with-dram")
+    broken = replace(energy.domains[0], reason="the counter is there, but holds no number")
+    result = diagnose(
         machine=MACHINE,
         environment=ENVIRONMENT,
-        observed=QUIET,
-        energy=replace(whole, domains=(broken, *whole.domains[1:])),
+        load=QUIET,
+        energy=replace(energy, domains=(broken, *energy.domains[1:])),
         gauges=(),
         missing=(),
     )
-    assert again.total_scope is None
-    assert not any(again.in_total(d) for d in again.energy.domains)
+    assert result.total_scope is None
+    assert not any(result.in_total(d) for d in result.energy.domains)
 
 
 def test_the_keys_of_the_json_are_stable() -> None:
-    """Scripts read them: a renamed key is a breaking change."""
+    """Scripts read them: a renamed key breaks them."""
     data = as_json(diagnosis())
     assert list(data) == [
         "machine",
         "environment",
         "domains",
-        "own",
+        "of_running_kernel",
         "energy_sources",
         "total_scope",
         "longest_power_limit_window_s",

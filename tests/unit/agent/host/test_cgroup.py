@@ -1,11 +1,12 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from agent.host.cgroup import CgroupLimits, read_cgroup_limits
+from agent.host.cgroup import CgroupLimits, read_cgroup_limits, usable_cpus
+from tests.support.machines import unpacked
 
 GIB = 2**30
-MACHINES = Path(__file__).parents[3] / "machines"
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -16,12 +17,12 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 
 def limits(root: Path) -> CgroupLimits:
-    """The limits found under `root`."""
+    """Return the limits of the process `self` under `root`."""
     return read_cgroup_limits(root / "sys", root / "proc")
 
 
 def test_version_2_takes_the_tightest_limit_on_the_way_up(tmp_path: Path) -> None:
-    """A pod's limit binds its containers, whatever they say themselves."""
+    """A pod's limit holds for its containers too."""
     write(
         tmp_path,
         {
@@ -36,7 +37,7 @@ def test_version_2_takes_the_tightest_limit_on_the_way_up(tmp_path: Path) -> Non
 
 
 def test_version_1_reads_each_controllers_own_hierarchy(tmp_path: Path) -> None:
-    """Quota and memory lie in trees of their own."""
+    """Quota and memory have a tree each."""
     write(
         tmp_path,
         {
@@ -50,7 +51,7 @@ def test_version_1_reads_each_controllers_own_hierarchy(tmp_path: Path) -> None:
 
 
 def test_version_1_inside_a_container_finds_its_limits_at_the_mount(tmp_path: Path) -> None:
-    """The path is the host's and not visible; the container's own group is mounted as the root."""
+    """The path is the host's and does not exist here; the mount is the container's group."""
     write(
         tmp_path,
         {
@@ -77,7 +78,7 @@ def test_unlimited_is_none(tmp_path: Path) -> None:
 
 
 def test_a_group_outside_of_the_namespace_has_no_visible_limits(tmp_path: Path) -> None:
-    """It is shown as /../x: neither the mount nor a folder x below it is its own, or around it."""
+    """Its path is /../x: neither the mount nor a folder x below it is that group or one around it."""
     write(
         tmp_path,
         {
@@ -91,7 +92,7 @@ def test_a_group_outside_of_the_namespace_has_no_visible_limits(tmp_path: Path) 
 
 
 def test_a_path_that_is_not_visible_is_not_mistaken_for_a_group_of_the_containers(tmp_path: Path) -> None:
-    """The host's system.slice is another one than that of systemd in the container."""
+    """The host's system.slice is another group than the container's."""
     write(
         tmp_path,
         {
@@ -104,7 +105,7 @@ def test_a_path_that_is_not_visible_is_not_mistaken_for_a_group_of_the_container
 
 
 def test_a_group_in_a_container_is_found_by_the_end_of_its_path(tmp_path: Path) -> None:
-    """The host's part is not visible; the limits of the group and of the container both hold."""
+    """The host's part does not exist here; the limits of the group and of the container both hold."""
     write(
         tmp_path,
         {
@@ -118,7 +119,7 @@ def test_a_group_in_a_container_is_found_by_the_end_of_its_path(tmp_path: Path) 
 
 
 def test_controllers_may_be_mounted_in_another_order_than_they_are_named(tmp_path: Path) -> None:
-    """Some kernels write cpuacct,cpu for the folder cpu,cpuacct, and not every container has links for each."""
+    """Some kernels write cpuacct,cpu for the folder cpu,cpuacct, and some containers have no links for each."""
     write(
         tmp_path,
         {
@@ -131,7 +132,7 @@ def test_controllers_may_be_mounted_in_another_order_than_they_are_named(tmp_pat
 
 
 def test_a_group_called_unified_is_no_hybrid(tmp_path: Path) -> None:
-    """Version 2 alone has its list of controllers at the mount."""
+    """Only version 2 has a list of controllers at the mount."""
     write(
         tmp_path,
         {
@@ -145,7 +146,7 @@ def test_a_group_called_unified_is_no_hybrid(tmp_path: Path) -> None:
 
 
 def test_a_path_may_hold_colons(tmp_path: Path) -> None:
-    """Kubernetes names containers cri-containerd:id in some versions."""
+    """Some versions of Kubernetes name containers cri-containerd:id."""
     write(
         tmp_path,
         {"proc/self/cgroup": "0::/system.slice/pod:cri:1", "sys/fs/cgroup/system.slice/pod:cri:1/memory.max": "4096"},
@@ -161,14 +162,14 @@ def test_a_path_may_hold_colons(tmp_path: Path) -> None:
     ],
 )
 def test_the_limits_of_whole_machines_are_found(machine: str, expected: CgroupLimits) -> None:
-    """A container of a hybrid host, and one whose pod sets the limit of memory."""
-    assert limits(MACHINES / machine) == expected
+    """A container of a hybrid host, and one whose pod has the limit of memory."""
+    assert limits(unpacked(machine)) == expected
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "-1", "0", "many"])
 @pytest.mark.parametrize("name", ["cpu.max", "cpu.cfs_quota_us", "memory.max"])
 def test_what_the_kernel_never_writes_is_no_limit(tmp_path: Path, name: str, value: str) -> None:
-    """Endless digits, a quota of 0 or less, letters: nothing is raised. A limit of 0 bytes may be set."""
+    """Nothing is raised for endless digits, a quota of 0 or less, or letters. A limit of 0 bytes is valid."""
     period = {"cpu.max": f"{value} {value}"}.get(name, value)
     write(
         tmp_path,
@@ -183,5 +184,15 @@ def test_what_the_kernel_never_writes_is_no_limit(tmp_path: Path, name: str, val
 
 
 def test_without_groups_there_is_no_limit(tmp_path: Path) -> None:
-    """Nothing readable is nothing limited."""
+    """There is no file to read one from."""
     assert limits(tmp_path) == CgroupLimits(cpus=None, memory_bytes=None)
+
+
+@pytest.mark.parametrize(("quota", "usable"), [("max", 4), ("250000", 2), ("50000", 1), ("900000", 4)])
+def test_a_quota_is_rounded_down_to_usable_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, usable: int
+) -> None:
+    """One thread is always possible, and no more than this process has CPUs."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    write(tmp_path, {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": f"{quota} 100000"})
+    assert usable_cpus(tmp_path / "sys", tmp_path / "proc") == usable

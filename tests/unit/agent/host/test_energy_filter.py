@@ -14,7 +14,7 @@ BOTH = MISC_PACKAGE_CTLS | ENERGY_FILTERING_CTL
 
 
 def cpuinfo(proc_root: Path, flags: str = "fpu msr avx512f") -> Path:
-    """A /proc of two CPUs with these flags."""
+    """Write the cpuinfo of two CPUs with these flags and return its folder."""
     cpu = f"vendor_id\t: GenuineIntel\nflags\t\t: {flags}\n\n"
     (proc_root / "cpuinfo").write_text(f"processor\t: 0\n{cpu}processor\t: 1\n{cpu}")
     return proc_root
@@ -22,47 +22,47 @@ def cpuinfo(proc_root: Path, flags: str = "fpu msr avx512f") -> Path:
 
 @pytest.mark.parametrize(("controls", "on"), [(ENERGY_FILTERING_ENABLE, True), (0, False), (0xFFFE, False)])
 def test_the_register_tells_whether_the_filter_is_on(tmp_path: Path, controls: int, *, on: bool) -> None:
-    """Its lowest bit alone."""
+    """Only its lowest bit counts."""
     write_registers(tmp_path, capabilities=BOTH | 1, controls=controls)
     assert energy_filter(cpuinfo(tmp_path), tmp_path) is on
 
 
 @pytest.mark.parametrize("capabilities", [0, MISC_PACKAGE_CTLS, ENERGY_FILTERING_CTL, 0x1FF])
 def test_a_bit_that_does_not_exist_is_not_read(tmp_path: Path, capabilities: int) -> None:
-    """Both capabilities must say that it does; else it is unknown, not off."""
+    """Unless both capabilities are set, the filter is unknown, not off."""
     write_registers(tmp_path, capabilities=capabilities, controls=ENERGY_FILTERING_ENABLE)
     assert energy_filter(cpuinfo(tmp_path), tmp_path) is None
 
 
-def test_a_register_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
-    """A CPU without the capabilities, or a hypervisor that keeps them to itself."""
+def test_a_register_that_cannot_be_read_leaves_the_filter_unknown(tmp_path: Path) -> None:
+    """The CPU may lack it, or the hypervisor may hide it."""
     write_registers(tmp_path, capabilities=None, controls=ENERGY_FILTERING_ENABLE)
     assert energy_filter(cpuinfo(tmp_path), tmp_path) is None
 
 
-def test_a_device_that_fails_every_read_tells_nothing(tmp_path: Path) -> None:
-    """A folder in its place can be opened, and no read of it succeeds."""
+def test_a_device_that_fails_every_read_leaves_the_filter_unknown(tmp_path: Path) -> None:
+    """A folder in its place can be opened, but not read."""
     (tmp_path / "cpu/0/msr").mkdir(parents=True)
     assert energy_filter(cpuinfo(tmp_path), tmp_path) is None
 
 
 def test_sgx_forces_the_filter_whatever_the_register_says(tmp_path: Path) -> None:
-    """The register only switches it on where SGX has not."""
+    """The register can only switch the filter on where SGX has not."""
     write_registers(tmp_path, capabilities=BOTH, controls=0)
     assert energy_filter(cpuinfo(tmp_path, "fpu sgx sgx_lc"), tmp_path) is True
 
 
 def test_sgx_is_known_without_the_registers(tmp_path: Path) -> None:
-    """They need root and the msr driver; the flag needs neither."""
+    """The registers need root and the msr driver, the flag needs neither."""
     assert energy_filter(cpuinfo(tmp_path, "fpu sgx"), tmp_path / "nowhere") is True
 
 
 @pytest.mark.parametrize("flags", ["fpu sgx_lc", "fpu sgx1", "fpu"])
 def test_no_other_flag_is_taken_for_sgx(tmp_path: Path, flags: str) -> None:
-    """Launch control can be there while SGX is switched off."""
+    """Launch control can be listed while SGX is switched off."""
     assert energy_filter(cpuinfo(tmp_path, flags), tmp_path / "nowhere") is None
 
 
 def test_without_anything_to_read_the_filter_is_unknown(tmp_path: Path) -> None:
-    """Neither on nor off."""
+    """It is taken neither as on nor as off."""
     assert energy_filter(tmp_path, tmp_path) is None

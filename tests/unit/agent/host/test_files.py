@@ -7,7 +7,7 @@ from agent.host.files import count, kib, number, number_in, table, text, whole_n
 
 
 def test_text_is_stripped_and_none_where_there_is_none(tmp_path: Path) -> None:
-    """Empty, missing and a folder are all None."""
+    """An empty file, a missing one and a folder are None."""
     (tmp_path / "full").write_text(" schedutil \n")
     (tmp_path / "empty").write_text("\n")
     assert text(tmp_path / "full") == "schedutil"
@@ -18,7 +18,7 @@ def test_text_is_stripped_and_none_where_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    """Nobody may ever write to it; with a writer that says nothing it is an error instead of an end."""
+    """It may have no writer, or one that writes nothing."""
     os.mkfifo(tmp_path / "pipe")
     assert text(tmp_path / "pipe") is None
     silent = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
@@ -27,11 +27,11 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_to_its_end_and_to_4_mib_at_most(tmp_path: Path) -> None:
-    """The file cpuinfo of 512 CPUs has 0.7 MB; a device may have no end."""
+    """Cpuinfo of 512 CPUs has 0.7 MB; a device may have no end."""
     (tmp_path / "file").write_text("x" * 3_000_000 + "y" * 3_000_000)
-    found = text(tmp_path / "file") or ""
-    assert len(found) == 4 << 20
-    assert (found[2_999_999], found[3_000_000]) == ("x", "y")
+    content = text(tmp_path / "file") or ""
+    assert len(content) == 4 << 20
+    assert (content[2_999_999], content[3_000_000]) == ("x", "y")
     assert text(Path("/dev/zero")) is None
     assert len((text(Path("/proc/self/status")) or "").splitlines()) > 20
 
@@ -47,7 +47,7 @@ def test_only_a_whole_number_is_a_number(tmp_path: Path, written: str, expected:
 
 
 def test_a_table_keeps_the_first_of_a_repeated_key(tmp_path: Path) -> None:
-    """The file cpuinfo repeats its keys for each CPU."""
+    """Cpuinfo repeats its keys for each CPU."""
     (tmp_path / "file").write_text("model name\t: A\nmodel name\t: B\nno separator\n")
     assert table(tmp_path / "file") == {"model name": "A"}
     assert number_in(tmp_path / "file", "model name") is None
@@ -55,7 +55,7 @@ def test_a_table_keeps_the_first_of_a_repeated_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("digits", ["9" * 33, "9" * 5000, "", "-", "--1", "+5", "1_000", "1.5", "٣", "²"])
 def test_digits_without_end_and_words_are_no_number(tmp_path: Path, digits: str) -> None:
-    """Neither by themselves nor in a table, where the kernel's file would have one."""
+    """This holds for text, and for the values of a table."""
     (tmp_path / "file").write_text(f"oom_kill {digits}\n")
     assert whole_number(digits) is None
     assert count(digits) is None
@@ -64,7 +64,7 @@ def test_digits_without_end_and_words_are_no_number(tmp_path: Path, digits: str)
 
 
 def test_a_count_is_never_below_0() -> None:
-    """What may be negative is a number, and no count."""
+    """A negative value is a whole number, but no count."""
     assert (whole_number("-5"), count("-5"), kib("-5 kB")) == (-5, None, None)
     assert (whole_number("0"), count("18446744073709551615")) == (0, 2**64 - 1)
 

@@ -1,21 +1,24 @@
-"""One trial a machine."""
+"""The host's lock: one trial at a time on a machine."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from agent.host.lock import host_lock, lock_folders
-from agent.host.shared_folder import VARIABLE
+from agent.host.lock import HOST_FOLDER, HOST_FOLDER_VARIABLE, host_folder, host_lock, lock_folders
 from joulefleet.errors import BusyError, MachineError
+
+ROOT = Path(__file__).parents[4]
 
 
 def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
-    """A busy machine is reported at once, not waited for in silence."""
+    """The agent reports a busy machine at once instead of waiting."""
     with (
         host_lock((tmp_path,), holder="study one"),
         pytest.raises(MachineError, match="busy: study one"),
@@ -25,7 +28,7 @@ def test_a_second_holder_is_refused_and_told_who_holds_it(tmp_path: Path) -> Non
 
 
 def test_the_lock_is_free_again_afterwards(tmp_path: Path) -> None:
-    """After the trial, and after one that failed, the next can run."""
+    """The next trial can run after any trial, also after a failed one."""
     with pytest.raises(RuntimeError), host_lock((tmp_path,), holder="study one"):
         raise RuntimeError
     with host_lock((tmp_path,), holder="study two"):
@@ -33,14 +36,14 @@ def test_the_lock_is_free_again_afterwards(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_used_is_named_with_the_cure(tmp_path: Path) -> None:
-    """A lock that cannot be opened is an error with a cure, not a trial without a lock."""
+    """A lock that cannot be opened is an error, not a trial without a lock."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(MachineError, match=VARIABLE), host_lock((tmp_path / "file",), holder="study"):
+    with pytest.raises(MachineError, match=HOST_FOLDER_VARIABLE), host_lock((tmp_path / "file",), holder="study"):
         pass
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
-    """In a folder that all may write, a link could name any file."""
+    """In a folder that everyone can write, a link could lead to any file."""
     (tmp_path / "target").write_text("precious")
     (tmp_path / "joulefleet.lock").symlink_to(tmp_path / "target")
     with pytest.raises(MachineError), host_lock((tmp_path,), holder="study"):
@@ -49,13 +52,13 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_the_folder_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Containers of one host share a folder by naming it."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    """Containers of one host share a folder by this variable."""
+    monkeypatch.setenv(HOST_FOLDER_VARIABLE, str(tmp_path))
     assert lock_folders() == (tmp_path,)
 
 
 def test_every_folder_is_locked(tmp_path: Path) -> None:
-    """Who can use one of them alone meets there who uses both; one that is busy leaves the others free."""
+    """An agent that can use one folder meets there the agent that uses both. A busy folder leaves the others free."""
     one, other = tmp_path / "one", tmp_path / "other"
     with host_lock((one, other), holder="both"):
         for folder in (one, other):
@@ -68,8 +71,8 @@ def test_every_folder_is_locked(tmp_path: Path) -> None:
             pass
 
 
-def test_a_lock_that_was_tidied_away_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between opening and locking somebody removes the file: the next agent would lock another one."""
+def test_a_lock_file_that_was_removed_is_locked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the file is removed between opening and locking, the next agent would lock a new file."""
     lock = tmp_path / "joulefleet.lock"
     real = fcntl.flock
     removed: list[int] = []
@@ -86,7 +89,7 @@ def test_a_lock_that_was_tidied_away_is_no_lock(tmp_path: Path, monkeypatch: pyt
 
 
 def test_on_a_full_disk_the_lock_holds_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written into it is for people."""
+    """The name in the file is only for messages."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -97,4 +100,27 @@ def test_on_a_full_disk_the_lock_holds_without_a_name(tmp_path: Path, monkeypatc
         pytest.raises(BusyError, match="another agent"),
         host_lock((tmp_path,), holder="two"),
     ):
+        pass
+
+
+def test_the_shared_folder_is_the_default_one_unless_named() -> None:
+    """Agents and runners of a host must agree on it."""
+    assert host_folder({}) == HOST_FOLDER
+    assert host_folder({HOST_FOLDER_VARIABLE: "/srv/shared"}) == Path("/srv/shared")
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    """A crashed agent must not block its machine until somebody removes a file."""
+    program = (
+        "import sys; from pathlib import Path; from agent.host.lock import host_lock\n"
+        "with host_lock((Path(sys.argv[1]),), holder='killed'): print('locked', flush=True); input()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        with pytest.raises(BusyError, match=f"killed .process {process.pid}."), host_lock((tmp_path,), holder="next"):
+            pass
+        process.kill()
+    with host_lock((tmp_path,), holder="next"):
         pass

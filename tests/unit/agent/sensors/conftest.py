@@ -1,19 +1,18 @@
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-MACHINES = Path(__file__).parents[3] / "machines"
+from tests.support.machines import unpack_machine
 
 CopyMachine = Callable[[str], Path]
 
 
 @pytest.fixture
 def copy_machine(tmp_path: Path) -> CopyMachine:
-    """Copies a machine's /sys tree, to be changed by the test, and returns its root."""
+    """Unpack a machine that the test may change, and return the folder of its /sys."""
 
     def copy(name: str) -> Path:
-        return Path(shutil.copytree(MACHINES / name / "sys", tmp_path / name, symlinks=True))
+        return unpack_machine(name, tmp_path / name) / "sys"
 
     return copy

@@ -1,4 +1,4 @@
-"""A simulated machine in real time, on a clock set by hand."""
+"""The simulated machine in real time, on a clock set by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from agent.sensors.rapl.powercap import open_powercap
 from agent.sensors.system.thermal import open_thermal
-from agent.simulation.live import LiveMachine, Load, cpu_times, dealt
+from agent.simulation.live import LiveMachine, Load, cpu_times, sockets_of
 from agent.simulation.machine import SimulatedMachine
 from agent.simulation.tree import TRUTH, SimulatedTree, make_tree
 from agent.simulation.truth import TruthLog, read_truth
@@ -27,7 +27,7 @@ intr 12 0
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[SimulatedTree]:
-    """Such a tree in `tmp_path`."""
+    """Yield the tree of the machine in `tmp_path`."""
     tree = make_tree(tmp_path, MACHINE, CPUS)
     yield tree
     tree.close()
@@ -35,14 +35,14 @@ def tree(tmp_path: Path) -> Iterator[SimulatedTree]:
 
 @pytest.fixture
 def log(tree: SimulatedTree, tmp_path: Path) -> Iterator[TruthLog]:
-    """Its log."""
+    """Yield its log."""
     log = TruthLog(tmp_path / TRUTH, [domain.channel for domain in MACHINE.domains])
     yield log
     log.close()
 
 
-def test_the_files_and_the_log_tell_the_same_energy(tree: SimulatedTree, log: TruthLog, tmp_path: Path) -> None:
-    """What the counters grew by is what the log says, and both are power times time."""
+def test_the_counters_and_the_log_have_the_same_energy(tree: SimulatedTree, log: TruthLog, tmp_path: Path) -> None:
+    """Both are power times time."""
     live = LiveMachine(MACHINE, tree, log, CPUS, seed=1, now_ns=0)
     sensor = open_powercap(tmp_path)
     before = sensor.decode(sensor.read())
@@ -62,7 +62,7 @@ def test_the_files_and_the_log_tell_the_same_energy(tree: SimulatedTree, log: Tr
 
 
 def test_a_busy_package_warms_slowly_towards_its_limit(tree: SimulatedTree, log: TruthLog, tmp_path: Path) -> None:
-    """As a heat sink does: quickly at first, never beyond."""
+    """It warms quickly at first and never passes its final temperature."""
     live = LiveMachine(MACHINE, tree, log, CPUS, seed=1, now_ns=0)
     thermal = open_thermal(tmp_path)
     degrees = []
@@ -79,21 +79,21 @@ def test_a_busy_package_warms_slowly_towards_its_limit(tree: SimulatedTree, log:
 
 
 def test_run_steps_until_it_is_told_to_stop(tree: SimulatedTree, log: TruthLog, tmp_path: Path) -> None:
-    """The log reaches the file, also for the last step."""
+    """All records reach the file, also that of the last step."""
     times = iter(range(0, 10_000_000 * MS, MS))
-    asked = iter([False] * 500 + [True])
+    stops = iter([False] * 500 + [True])
     (tmp_path / "stat").write_text(STAT.format("0" * 3 + "100", 900))
     load = Load(tmp_path / "stat")
     live = LiveMachine(MACHINE, tree, log, CPUS, seed=1, now_ns=next(times))
-    live.run(load, lambda: next(asked), clock_ns=lambda: next(times))
+    live.run(load, lambda: next(stops), clock_ns=lambda: next(times))
     load.close()
     first, last = read_truth(tmp_path / TRUTH).span_ns
     assert first == 0
     assert last >= 500 * MS
 
 
-def test_the_load_is_what_the_cpus_did_since_the_last_look(tmp_path: Path) -> None:
-    """Half of the ticks since then: half used. A CPU that did nothing at all is idle."""
+def test_the_load_is_the_use_of_the_cpus_since_the_last_call(tmp_path: Path) -> None:
+    """A CPU without any tick since then is idle."""
     stat = tmp_path / "stat"
     stat.write_text(STAT.format(100, 900))
     load = Load(stat)
@@ -104,13 +104,13 @@ def test_the_load_is_what_the_cpus_did_since_the_last_look(tmp_path: Path) -> No
 
 
 def test_stolen_time_is_busy_and_waiting_is_idle() -> None:
-    """A virtual CPU that waits for its host draws power somewhere; one that waits for a disk does not."""
+    """A virtual CPU that waits for its host uses power; one that waits for a disk does not."""
     times = cpu_times(b"cpu  9 9 9 9 9 9 9 9\ncpu3 1 2 4 8 16 32 64 128 256 512\n")
     assert times.keys() == {3}
     assert (times[3].busy, times[3].idle) == (1 + 2 + 4 + 32 + 64 + 128, 8 + 16)
 
 
-def test_cpus_are_dealt_evenly() -> None:
-    """Neighbours share a socket, and no socket goes without."""
-    assert dealt([0, 1, 2, 3], 2) == {0: 0, 1: 0, 2: 1, 3: 1}
-    assert sorted(dealt(range(5), 3).values()) == [0, 0, 1, 1, 2]
+def test_cpus_are_distributed_evenly() -> None:
+    """Neighbours share a socket, and every socket has a CPU."""
+    assert sockets_of([0, 1, 2, 3], 2) == {0: 0, 1: 0, 2: 1, 3: 1}
+    assert sorted(sockets_of(range(5), 3).values()) == [0, 0, 1, 1, 2]

@@ -1,4 +1,4 @@
-"""The files of a simulated machine, read by those who read real ones."""
+"""The files of a simulated machine, read by the sensors of real machines."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CPUS = {0: 0, 1: 0, 2: 1, 3: 1}
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[SimulatedTree]:
-    """Such a tree in `tmp_path / "sys"`."""
+    """Yield the tree of the machine in `tmp_path / "sys"`."""
     tree = make_tree(tmp_path / "sys", MACHINE, CPUS)
     yield tree
     tree.close()
 
 
 def values(root: Path) -> dict[str, int | None]:
-    """What the reader of powercap reads now."""
+    """Return what the powercap reader reads now."""
     sensor = open_powercap(root)
     read = dict(zip((c.name for c in sensor.channels), sensor.decode(sensor.read()), strict=True))
     sensor.close()
@@ -36,13 +36,13 @@ def values(root: Path) -> dict[str, int | None]:
 
 
 def test_the_reader_of_powercap_finds_every_domain(tree: SimulatedTree, tmp_path: Path) -> None:
-    """Names, ranges, limits and what counts in the total are those of the machine; the duplicate is none of its own."""
+    """Names, ranges, limits and totals are those of the machine; the zone that mmio repeats is no domain of its own."""
     for place in range(len(MACHINE.domains)):
         tree.show_energy(place, 1000 + place)
     sensor = open_powercap(tmp_path / "sys")
     assert {c.name for c in sensor.channels} == {d.channel for d in MACHINE.domains}
     assert sensor.missing == ()
-    assert not sensor.own
+    assert not sensor.of_running_kernel
     assert sensor.longest_power_limit_window_s == pytest.approx(0.999424)
     in_total = {d.channel for d in sensor.domains if "package+dram" in d.counts_in}
     assert in_total == {"package-0", "package-0/dram", "package-1", "package-1/dram"}
@@ -53,7 +53,7 @@ def test_the_reader_of_powercap_finds_every_domain(tree: SimulatedTree, tmp_path
 
 
 def test_a_kept_descriptor_reads_what_is_shown(tree: SimulatedTree, tmp_path: Path) -> None:
-    """Files are rewritten in place: never replaced, and of one length."""
+    """Files are rewritten in place with a constant length, and never replaced."""
     sensor = open_powercap(tmp_path / "sys")
     file = tmp_path / "sys/class/powercap/intel-rapl:0/energy_uj"
     for uj in (1, 262_143_328_850, 0):
@@ -64,7 +64,7 @@ def test_a_kept_descriptor_reads_what_is_shown(tree: SimulatedTree, tmp_path: Pa
 
 
 def test_a_hidden_counter_fails_to_read_for_a_while(tree: SimulatedTree, tmp_path: Path) -> None:
-    """A transient error, as a reader sees it."""
+    """A reader sees a transient error."""
     sensor = open_powercap(tmp_path / "sys")
     tree.hide_energy(0)
     assert sensor.decode(sensor.read())[0] is None
@@ -74,7 +74,7 @@ def test_a_hidden_counter_fails_to_read_for_a_while(tree: SimulatedTree, tmp_pat
 
 
 def test_after_a_reload_only_new_descriptors_read(tree: SimulatedTree, tmp_path: Path) -> None:
-    """As when a driver is removed and loaded again."""
+    """So it is after a driver is removed and loaded again."""
     sensor = open_powercap(tmp_path / "sys")
     tree.reload_driver()
     tree.show_energy(0, 7)
@@ -84,7 +84,7 @@ def test_after_a_reload_only_new_descriptors_read(tree: SimulatedTree, tmp_path:
 
 
 def test_the_gauges_read_what_is_shown(tree: SimulatedTree, tmp_path: Path) -> None:
-    """Temperature of each package, clock of each CPU, and no throttling."""
+    """Temperature of each package, frequency of each CPU, and no throttling."""
     tree.show_temperature(1, 61.5)
     for place in range(4):
         tree.show_frequency(place, 1_000_000 + 100_000 * place)
@@ -99,7 +99,7 @@ def test_the_gauges_read_what_is_shown(tree: SimulatedTree, tmp_path: Path) -> N
 
 
 def test_what_pyrapl_looks_for_is_there(tree: SimulatedTree, tmp_path: Path) -> None:
-    """It wants the CPUs, their sockets, and the packages inside the control type's folder."""
+    """It needs the CPUs, their sockets, and the packages inside the control type's folder."""
     cpu = tmp_path / "sys/devices/system/cpu"
     assert (cpu / "present").read_text() == "0,1,2,3\n"
     assert [int((cpu / f"cpu{n}/topology/physical_package_id").read_text()) for n in CPUS] == [0, 0, 1, 1]
@@ -131,8 +131,8 @@ def test_an_earlier_tree_is_replaced_once_nobody_keeps_it(tree: SimulatedTree, t
     again.close()
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    """An error with a cure, not a traceback."""
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """It has a cure and no traceback."""
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="cannot be written"):
         make_tree(tmp_path / "file/sys", MACHINE, CPUS)

@@ -136,6 +136,6 @@ def test_a_simulated_counter_is_not_a_measurement(trial: Trial, tmp_path: Path) 
     """The provenance says so in every energy."""
     package = replace(PACKAGE, counts_in=frozenset({"package"}))
     attempt = ScriptedAttempt(root=tmp_path, domains=(package,))
-    attempt.energy.own = False
+    attempt.energy.of_running_kernel = False
     measured = attempt.measurement(trial)
     assert (measured.primary.scope, measured.primary.provenance) == ("package", "simulated")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from benchmarks.harness.processes import cpu_clock_s, run_measured
+from benchmarks.harness.processes import cpu_clock_s, function_command, run_measured
 
 
 def test_measures_a_process_and_keeps_its_output() -> None:
@@ -29,3 +29,8 @@ def test_cpu_clock_of_a_process_is_its_own() -> None:
     before = time.process_time()
     seen = cpu_clock_s(os.getpid())
     assert before <= seen <= time.process_time()
+
+
+def test_function_runs_in_a_process_of_its_own_with_texts_as_arguments() -> None:
+    """What it prints is the output of the process."""
+    assert run_measured(function_command("builtins:print", "store", 3)).output == "store 3\n"

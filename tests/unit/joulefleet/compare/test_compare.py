@@ -270,7 +270,7 @@ def test_different_boots_in_a_block_are_said(tmp_path: Path) -> None:
 
     comparison = compared(tmp_path, one_pair(), change)
     assert comparison.facts[0].boots_differ == 1
-    assert "1 block pair trials of different boots" in texts(comparison, "warning")
+    assert "In 1 block the two trials ran in different boots" in texts(comparison, "warning")
 
 
 def test_unfinished_study_has_estimates_and_no_p_values(tmp_path: Path) -> None:

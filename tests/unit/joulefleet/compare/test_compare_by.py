@@ -52,7 +52,7 @@ def texts(comparison: Comparison, level: str) -> str:
 
 
 def test_environments_are_compared_within_blocks(tmp_path: Path) -> None:
-    """Each model is compared with itself, and all of it is exploratory."""
+    """Each model is compared with itself, and all findings are exploratory."""
     comparison = by(tmp_path, "environment")
     for model, factor in IN_CONTAINER.items():
         line = only(comparison.per_machine, model)
@@ -126,7 +126,7 @@ def test_what_cannot_be_compared_by_is_refused(tmp_path: Path) -> None:
         by(tmp_path / "two", "colour")
     with pytest.raises(QueryError, match=r"No trial has the environment 'pod'.*Name one of bare, container"):
         by(tmp_path / "three", "environment", reference="pod")
-    with pytest.raises(QueryError, match="Name one by --pair"):
+    with pytest.raises(QueryError, match="Name a pair by --pair"):
         by(tmp_path / "four", "model", reference="big")
     with pytest.raises(ValueError, match="alpha"):
         by(tmp_path / "five", "model", alpha=1.5)

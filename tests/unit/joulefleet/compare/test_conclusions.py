@@ -53,16 +53,16 @@ def test_a_mean_says_over_how_many_and_whether_all_agree() -> None:
     mixed = sentence_of(over(HALF, HALF, HALF, HALF, HALF, MORE, BOTH, BOTH, BOTH, every=False))
     assert "but not on each of them (node6: 1.200 [1.100, 1.300], node7: 0.980" in mixed
     assert mixed.endswith("and 1 more).")
-    assert sentence_of(over(BOTH, BOTH, BOTH, every=False)).endswith(", whose own intervals all hold 1.")
+    assert sentence_of(over(BOTH, BOTH, BOTH, every=False)).endswith(", whose own intervals all contain 1.")
     assert "of 3 CPU models, each counted once" in sentence_of(over(*[HALF] * 6, models=True))
 
 
 def test_no_interval_has_its_reason() -> None:
     """It is that of all machines, where all have the same."""
     finding = replace(finding_of(), left_out={"node1": "1 block: an interval needs 2"})
-    assert sentence_of(finding).endswith("big's time an item that has no interval: 1 block: an interval needs 2.")
+    assert sentence_of(finding).endswith("an unknown part of big's time an item: 1 block: an interval needs 2.")
     two = replace(finding, left_out={"node1": "a", "node2": "b"})
-    assert sentence_of(two).endswith("that has no interval: no machine has an interval.")
+    assert sentence_of(two).endswith("big's time an item: no machine has an interval.")
 
 
 def test_margins_follow_the_ratio() -> None:

@@ -18,7 +18,7 @@ UNKNOWN = 999
 
 
 def pci_device(sysfs_root: Path, *, vendor: str, kind: str, slot: str = "0000:01:00.0") -> None:
-    """A device on the PCI bus of the tree."""
+    """Put a device on the PCI bus of the tree."""
     folder = sysfs_root / "bus/pci/devices" / slot
     folder.mkdir(parents=True)
     (folder / "vendor").write_text(f"{vendor}\n")
@@ -27,13 +27,13 @@ def pci_device(sysfs_root: Path, *, vendor: str, kind: str, slot: str = "0000:01
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A /sys with an NVIDIA GPU on the PCI bus."""
+    """Return a /sys with an NVIDIA GPU on the PCI bus."""
     pci_device(tmp_path, vendor="0x10de", kind="0x030200")
     return tmp_path
 
 
 def values(sensor: NvmlSensor) -> dict[str, float | None]:
-    """What one read gives, by channel."""
+    """Return what one read gives, by channel."""
     return dict(zip([c.name for c in sensor.channels], sensor.decode(sensor.read()), strict=True))
 
 
@@ -52,8 +52,8 @@ def test_a_gpu_that_counts_its_energy_is_a_counter_of_microjoules(machine: Path)
     assert sensor.missing == ()
 
 
-def test_a_gpu_without_a_counter_tells_its_power_in_watts(machine: Path) -> None:
-    """Before Volta there is no counter: the power stands in, and says that it is to be integrated."""
+def test_a_gpu_without_a_counter_has_a_channel_of_its_power_in_watts(machine: Path) -> None:
+    """GPUs older than Volta have no counter: their power is integrated afterwards."""
     sensor = open_nvml(machine, FakeNvml(gpus=[FakeGpu(power_mw=41_500)]))
     (channel,) = sensor.channels
     assert (channel.name, channel.unit, channel.kind) == ("gpu-0/power_w", "W", "gauge")
@@ -62,7 +62,7 @@ def test_a_gpu_without_a_counter_tells_its_power_in_watts(machine: Path) -> None
 
 
 def test_several_gpus_keep_their_numbers_though_one_is_refused(machine: Path) -> None:
-    """gpu-1 is partitioned; what is read of gpu-2 stands under gpu-2."""
+    """gpu-1 is partitioned; the readings of gpu-2 keep the name gpu-2."""
     gpus = [FakeGpu(energy_mj=1, mig=0), FakeGpu(energy_mj=2, mig=1), FakeGpu(power_mw=3_000)]
     sensor = open_nvml(machine, FakeNvml(gpus=gpus))
     assert values(sensor) == {"gpu-0": 1_000, "gpu-2/power_w": 3.0}
@@ -74,28 +74,28 @@ def test_several_gpus_keep_their_numbers_though_one_is_refused(machine: Path) ->
 
 
 def test_a_partitioned_gpu_is_refused_without_being_read(machine: Path) -> None:
-    """The energy of the whole board says nothing of one of its instances."""
+    """The energy of the board says nothing about one of its instances."""
     sensor = open_nvml(machine, FakeNvml(gpus=[FakeGpu(energy_mj=1, mig=1)]))
     assert sensor.channels == ()
-    assert "told apart" in (sensor.gpus[0].reason or "")
+    assert "divided" in (sensor.gpus[0].reason or "")
 
 
-def test_a_gpu_that_tells_neither_energy_nor_power_has_the_reason(machine: Path) -> None:
-    """It is named, not passed over."""
+def test_a_gpu_that_shows_neither_energy_nor_power_has_the_reason(machine: Path) -> None:
+    """It is listed, not left out."""
     sensor = open_nvml(machine, FakeNvml(gpus=[FakeGpu()]))
-    assert sensor.gpus[0].reason == "it tells neither its energy nor its power"
+    assert sensor.gpus[0].reason == "it shows neither its energy nor its power"
     assert sensor.read() == ()
 
 
-def test_a_gpu_that_refuses_does_not_hide_the_others(machine: Path) -> None:
-    """One handle that cannot be had leaves the rest measured."""
+def test_a_gpu_that_fails_does_not_hide_the_others(machine: Path) -> None:
+    """The rest is measured where one handle cannot be opened."""
     sensor = open_nvml(machine, FakeNvml(gpus=[FakeGpu(error=NO_PERMISSION), FakeGpu(energy_mj=7)]))
     assert values(sensor) == {"gpu-1": 7_000}
     assert "refuses" in (sensor.gpus[0].reason or "")
 
 
 def test_a_lost_gpu_reads_none_from_then_on(machine: Path) -> None:
-    """It is not asked again, and the other goes on."""
+    """It is not called again, and the other GPU is read as before."""
     lost, other = FakeGpu(energy_mj=10), FakeGpu(energy_mj=20)
     sensor = open_nvml(machine, FakeNvml(gpus=[lost, other]))
     lost.error = GPU_IS_LOST
@@ -106,7 +106,7 @@ def test_a_lost_gpu_reads_none_from_then_on(machine: Path) -> None:
 
 
 def test_a_read_that_fails_once_is_none_once(machine: Path) -> None:
-    """Any other error is of this read alone."""
+    """Any other error concerns this read only."""
     gpu = FakeGpu(energy_mj=10)
     sensor = open_nvml(machine, FakeNvml(gpus=[gpu]))
     gpu.error = UNKNOWN
@@ -120,13 +120,13 @@ def test_a_read_that_fails_once_is_none_once(machine: Path) -> None:
     [
         (LIBRARY_NOT_FOUND, "absent", "libnvidia-ml.so.1"),
         (DRIVER_NOT_LOADED, "absent", "modprobe nvidia"),
-        (LIB_RM_VERSION_MISMATCH, "unreadable", "restart"),
+        (LIB_RM_VERSION_MISMATCH, "unreadable", "Restart"),
         (NO_PERMISSION, "not_permitted", "/dev/nvidiactl"),
         (UNKNOWN, "unreadable", "nvidia-smi"),
     ],
 )
 def test_a_library_that_does_not_load_is_missing_with_its_cure(machine: Path, error: int, why: str, cure: str) -> None:
-    """A GPU without its energy is said, never raised."""
+    """Nothing is raised."""
     nvml = FakeNvml(init_error=error)
     sensor = open_nvml(machine, nvml)
     (missing,) = sensor.missing
@@ -138,15 +138,15 @@ def test_a_library_that_does_not_load_is_missing_with_its_cure(machine: Path, er
 
 
 def test_a_library_that_fails_after_its_start_is_shut_down(machine: Path) -> None:
-    """Nothing is left open behind a failure."""
+    """No failure leaves NVML open."""
     nvml = FakeNvml(count_error=NO_PERMISSION)
     (missing,) = open_nvml(machine, nvml).missing
     assert missing.why == "not_permitted"
     assert nvml.calls == ["init", "shutdown"]
 
 
-def test_a_gpu_that_nvml_does_not_see_is_said(machine: Path) -> None:
-    """A container shows the PCI bus without being given the GPU."""
+def test_a_gpu_that_nvml_does_not_find_is_missing(machine: Path) -> None:
+    """A container shows the PCI bus even if it may not use the GPU."""
     nvml = FakeNvml(gpus=[])
     (missing,) = open_nvml(machine, nvml).missing
     assert "--gpus all" in missing.cure
@@ -154,8 +154,8 @@ def test_a_gpu_that_nvml_does_not_see_is_said(machine: Path) -> None:
 
 
 @pytest.mark.parametrize(("vendor", "kind"), [("0x8086", "0x030000"), ("0x10de", "0x040300"), ("0x10de", "0x0c0330")])
-def test_without_an_nvidia_gpu_nothing_is_loaded_and_nothing_said(tmp_path: Path, vendor: str, kind: str) -> None:
-    """Loading NVML wakes the driver; another vendor's GPU, and NVIDIA's sound or USB, are none."""
+def test_without_an_nvidia_gpu_nothing_is_loaded_and_nothing_missing(tmp_path: Path, vendor: str, kind: str) -> None:
+    """Loading NVML wakes the driver. GPUs of other vendors, and NVIDIA's sound or USB devices, do not count."""
     pci_device(tmp_path, vendor=vendor, kind=kind)
     nvml = FakeNvml(gpus=[FakeGpu(energy_mj=1)])
     sensor = open_nvml(tmp_path, nvml)
@@ -163,11 +163,11 @@ def test_without_an_nvidia_gpu_nothing_is_loaded_and_nothing_said(tmp_path: Path
 
 
 def test_a_machine_without_a_pci_bus_has_no_gpu(tmp_path: Path) -> None:
-    """No folder is no GPU."""
+    """The folder of its devices does not exist."""
     assert not has_nvidia_gpu(tmp_path)
 
 
-def test_closing_lets_go_of_the_library_once(machine: Path) -> None:
+def test_closing_shuts_the_library_down_once(machine: Path) -> None:
     """A closed sensor reads None, and a second close does nothing."""
     nvml = FakeNvml(gpus=[FakeGpu(energy_mj=1)])
     sensor = open_nvml(machine, nvml)
@@ -178,7 +178,7 @@ def test_closing_lets_go_of_the_library_once(machine: Path) -> None:
 
 
 def test_the_real_package_has_every_name_that_is_used(machine: Path) -> None:
-    """With nvidia-ml-py itself: the GPU is measured where there is one, else its lack has a cure."""
+    """With nvidia-ml-py itself: a GPU is measured, or it is missing with a cure."""
     sensor = open_nvml(machine)
     assert sensor.gpus or (sensor.missing and sensor.missing[0].cure)
     sensor.close()

@@ -7,17 +7,18 @@ import pytest
 from agent.results.energy import choose_scope
 from agent.sensors.rapl.powercap import open_powercap
 from tests.support.counter_energies import energies_of
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
+PROC = unpacked("two-packages-with-dram") / "proc"
 TREE = "devices/virtual/powercap/intel-rapl"
 
 CopyMachine = Callable[[str], Path]
 
 
-class Leaving:
-    """A counter that the kernel takes away while its file is kept open.
+class DisappearingCounter:
+    """A counter that disappears while its file is open.
 
-    A process's number in /proc stands for it: once the process has ended, reads of the kept file fail.
+    A number of a process in /proc plays its part: reads of the open file fail once the process has ended.
     """
 
     value = 500
@@ -25,7 +26,7 @@ class Leaving:
     def __init__(self) -> None:
         self._process = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
         self._file = Path(f"/proc/{self._process.pid}/oom_score_adj")
-        # Raising it needs no privilege, and it must be no less than zero to be a count.
+        # A user may raise this number without privileges; below 0 it would be no count.
         self._file.write_text(f"{self.value}\n")
 
     def stand_for(self, counter: Path) -> None:
@@ -39,15 +40,17 @@ class Leaving:
 
 
 @pytest.fixture
-def leaving() -> Iterator[Leaving]:
-    """Gone at the end of the test, whatever happens."""
-    counter = Leaving()
+def leaving() -> Iterator[DisappearingCounter]:
+    """Yield such a counter, and end its process after the test."""
+    counter = DisappearingCounter()
     yield counter
     counter.go()
 
 
-def test_a_zone_that_goes_away_in_the_window_reads_none(copy_machine: CopyMachine, leaving: Leaving) -> None:
-    """The kept descriptor fails from then on; the other counters are read as before."""
+def test_a_zone_that_goes_away_in_the_window_reads_none(
+    copy_machine: CopyMachine, leaving: DisappearingCounter
+) -> None:
+    """The other counters are read as before."""
     root = copy_machine("two-packages-with-dram")
     leaving.stand_for(root / TREE / "intel-rapl:1/energy_uj")
     powercap = open_powercap(root, PROC)
@@ -59,10 +62,10 @@ def test_a_zone_that_goes_away_in_the_window_reads_none(copy_machine: CopyMachin
     assert choose_scope(energies_of(powercap, before, after)).joules is None
 
 
-def test_a_driver_that_is_loaded_anew_makes_every_kept_counter_unreadable(
-    copy_machine: CopyMachine, leaving: Leaving
+def test_after_the_driver_is_loaded_again_every_kept_counter_is_unreadable(
+    copy_machine: CopyMachine, leaving: DisappearingCounter
 ) -> None:
-    """Every descriptor fails; nothing is raised, and no energy is made up."""
+    """Nothing is raised, and the energy is unknown."""
     root = copy_machine("amd-single")
     leaving.stand_for(root / TREE / "intel-rapl:0/energy_uj")
     leaving.stand_for(root / TREE / "intel-rapl:0/intel-rapl:0:0/energy_uj")
@@ -73,8 +76,8 @@ def test_a_driver_that_is_loaded_anew_makes_every_kept_counter_unreadable(
     assert [e.joules for e in energies_of(powercap, before, (None, None))] == [None, None, None]
 
 
-def test_letters_in_the_middle_of_a_window_are_bridged(copy_machine: CopyMachine) -> None:
-    """A failed read is no wrap: the readings around it tell the energy."""
+def test_a_failed_read_inside_a_window_costs_no_energy(copy_machine: CopyMachine) -> None:
+    """A failed read is no wrap: the readings before and after it give the energy."""
     root = copy_machine("two-packages-with-dram")
     counter = root / TREE / "intel-rapl:0/energy_uj"
     powercap = open_powercap(root, PROC)
@@ -88,7 +91,7 @@ def test_letters_in_the_middle_of_a_window_are_bridged(copy_machine: CopyMachine
 
 
 def test_a_folder_where_the_counter_should_be_is_unreadable(copy_machine: CopyMachine) -> None:
-    """It can be opened, and every read of it fails."""
+    """It can be opened, but no read of it succeeds."""
     root = copy_machine("amd-single")
     counter = root / TREE / "intel-rapl:0/energy_uj"
     counter.unlink()

@@ -10,26 +10,27 @@ import pytest
 from agent.results.energy import CounterSeries, choose_scope, phase_energies
 from agent.sensors.rapl.powercap import open_powercap
 from joulefleet.measurement import Phase
+from tests.support.machines import unpack_machine
 
-MACHINES = Path(__file__).parents[4] / "machines"
 NOBODY = 65534
 WINDOW = Phase(name="window", start_ns=0, end_ns=1_000_000_000)
 
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A tree whose counters only its owner may read, in a folder that everyone may enter."""
+    """Yield a tree whose counters only its owner may read, in a folder that everyone may enter."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        root = Path(shutil.copytree(MACHINES / "not-permitted/sys", Path(folder) / "sys", symlinks=True))
-        for counter in (root / "devices").rglob("energy_uj"):
-            # 0400 of root is the kernel's own mode; an ordinary user who owns the copy is kept out by 0000.
-            counter.chmod(0o400 if os.geteuid() == 0 else 0o000)
+        root = unpack_machine("not-permitted", Path(folder) / "machine") / "sys"
+        if os.geteuid() != 0:
+            # The counters have the kernel's mode, 0400. It keeps out everybody but their owner.
+            for counter in (root / "devices").rglob("energy_uj"):
+                counter.chmod(0o000)
         yield root
 
 
 def seen_by_another_user(root: Path) -> dict[str, object]:
-    """What the sensor finds in a process without root's rights: root itself ignores mode 0400."""
+    """Return what the sensor finds in a process without root's rights, as root ignores mode 0400."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
@@ -44,14 +45,14 @@ def seen_by_another_user(root: Path) -> dict[str, object]:
                 source="powercap",
                 provenance="measured",
             )
-            found = {
+            result = {
                 "missing": [(m.what, m.why, m.message, m.cure) for m in powercap.missing],
                 "domains": [d.channel for d in powercap.domains],
                 "channels": [c.name for c in powercap.channels],
                 "reason": choose_scope(energies).reason,
                 "scope": choose_scope(energies).scope,
             }
-            os.write(send, json.dumps(found).encode())
+            os.write(send, json.dumps(result).encode())
         finally:
             os._exit(0)
     os.close(send)
@@ -62,10 +63,10 @@ def seen_by_another_user(root: Path) -> dict[str, object]:
 
 
 def test_counters_that_only_root_may_read_are_not_permitted(root: Path) -> None:
-    """Present but not permitted is told apart from absent, and has a cure."""
-    found = seen_by_another_user(root)
-    assert isinstance(found["missing"], list)
-    ((what, why, message, cure),) = found["missing"]
+    """They are not absent, and there is a cure."""
+    result = seen_by_another_user(root)
+    assert isinstance(result["missing"], list)
+    ((what, why, message, cure),) = result["missing"]
     assert why == "not_permitted"
     assert what == "energy of package-0, package-0/dram, package-1, package-1/dram"
     assert "may not read" in message
@@ -83,45 +84,45 @@ def test_counters_that_only_root_may_read_are_not_permitted(root: Path) -> None:
     ],
 )
 def test_a_folder_that_may_not_be_entered_is_not_permitted(root: Path, closed: str) -> None:
-    """Not absent, and not masked, though the links to what it holds seem to lead nowhere."""
+    """It is neither absent nor masked, though the links into it seem to lead nowhere."""
     if closed != "class":
         shutil.rmtree(root / "class/powercap")
     else:
         shutil.rmtree(root / "devices/virtual/powercap")
     (root / closed).chmod(0o000)
-    found = seen_by_another_user(root)
+    result = seen_by_another_user(root)
     (root / closed).chmod(0o755)
-    assert isinstance(found["missing"], list)
-    ((_, why, message, cure),) = found["missing"]
+    assert isinstance(result["missing"], list)
+    ((_, why, message, cure),) = result["missing"]
     assert why == "not_permitted"
     assert "may not look into it" in message
     assert "root" in cure
 
 
 def test_links_into_a_folder_that_may_not_be_entered_are_no_mask(root: Path) -> None:
-    """A container's mask has another cure."""
+    """The cure of a container's mask would not help."""
     (root / "devices/virtual/powercap").chmod(0o000)
-    found = seen_by_another_user(root)
+    result = seen_by_another_user(root)
     (root / "devices/virtual/powercap").chmod(0o755)
-    assert isinstance(found["missing"], list)
-    assert [why for _, why, _, _ in found["missing"]] == ["not_permitted"]
+    assert isinstance(result["missing"], list)
+    assert [why for _, why, _, _ in result["missing"]] == ["not_permitted"]
 
 
-def test_one_closed_zone_is_not_left_out_in_silence(root: Path) -> None:
-    """Its package is part of a total that then nobody knows."""
+def test_one_closed_zone_is_listed_as_missing(root: Path) -> None:
+    """The total that includes its package is unknown."""
     zone = root / "devices/virtual/powercap/intel-rapl/intel-rapl:1"
     zone.chmod(0o000)
-    found = seen_by_another_user(root)
+    result = seen_by_another_user(root)
     zone.chmod(0o755)
-    assert "intel-rapl:1" in str(found["domains"])
-    assert isinstance(found["missing"], list)
-    assert {why for _, why, _, _ in found["missing"]} == {"not_permitted"}
+    assert "intel-rapl:1" in str(result["domains"])
+    assert isinstance(result["missing"], list)
+    assert {why for _, why, _, _ in result["missing"]} == {"not_permitted"}
 
 
 def test_counters_that_may_not_be_read_have_domains_without_channels(root: Path) -> None:
     """The domains are known by name; their energy is null for this one reason."""
-    found = seen_by_another_user(root)
-    assert found["domains"] == ["package-0", "package-0/dram", "package-1", "package-1/dram"]
-    assert found["channels"] == []
-    assert found["scope"] == "package+dram"
-    assert found["reason"] == "the counter is there, but this user may not read it"
+    result = seen_by_another_user(root)
+    assert result["domains"] == ["package-0", "package-0/dram", "package-1", "package-1/dram"]
+    assert result["channels"] == []
+    assert result["scope"] == "package+dram"
+    assert result["reason"] == "the counter is there, but this user may not read it"

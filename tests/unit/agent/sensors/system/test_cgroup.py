@@ -1,12 +1,11 @@
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from agent.sensors.system.cgroup import CgroupUsageSensor, open_cgroup_usage
+from tests.support.machines import unpack_machine, unpacked
 
-MACHINES = Path(__file__).parents[4] / "machines"
 PID = 4343
 GROUP_2 = (
     "sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod7f3a.slice/cri-containerd-51d2.scope"
@@ -21,12 +20,12 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 
 def sensor(root: Path) -> CgroupUsageSensor:
-    """The sensor of the process in the machine under `root`."""
+    """Open the sensor of the process in the machine under `root`."""
     return open_cgroup_usage(PID, root / "sys", root / "proc")
 
 
-def found(root: Path) -> dict[str, float | None]:
-    """What it reads, by channel."""
+def readings(root: Path) -> dict[str, float | None]:
+    """Return what the sensor reads, by channel."""
     usage = sensor(root)
     values = usage.decode(usage.read())
     usage.close()
@@ -34,18 +33,18 @@ def found(root: Path) -> dict[str, float | None]:
 
 
 def copied(name: str, tmp_path: Path) -> Path:
-    """A copy of a machine, to be changed by the test."""
-    return Path(shutil.copytree(MACHINES / name, tmp_path / name, symlinks=True))
+    """Unpack a machine that the test may change."""
+    return unpack_machine(name, tmp_path / name)
 
 
 def test_version_2_counts_cpu_time_throttled_time_and_memory() -> None:
-    """Of the container itself, in seconds and bytes; 2.25 s throttled by its quota, and 2.5 by the pod's."""
-    assert found(MACHINES / "cgroup-v2") == {
+    """The container's, in seconds and bytes. It was throttled 2.25 s by its own quota and 2.5 s by the pod's."""
+    assert readings(unpacked("cgroup-v2")) == {
         "cgroup_cpu_s": 90.123456,
         "cgroup_throttled_s": 4.75,
         "cgroup_memory_bytes": 3_221_225_472,
     }
-    usage = sensor(MACHINES / "cgroup-v2")
+    usage = sensor(unpacked("cgroup-v2"))
     assert [(c.unit, c.kind, c.source) for c in usage.channels] == [
         ("s", "counter", "cgroup"),
         ("s", "counter", "cgroup"),
@@ -55,15 +54,15 @@ def test_version_2_counts_cpu_time_throttled_time_and_memory() -> None:
 
 
 def test_both_times_of_version_2_come_from_one_read() -> None:
-    """The kernel sums over all CPUs for each read of cpu.stat: the group's, and that of the pod around it."""
-    usage = sensor(MACHINES / "cgroup-v2")
+    """Each read of cpu.stat costs the kernel a sum over all CPUs, so each file is read once."""
+    usage = sensor(unpacked("cgroup-v2"))
     assert len(usage.read()) == 3
     usage.close()
 
 
 def test_in_a_hybrid_version_1_counts_as_it_has_the_controllers() -> None:
-    """Nanoseconds there; the folder names its two controllers in another order than /proc."""
-    assert found(MACHINES / "cgroup-v1") == {
+    """It counts nanoseconds; the folder has its two controllers in another order than /proc."""
+    assert readings(unpacked("cgroup-v1")) == {
         "cgroup_cpu_s": 90.123456789,
         "cgroup_throttled_s": 2.25,
         "cgroup_memory_bytes": 3_221_225_472,
@@ -71,27 +70,27 @@ def test_in_a_hybrid_version_1_counts_as_it_has_the_controllers() -> None:
 
 
 def test_a_quota_around_version_1_throttles_as_well(tmp_path: Path) -> None:
-    """The folder docker holds a quota for all containers; theirs and its stops are added."""
+    """The folder docker has a quota for all containers; the times of both quotas are added."""
     machine = copied("cgroup-v1", tmp_path)
     write(
         machine, {"sys/fs/cgroup/cpu,cpuacct/docker/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 500000000"}
     )
-    assert found(machine)["cgroup_throttled_s"] == 2.75
+    assert readings(machine)["cgroup_throttled_s"] == 2.75
 
 
 def test_an_outer_quota_counts_where_the_group_itself_can_have_none(tmp_path: Path) -> None:
-    """The controller may be on for the slice alone: then only the slice says how long it was stopped."""
+    """Where only the slice has the controller, only the slice counts throttled time."""
     machine = copied("cgroup-v2", tmp_path)
     write(machine, {f"{GROUP_2}/cpu.stat": "usage_usec 5000000"})
-    assert found(machine) == {
+    assert readings(machine) == {
         "cgroup_cpu_s": 5.0,
         "cgroup_throttled_s": 2.5,
         "cgroup_memory_bytes": 3_221_225_472,
     }
 
 
-def test_throttled_time_is_none_where_one_of_the_groups_stops_telling(tmp_path: Path) -> None:
-    """A part of a sum would look like a step back of the counter."""
+def test_throttled_time_is_none_where_one_of_the_groups_has_no_value(tmp_path: Path) -> None:
+    """A part of the sum would look like a step back of the counter."""
     machine = copied("cgroup-v2", tmp_path)
     usage = sensor(machine)
     write(machine, {f"{Path(GROUP_2).parent}/cpu.stat": "usage_usec 91234567"})
@@ -100,21 +99,21 @@ def test_throttled_time_is_none_where_one_of_the_groups_stops_telling(tmp_path: 
 
 
 def test_what_lies_around_the_mount_is_no_group(tmp_path: Path) -> None:
-    """The groups end where their hierarchy is mounted."""
+    """The groups end at the folder where their hierarchy is mounted."""
     machine = copied("cgroup-v2", tmp_path)
     write(machine, {"sys/fs/cpu.stat": "throttled_usec 9000000", "sys/cpu.stat": "throttled_usec 9000000"})
-    assert found(machine)["cgroup_throttled_s"] == 4.75
+    assert readings(machine)["cgroup_throttled_s"] == 4.75
 
 
 def test_the_root_group_of_version_2_has_no_memory_and_no_throttling(tmp_path: Path) -> None:
     """What the group does not count has no channel."""
     machine = copied("cgroup-v2", tmp_path)
     write(machine, {f"proc/{PID}/cgroup": "0::/", "sys/fs/cgroup/cgroup.procs": f"1\n{PID}"})
-    assert found(machine) == {"cgroup_cpu_s": 506.0}
+    assert readings(machine) == {"cgroup_cpu_s": 506.0}
 
 
 def test_a_container_whose_own_group_is_mounted_is_found(tmp_path: Path) -> None:
-    """The path is the host's, and the mount is the group itself."""
+    """The path is the host's, and the mount is the container's group."""
     write(
         tmp_path,
         {
@@ -123,11 +122,11 @@ def test_a_container_whose_own_group_is_mounted_is_found(tmp_path: Path) -> None
             "sys/fs/cgroup/memory.current": "1024",
         },
     )
-    assert found(tmp_path) == {"cgroup_memory_bytes": 1024}
+    assert readings(tmp_path) == {"cgroup_memory_bytes": 1024}
 
 
 def test_a_group_in_a_container_is_found_by_the_end_of_its_path(tmp_path: Path) -> None:
-    """The host's part of the path is not visible, the rest lies below the mount."""
+    """The host's part of the path does not exist here, the rest lies below the mount."""
     write(
         tmp_path,
         {
@@ -138,12 +137,12 @@ def test_a_group_in_a_container_is_found_by_the_end_of_its_path(tmp_path: Path) 
             "sys/fs/cgroup/inner/memory.current": "1024",
         },
     )
-    assert found(tmp_path) == {"cgroup_memory_bytes": 1024}
+    assert readings(tmp_path) == {"cgroup_memory_bytes": 1024}
 
 
 @pytest.mark.parametrize("path", ["/", "/../other", "/system.slice/a.service"])
 def test_a_folder_that_does_not_hold_the_process_is_another_group(tmp_path: Path, path: str) -> None:
-    """The host's mount in a container with a namespace of its own would count the whole host."""
+    """The host's mount, seen in a container with a namespace of its own, would count the host."""
     write(
         tmp_path,
         {
@@ -154,7 +153,7 @@ def test_a_folder_that_does_not_hold_the_process_is_another_group(tmp_path: Path
             "sys/fs/cgroup/other/memory.current": "2048",
         },
     )
-    assert found(tmp_path) == {}
+    assert readings(tmp_path) == {}
 
 
 @pytest.mark.parametrize("content", ["", "many", "-1", "9" * 5000])
@@ -164,11 +163,11 @@ def test_a_file_without_a_number_is_no_channel(tmp_path: Path, content: str) -> 
     write(
         machine, {f"{GROUP_2}/memory.current": content, f"{GROUP_2}/cpu.stat": "usage_usec 5000000\nthrottled_usec x"}
     )
-    assert found(machine) == {"cgroup_cpu_s": 5.0}
+    assert readings(machine) == {"cgroup_cpu_s": 5.0}
 
 
 def test_what_stops_being_a_number_reads_none(tmp_path: Path) -> None:
-    """A key that vanishes, or letters, after the files were opened."""
+    """A key may vanish, or letters may appear, after the files were opened."""
     machine = copied("cgroup-v2", tmp_path)
     usage = sensor(machine)
     write(machine, {f"{GROUP_2}/memory.current": "max", f"{GROUP_2}/cpu.stat": "usage_usec_more 5"})
@@ -178,12 +177,12 @@ def test_what_stops_being_a_number_reads_none(tmp_path: Path) -> None:
 
 
 def test_a_process_that_is_not_there_has_no_channels(tmp_path: Path) -> None:
-    """Nothing is raised, and nothing is 0."""
-    assert found(tmp_path) == {}
+    """Nothing is raised, and no value is 0."""
+    assert readings(tmp_path) == {}
 
 
-def test_this_very_process_has_a_group_or_none() -> None:
-    """On any machine what is read makes sense."""
+def test_this_process_has_a_group_or_none() -> None:
+    """On any machine the values are valid."""
     usage = open_cgroup_usage(os.getpid(), Path("/sys"), Path("/proc"))
     assert all(value is not None and value >= 0 for value in usage.decode(usage.read()))
     usage.close()

@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 from agent.sensors.system.cpu_memory import oom_kills, open_host, open_memory
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
+PROC = unpacked("two-packages-with-dram") / "proc"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -16,15 +17,15 @@ def test_busy_seconds_leave_out_idle_iowait_steal_and_the_guests_second_count() 
     host.close()
 
 
-def test_memory_available_is_what_the_kernel_says() -> None:
-    """In bytes."""
+def test_memory_available_is_read_in_bytes() -> None:
+    """The kernel writes kB."""
     memory = open_memory(PROC)
     assert memory.decode(memory.read()) == (250_000_000 * 1024,)
     memory.close()
 
 
 def test_channels_name_their_units() -> None:
-    """Counters in seconds, a gauge in bytes."""
+    """CPU times are counters in seconds, memory is a gauge in bytes."""
     assert [(c.name, c.unit, c.kind) for c in (*open_host(PROC).channels, *open_memory(PROC).channels)] == [
         ("machine_cpu_s", "s", "counter"),
         ("machine_steal_s", "s", "counter"),
@@ -32,8 +33,8 @@ def test_channels_name_their_units() -> None:
     ]
 
 
-def test_a_missing_file_is_said_and_reads_none(tmp_path: Path) -> None:
-    """Without procfs nothing is raised, and nothing is 0."""
+def test_a_missing_file_is_listed_and_reads_none(tmp_path: Path) -> None:
+    """Without procfs nothing is raised, and no value is 0."""
     host, memory = open_host(tmp_path), open_memory(tmp_path)
     assert host.decode(host.read()) == (None, None)
     assert memory.decode(memory.read()) == (None,)
@@ -41,7 +42,7 @@ def test_a_missing_file_is_said_and_reads_none(tmp_path: Path) -> None:
 
 
 def test_garbage_is_none(tmp_path: Path) -> None:
-    """Letters where numbers belong are unreadable."""
+    """Letters are not taken for 0."""
     (tmp_path / "stat").write_text("cpu a b c d e f g h\n")
     (tmp_path / "meminfo").write_text("MemAvailable: many kB\n")
     host, memory = open_host(tmp_path), open_memory(tmp_path)
@@ -56,7 +57,7 @@ def test_this_machines_own_proc_is_understood() -> None:
         assert all(value is not None and value >= 0 for value in sensor.decode(sensor.read()))
 
 
-def test_kills_for_want_of_memory_are_counted(tmp_path: Path) -> None:
-    """None where the kernel does not say."""
+def test_kills_by_the_out_of_memory_killer_are_counted(tmp_path: Path) -> None:
+    """The count is None where the kernel does not show it."""
     assert oom_kills(PROC) == 3
     assert oom_kills(tmp_path) is None

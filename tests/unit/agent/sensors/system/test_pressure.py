@@ -3,18 +3,19 @@ from pathlib import Path
 import pytest
 
 from agent.sensors.system.pressure import open_pressure
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/cgroup-v2/proc"
+PROC = unpacked("cgroup-v2") / "proc"
 
 
 def write(root: Path, resource: str, content: str) -> None:
-    """The file of a resource under `root`."""
+    """Write the file of a resource under `root`."""
     (root / "pressure").mkdir(exist_ok=True)
     (root / "pressure" / resource).write_text(content)
 
 
 def test_waiting_time_is_read_in_seconds() -> None:
-    """The kernel counts microseconds in which at least one task waited."""
+    """The kernel counts the microseconds in which at least one task waited."""
     pressure = open_pressure(PROC)
     assert pressure.decode(pressure.read()) == (62.5, 1.25, 7.5)
     assert [(c.name, c.unit, c.kind) for c in pressure.channels] == [
@@ -27,7 +28,7 @@ def test_waiting_time_is_read_in_seconds() -> None:
 
 
 def test_the_largest_numbers_fit_into_what_is_read(tmp_path: Path) -> None:
-    """A line of full pressure and a total of 64 bits is read whole."""
+    """Three averages of 100 and a total of 64 bits are the longest line."""
     write(tmp_path, "cpu", "some avg10=100.00 avg60=100.00 avg300=100.00 total=18446744073709551615\n")
     pressure = open_pressure(tmp_path)
     assert pressure.decode(pressure.read()) == (18_446_744_073_709_551_615 / 1e6,)
@@ -44,14 +45,14 @@ def test_the_largest_numbers_fit_into_what_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_another_line_is_none(tmp_path: Path, content: str) -> None:
-    """Letters, the wrong line, or a line cut short are no numbers."""
+    """Letters, another line, or a line that is cut off are no numbers."""
     write(tmp_path, "cpu", content)
     pressure = open_pressure(tmp_path)
     assert pressure.decode(pressure.read()) == (None,)
 
 
-def test_a_kernel_without_pressure_is_said_with_the_cure(tmp_path: Path) -> None:
-    """Booted with psi=0, or built without it."""
+def test_a_kernel_without_pressure_is_missing_with_a_cure(tmp_path: Path) -> None:
+    """It was booted with psi=0, or built without it."""
     pressure = open_pressure(tmp_path)
     assert (pressure.channels, pressure.read()) == ((), ())
     assert pressure.decode(()) == ()
@@ -61,7 +62,7 @@ def test_a_kernel_without_pressure_is_said_with_the_cure(tmp_path: Path) -> None
 
 
 def test_files_that_open_and_fail_every_read_are_absent_as_well(tmp_path: Path) -> None:
-    """With psi=0 some kernels leave the files and refuse reading; a folder opens and refuses in the same way."""
+    """With psi=0 some kernels keep the files and refuse every read; so does a folder in place of a file."""
     write(tmp_path, "cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000000\n")
     for resource in ("memory", "io"):
         (tmp_path / "pressure" / resource).mkdir()
@@ -72,14 +73,14 @@ def test_files_that_open_and_fail_every_read_are_absent_as_well(tmp_path: Path) 
 
 
 def test_a_closed_sensor_reads_none() -> None:
-    """It is never another file that is read."""
+    """It never reads another file."""
     pressure = open_pressure(PROC)
     pressure.close()
     assert pressure.decode(pressure.read()) == (None, None, None)
 
 
-def test_this_machines_own_files_are_understood_or_said() -> None:
-    """The real files decode as well as those of the tests, wherever the kernel has them."""
+def test_this_machines_own_files_are_understood_or_missing() -> None:
+    """The real files decode as well as those of the tests, where the kernel has them."""
     pressure = open_pressure(Path("/proc"))
     assert all(value is not None and value >= 0 for value in pressure.decode(pressure.read()))
     assert bool(pressure.missing) == (len(pressure.channels) < 3)

@@ -5,14 +5,15 @@ import sys
 from pathlib import Path
 
 from agent.sensors.system.process import memory_now, open_process_tree, process_cpu_ns, status_memory, tree_of
+from tests.support.machines import unpacked
 
-PROC = Path(__file__).parents[4] / "machines/two-packages-with-dram/proc"
+PROC = unpacked("two-packages-with-dram") / "proc"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def test_cpu_and_memory_of_a_process_are_read() -> None:
-    """CPU time is fields 14 and 15, counted from the end of a command that holds brackets itself."""
+    """CPU time is in the fields 14 and 15, after a command that may contain brackets."""
     process = open_process_tree([4242], PROC)
     cpu_s, rss, anon, file = process.decode(process.read())
     assert cpu_s == (1234 + 66) / TICKS
@@ -26,7 +27,7 @@ def test_cpu_and_memory_of_a_process_are_read() -> None:
 
 
 def test_the_processes_of_a_tree_are_summed(tmp_path: Path) -> None:
-    """Two processes alike come out as twice one."""
+    """Two equal processes give twice the values of one."""
     for pid in ("1", "2"):
         shutil.copytree(PROC / "4242", tmp_path / pid)
     pair = open_process_tree([1, 2], tmp_path)
@@ -43,7 +44,7 @@ def test_a_process_that_was_never_there_is_missing_and_reads_none() -> None:
 
 
 def test_a_process_that_vanishes_reads_none() -> None:
-    """A kept descriptor of a process that has ended never reads another one's numbers."""
+    """A kept descriptor never reads the numbers of a later process."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         process = open_process_tree([child.pid], Path("/proc"))
         alive = process.decode(process.read())
@@ -59,7 +60,7 @@ def test_a_process_that_vanishes_reads_none() -> None:
 
 
 def test_the_cpu_clock_of_a_process_runs_with_its_work() -> None:
-    """The clock grows by the CPU time that is used."""
+    """It grows by the CPU time that is used."""
     before = process_cpu_ns(os.getpid())
     sum(range(200_000))
     after = process_cpu_ns(os.getpid())
@@ -69,7 +70,7 @@ def test_the_cpu_clock_of_a_process_runs_with_its_work() -> None:
 
 
 def test_a_tree_holds_the_process_and_its_children() -> None:
-    """The process comes first, its descendants after it."""
+    """The process comes first."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         tree = tree_of(os.getpid())
         child.communicate(b"\n")
@@ -78,16 +79,16 @@ def test_a_tree_holds_the_process_and_its_children() -> None:
 
 
 def test_pss_and_uss_come_from_smaps_rollup() -> None:
-    """USS is all that is private, huge pages included."""
+    """USS is all private memory, huge pages included."""
     assert memory_now(4242, PROC) == (95000 * 1024, (5000 + 79000 + 2048) * 1024)
 
 
 def test_memory_of_status_splits_the_resident_set() -> None:
-    """Anonymous plus file (with shared) memory is the resident set."""
+    """Anonymous and file memory (which includes shared memory) add up to the resident set."""
     assert status_memory(4242, PROC) == (120000 * 1024, 80000 * 1024, 40000 * 1024)
 
 
 def test_no_process_is_none_and_not_zero() -> None:
-    """A tree of no process has no memory to report."""
+    """There is no memory to report."""
     process = open_process_tree([], PROC)
     assert process.decode(process.read()) == (None, None, None, None)

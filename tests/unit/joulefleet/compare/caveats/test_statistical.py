@@ -70,7 +70,7 @@ def test_what_was_stated_late_is_a_warning(values: dict[str, Any], expected: str
     """All findings are exploratory then."""
     (text,) = texts(evidence(families=[family(**values)]), "warning")
     assert text.startswith(expected)
-    assert "all of it is exploratory" in text
+    assert "all findings are exploratory" in text
 
 
 def test_the_family_is_described() -> None:
@@ -86,7 +86,7 @@ def test_the_family_is_described() -> None:
     notes = texts(evidence(families=[family(alpha=0.01)], findings=[tested, tested]), "note")
     assert notes == [
         "one: exploratory, p-values not corrected for their number (2).",
-        "one states an alpha of 0.05; shown is 0.01, so all of it is exploratory.",
+        "one states an alpha of 0.05; shown is 0.01, so all findings are exploratory.",
     ]
 
 

@@ -39,10 +39,10 @@ def test_blocks_are_lost_for_many_reasons() -> None:
         "4 blocks",
         "6 blocks",
         "One arm ran first in every block (big on sst2)",
-        "8 blocks",
+        "In 8 blocks the two trials ran in different boots of the machine.",
     ]
     assert texts[0] == "warning: Blocks left out: time an item, no value ×4."
-    assert texts[3].endswith("left out for their flags, as the study stated before.")
+    assert texts[3].endswith("left out for their flags, as the study stated before its data.")
 
 
 def test_flags_are_listed_by_arm() -> None:
@@ -71,12 +71,12 @@ def test_trials_without_blocks_are_confounded_with_the_day() -> None:
 def test_labels_that_are_pooled_over_are_named() -> None:
     """A study without such labels has no caveat."""
     (text,) = of_trials(evidence(pooled_labels={"one": ["cooled", "size"], "two": []}))
-    assert text.startswith("warning: one: trials with different cooled, size are taken together")
+    assert text.startswith("warning: one: trials with different cooled, size are pooled")
 
 
 def test_machines_and_protocols_are_kept_apart() -> None:
     """Two facts of one pair and setting come from two protocols."""
     other = facts(setting=Setting(study="one", machine_id="m2", task="sst2", batch_size=1))
     note, warning = separation_caveats([facts(), facts(reference_protocol="b2"), other])
-    assert note.text == "2 machines: each counts once in what is said of all."
+    assert note.text == "2 machines: each counts once in a finding over all of them."
     assert warning.text.startswith("1 comparison was measured under several protocols")
