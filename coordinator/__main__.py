@@ -40,8 +40,8 @@ Examples:
   joulefleet sql "from trials"      query the results in SQL
 
 \b
-Exit codes: 0 done, 1 a bug, 2 wrong usage; an error of 3 the study, 4 the store,
-5 the machine, 6 the query; 7 some trials failed or are missing, 130 interrupted.""",
+Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 an error in the study, 4 in the store,
+5 on the machine, 6 in the query, 7 trials failed or are missing, 130 interrupted.""",
 )
 for command in (doctor, plan, run, status, compare, sample_size, sql, compact, publish, runner):
     app.command()(command)

@@ -38,6 +38,4 @@ StoreToWrite = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 StudyName = Annotated[str | None, typer.Option("--study", metavar="NAME", help="Read only this study.")]
-PairName = Annotated[
-    str | None, typer.Option("--pair", metavar="NAME", help="Compare only this pair (or, with --by, only its models).")
-]
+PairName = Annotated[str | None, typer.Option("--pair", metavar="NAME", help="Read only the models of this pair.")]

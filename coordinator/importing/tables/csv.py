@@ -52,7 +52,10 @@ class CsvTable:
 
 
 class CsvReader:
-    """Reads CSV files, and adds a problem to `problems` for each that cannot be used."""
+    """Reads the CSV files of one import, and adds a problem to `problems` for each that cannot be used.
+
+    `max_file_bytes` limits each file, `max_total_bytes` all files that this reader has read.
+    """
 
     def __init__(
         self, problems: ImportProblems, *, max_file_bytes: int = MAX_FILE_BYTES, max_total_bytes: int = MAX_TOTAL_BYTES
