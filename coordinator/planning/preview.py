@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.config import AgentSetup
 from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
 from coordinator.store.attempts import facts_in
-from coordinator.text import duration_text
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError, StoreError
 from joulefleet.plan.expand import (
@@ -20,7 +18,6 @@ from joulefleet.plan.expand import (
     PlannedBlock,
     blocks,
     cells,
-    comparands,
     expected_trial_s,
     original,
     passes_from_pilot,
@@ -29,9 +26,6 @@ from joulefleet.plan.expand import (
 )
 from joulefleet.plan.trial import Cell, trial_to_json
 from joulefleet.store.layout import StoreLayout, is_empty, read_format
-from joulefleet.study.load import study_to_json
-from joulefleet.study.primary import primary_digest
-from joulefleet.study.spec import Study
 from joulefleet.study.timing import timing
 
 NOWHERE = "no-machine"
@@ -122,104 +116,6 @@ def _place(pinned: Pinned) -> str:
     except (ImportError, MachineError):
         return NOWHERE
     return machine.machine_id if pinned.study.placement == "every-machine" else machine_class(machine)
-
-
-def outlook_text(outlook: Outlook) -> str:
-    """The outlook for people."""
-    study = outlook.pinned.study
-    times = timing(study)
-    window = study.measure.window.passes
-    every = cells(study)
-    lines = [
-        f"Study {study.name}: {study.description.strip()}".rstrip(": "),
-        "",
-        (
-            f"{len(study.models)} models × {len(study.tasks)} tasks, {len(every)} cells, "
-            f"{study.repetitions} blocks = {outlook.total} trials on each machine, regime {study.regime}."
-        ),
-        f"Each trial: baseline {times.baseline_s:g} s, warm-up {times.warm_up_at_least_s:g} s or more, window "
-        + (f"{window} passes" if window else f"{times.window_at_least_s:g} s or more")
-        + f", {study.measure.isolation} isolation.",
-        "",
-        "Compared:",
-        *(
-            f"  {c.name}: {c.student} / {c.teacher}"
-            + (f" (a proof: should be {c.expected_ratio:.2f})" if c.expected_ratio else "")
-            for c in comparands(study)
-        ),
-        *_primary_lines(study),
-        "",
-        "Order:" + ("" if outlook.machine_id != NOWHERE else " (of a machine without an identity)"),
-    ]
-    shown = outlook.blocks[:3]
-    lines += [f"  block {block.number}: " + ", ".join(str(t.cell) for t in block.trials) for block in shown]
-    if len(outlook.blocks) > len(shown):
-        lines.append(f"  … and {len(outlook.blocks) - len(shown)} blocks more")
-    lines.append("")
-    if outlook.pilots_to_do:
-        lines.append(f"First {outlook.pilots_to_do} short pilots fix the passes of each window.")
-    if outlook.store_id is not None:
-        failed = f", {outlook.failed} of them failed" if outlook.failed else ""
-        lines.append(f"In the store: {outlook.done} of {outlook.total} trials done{failed}.")
-        if outlook.obsolete:
-            lines.append(f"  {outlook.obsolete} attempts of an earlier form of the study stay there and are not used.")
-    about = "" if outlook.measured_passes else " (a guess until the pilots have run)"
-    lines.append(f"Expected: {duration_text(outlook.expected_s)}{about}.")
-    return "\n".join(lines)
-
-
-def _primary_lines(study: Study) -> list[str]:
-    stated = study.primary
-    pairs = study.pairs if stated.pairs is None else stated.pairs
-    if not pairs:
-        return []
-    tasks = study.tasks if stated.tasks is None else stated.tasks
-    what = f"{stated.metric} of {', '.join(pairs)} on {', '.join(tasks)}"
-    lines = [
-        f"Primary, stated before the data ({primary_digest(study_to_json(study))[:8]}):",
-        f"  {what}, alpha {stated.alpha:g} over all of them (Holm)",
-    ]
-    if stated.non_inferior_percent is not None:
-        lines.append(f"  also: is it at most {stated.non_inferior_percent:g} % more")
-    if stated.equivalent_percent is not None:
-        lines.append(f"  also: is it the same within {stated.equivalent_percent:g} %")
-    if stated.exclude_flags:
-        lines.append(f"  left out: blocks with a trial flagged {', '.join(stated.exclude_flags)}")
-    if stated.precision_percent is not None:
-        lines.append(f"  blocks are added after the pilot blocks until it is within {stated.precision_percent:g} %")
-    return lines
-
-
-def outlook_json(outlook: Outlook) -> dict[str, Any]:
-    """The outlook as data."""
-    return {
-        "study": outlook.pinned.study.name,
-        "machine_id": outlook.machine_id,
-        "trials": outlook.total,
-        "done": outlook.done,
-        "failed": outlook.failed,
-        "obsolete": outlook.obsolete,
-        "pilots_to_do": outlook.pilots_to_do,
-        "primary": asdict(outlook.pinned.study.primary)
-        | {"digest": primary_digest(study_to_json(outlook.pinned.study))},
-        "expected_s": round(outlook.expected_s, 1),
-        "passes_known": outlook.measured_passes,
-        "blocks": [
-            {
-                "block": block.number,
-                "trials": [
-                    {
-                        "position": trial.position,
-                        "cell": str(trial.cell),
-                        "trial_id": trial.trial_id if outlook.measured_passes else None,
-                        "passes": trial.protocol.passes if outlook.measured_passes else None,
-                    }
-                    for trial in block.trials
-                ],
-            }
-            for block in outlook.blocks
-        ],
-    }
 
 
 def write_trials(outlook: Outlook, folder: Path) -> int:

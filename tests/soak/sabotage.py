@@ -30,7 +30,7 @@ class Removal:
 
 ALWAYS = (
     # A soak is too short for five hundred loose files.
-    Removal(file="coordinator/cli/run.py", old="COMPACT_AT_LEAST = 500\n", new="COMPACT_AT_LEAST = 20\n"),
+    Removal(file="coordinator/campaign/stage.py", old="COMPACT_AT_LEAST = 500\n", new="COMPACT_AT_LEAST = 20\n"),
 )
 
 SABOTAGES: dict[str, tuple[Removal, ...]] = {
