@@ -165,6 +165,12 @@ class Place:
             return self.open[min(own or orphans)]
         return self._fresh(machine_id) or (self.open[min(absent)] if absent else None)
 
+    def has_block_for(self, machine_id: str, present: AbstractSet[str]) -> bool:
+        """Tell whether `take` would give the machine a block. Changes nothing."""
+        if len(self.open) + len(self._complete) < self.design.repetitions:
+            return True
+        return any(block.holder in (None, machine_id) or block.holder not in present for block in self.open.values())
+
     def begin_again(self, block: BlockProgress, why: str) -> None:
         """The next round of `block`."""
         before = dict(block.tries)

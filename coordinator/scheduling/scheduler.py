@@ -159,6 +159,19 @@ class Scheduler:
         member.assignment = found = _trial(member, block, block.choose(member.last_cell))
         return found
 
+    def expects_work(self, machine_id: str, now_s: float) -> bool:
+        """Tell whether an idle machine would get a trial now, or waits only until it is free or pilots have ended.
+
+        Changes nothing.
+        """
+        member = self.members[machine_id]
+        place = member.home
+        if place is None or not member.present or member.set_aside is not None:
+            return False
+        if place.passes is None or self.is_busy(machine_id, now_s):
+            return True
+        return place.has_block_for(machine_id, self._present)
+
     def ended(self, fact: AttemptFact, *, machine_id: str) -> None:
         """An attempt has ended, and its row is in the store; `machine_id` handed it over.
 

@@ -12,7 +12,8 @@ from coordinator.scheduling.scheduler import (
     Assignment,
     Scheduler,
 )
-from tests.support.machines_at_work import START_S, WITH_PILOT, AtWork, fact_of, tiny_design
+from tests.support.machines_at_work import START_S, TRIAL_S, WITH_PILOT, AtWork, fact_of, tiny_design
+from tests.support.trials import TINY_STUDY
 
 
 def test_a_failure_of_the_work_is_tried_once_more_at_the_end_of_its_block_and_then_stands() -> None:
@@ -300,3 +301,49 @@ def test_a_machine_whose_block_another_one_took_meanwhile_does_not_go_on_with_it
     back = scheduler.next("a", START_S + 30)
     assert not isinstance(back, Assignment)
     assert back.why == "finished"
+
+
+@pytest.mark.parametrize("text", [WITH_PILOT, TINY_STUDY])
+def test_whether_work_is_expected_is_told_without_a_change(text: str) -> None:
+    """It agrees with what `next` would give, at every step of two machines of one class, one of them busy once."""
+    scheduler, now_s = Scheduler(tiny_design(text)), START_S
+    for name in ("a", "b"):
+        scheduler.join(name, place="class", boot_id="boot")
+    assignments: dict[str, Assignment] = {}
+    answers = set()
+    while not scheduler.finished():
+        now_s += TRIAL_S
+        for name in ("a", "b"):
+            before = repr((scheduler.members, scheduler.places))
+            expected = scheduler.expects_work(name, now_s)
+            assert repr((scheduler.members, scheduler.places)) == before
+            found = scheduler.next(name, now_s)
+            assert expected == (isinstance(found, Assignment) or found.why in ("busy", "pilots"))
+            answers.add(expected)
+            if isinstance(found, Assignment):
+                assignments[name] = found
+        if now_s == START_S + TRIAL_S:
+            scheduler.busy("b", now_s)
+            del assignments["b"]
+        # One at a time: at the end the other machine waits, for a pilot or for good.
+        name = min(assignments)
+        ended = assignments.pop(name)
+        passes = 1 if ended.kind == "pilot" else scheduler.trial(ended).protocol.passes
+        scheduler.ended(
+            fact_of(
+                scheduler.design,
+                ended.cell,
+                block=ended.block,
+                kind=ended.kind,
+                passes=passes,
+                place="class",
+                machine_id=name,
+                ended_s=now_s,
+            ),
+            machine_id=name,
+        )
+    assert answers == {True, False}
+    for name in ("a", "b"):
+        assert not scheduler.expects_work(name, now_s)
+    scheduler.leave("a")
+    assert not scheduler.expects_work("a", now_s)
