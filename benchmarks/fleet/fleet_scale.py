@@ -25,8 +25,8 @@ from pathlib import Path
 from benchmarks.harness.reporting import Figure, finish
 from coordinator.planning.resolve import resolve
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Scheduler
+from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned, cells
 from joulefleet.study.load import study_of
 from joulefleet.yamlfile.reader import parse_yaml

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from coordinator.campaign.agent_session import Desk
 from coordinator.events.events import BlockStarted, Event, PlanFixed, TrialEnded, TrialStarted
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
 from coordinator.scheduling.scheduler import Assignment, Scheduler
+from joulefleet.plan.design import Design
 from joulefleet.plan.trial import Trial
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from coordinator.scheduling.attempt import DETERMINISTIC, AttemptFact
 from coordinator.scheduling.block import MOST_DETERMINISTIC, BlockProgress, Tries, block_from
-from coordinator.scheduling.design import Design
+from joulefleet.plan.design import Design
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class Place:
         trials = {fact.attempt_id: fact for fact in self.facts if fact.kind == "trial"}.values()
         known = [(cell, fact) for fact in trials if (cell := self.design.number.get(fact.cell)) is not None]
         design = self.design
-        self.passes = design.passes(self.pass_s, known)
+        self.passes = design.passes(self.pass_s, [(cell, fact.passes, fact.protocol) for cell, fact in known])
         self._digests = tuple(design.digest(cell, passes) for cell, passes in enumerate(self.passes))
         self._each_s = tuple(
             design.expected_s(cell, passes=passes, pass_s=self.pass_s.get(cell))

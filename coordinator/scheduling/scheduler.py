@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
 from coordinator.scheduling.block import BlockProgress
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
+from joulefleet.plan.design import Design
 from joulefleet.plan.trial import AttemptKind, Trial
 
 LOSSES_OF_A_TRIAL = 3

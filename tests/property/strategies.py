@@ -5,7 +5,8 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from joulefleet.digest import digest
-from joulefleet.plan.expand import PassesKey, Pinned, blocks, cells, passes_from_pilot
+from joulefleet.plan.design import Design
+from joulefleet.plan.expand import Pinned, cells
 from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 from joulefleet.study.presets import TASK_PRESETS
 from joulefleet.study.spec import Architecture, Factors, Measure, Model, Pair, ProofArm, Proofs, Study, Task, Window
@@ -63,11 +64,11 @@ def studies(draw: st.DrawFn) -> Study:
 
 
 @st.composite
-def passes_for(draw: st.DrawFn, pinned: Pinned) -> dict[PassesKey, int]:
-    """Passes as a pilot would fix them; of some cells the pilot failed."""
+def pilot_durations(draw: st.DrawFn, study: Study) -> dict[int, float]:
+    """Draw the seconds of a pass by cell; the pilots of some cells have failed."""
     seconds = st.none() | st.floats(min_value=1e-4, max_value=10)
-    pilot = {cell: draw(seconds) for cell in cells(pinned.study)}
-    return passes_from_pilot(pinned, {cell: value for cell, value in pilot.items() if value is not None})
+    drawn = {cell: draw(seconds) for cell in range(len(cells(study)))}
+    return {cell: value for cell, value in drawn.items() if value is not None}
 
 
 @st.composite
@@ -75,7 +76,8 @@ def trials(draw: st.DrawFn) -> Trial:
     """One attempt at a trial of a drawn plan."""
     study = replace(draw(studies()), labels=draw(st.dictionaries(TEXT, TEXT, max_size=2)))
     pinned = pin(study)
-    plan = blocks(pinned, passes=draw(passes_for(pinned)), machine_id=draw(NAMES), store_id=draw(NAMES))
+    design = Design(pinned, store_id=draw(NAMES))
+    plan = design.blocks(draw(NAMES), design.passes(draw(pilot_durations(study))))
     trial = draw(st.sampled_from([trial for block in plan for trial in block.trials]))
     return replace(
         trial,

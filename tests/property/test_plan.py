@@ -5,41 +5,33 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulefleet.plan.expand import (
-    PassesKey,
-    Pinned,
-    PlannedBlock,
-    blocks,
-    cells,
-    comparands,
-    original,
-    passes_key,
-    pilots,
-)
+from joulefleet.plan.design import Design, PlannedBlock
+from joulefleet.plan.expand import Pinned, cells, comparands, original, passes_key
 from joulefleet.plan.trial import Cell, Trial
 from joulefleet.study.spec import Study, Thresholds
-from tests.property.strategies import SEEDS, passes_for, pin, studies
+from tests.property.strategies import SEEDS, pilot_durations, pin, studies
 
-Prepared = tuple[Pinned, dict[PassesKey, int]]
+Prepared = tuple[Pinned, dict[int, float]]
 
 
 @st.composite
 def prepared(draw: st.DrawFn) -> Prepared:
-    """A pinned study and its passes: all that a plan needs beside the machine."""
+    """A pinned study and what its pilots measured: all that a plan needs beside the machine."""
     pinned = pin(draw(studies()))
-    return pinned, draw(passes_for(pinned))
+    return pinned, draw(pilot_durations(pinned.study))
 
 
 def plan(prepared: Prepared, machine_id: str = "m1") -> list[PlannedBlock]:
     """The whole plan of one machine."""
-    pinned, passes = prepared
-    return [*blocks(pinned, passes=passes, machine_id=machine_id, store_id="store")]
+    pinned, pass_s = prepared
+    design = Design(pinned, store_id="store")
+    return [*design.blocks(machine_id, design.passes(pass_s))]
 
 
 def changed(prepared: Prepared, study: Study) -> Prepared:
     """The same with another study of the same models and tasks."""
-    pinned, passes = prepared
-    return replace(pinned, study=study), passes
+    pinned, pass_s = prepared
+    return replace(pinned, study=study), pass_s
 
 
 def trials(plan: list[PlannedBlock]) -> list[Trial]:
@@ -106,24 +98,25 @@ def test_no_cell_follows_itself_and_each_knows_what_came_before(prepared: Prepar
 @given(prepared(), st.lists(st.sampled_from(["m1", "m2", "m3", "m4"]), max_size=6))
 def test_other_machines_change_nothing_in_a_plan(prepared: Prepared, others: list[str]) -> None:
     """Machines that are planned before, and between the blocks of this one, leave its plan alone."""
-    pinned, passes = prepared
+    pinned, pass_s = prepared
     alone = plan(prepared)
     with_others = []
-    for block in blocks(pinned, passes=passes, machine_id="m1", store_id="store"):
+    design = Design(pinned, store_id="store")
+    for block in design.blocks("m1", design.passes(pass_s)):
         with_others.append(block)
         for other in others:
-            plan(prepared, machine_id=other)
+            list(design.blocks(other, design.passes(pass_s)))
     assert with_others == alone
 
 
 @given(prepared())
 def test_no_two_trials_share_an_id(prepared: Prepared) -> None:
     """Neither within a machine, nor between machines, nor between trials and their pilots."""
-    pinned, _ = prepared
+    design = Design(prepared[0], store_id="store")
     everything = [
         *trials(plan(prepared, "m1")),
         *trials(plan(prepared, "m2")),
-        *pilots(pinned, machine_id="m1", store_id="store"),
+        *(design.trial(cell, kind="pilot", place="m1") for cell in range(len(design.cells))),
     ]
     assert len({trial.trial_id for trial in everything}) == len(everything)
 

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.planning.resolve import resolve
 from joulefleet.errors import StudyError
-from joulefleet.plan.expand import cells, protocol_of
+from joulefleet.plan.design import Design
 from joulefleet.study.load import study_of
 from joulefleet.yamlfile.reader import parse_yaml
 
@@ -39,7 +39,7 @@ def protocol(folder: Path, items: str = TEXTS) -> str:
     """The protocol's digest of the only cell."""
     study = study_of(parse_yaml(STUDY.replace("ITEMS", items), name="study"), name="study")
     pinned = resolve(study, folder)
-    return protocol_of(pinned, cells(study)[0], passes=1).digest
+    return Design(pinned, store_id="").digest(0, 1)
 
 
 def test_the_same_files_elsewhere_are_the_same_work(tmp_path: Path) -> None:
