@@ -15,7 +15,7 @@ from joulefleet.study.validate import PROOF_SUFFIXES, tasks_of
 ArmKind = Literal["distillation", "a_a", "twice"]
 
 TRIAL_OVERHEAD_S = 0.6
-"""Time of a trial outside its phases, seconds (benchmarks/measurement/trial_overhead.py); for expected durations only."""
+"""Time of a trial outside its phases, seconds (benchmarks/measurement/trial_overhead.py); for forecasts only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

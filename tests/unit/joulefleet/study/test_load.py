@@ -109,6 +109,12 @@ def test_a_mistake_is_told_without_what_follows_from_it(models: str, rest: str) 
     assert len(caught.value.problems) == 1
 
 
+def test_a_key_that_looks_like_a_note_of_pydantic_is_a_mistake_like_others() -> None:
+    """The checker adds `[key]` to the location of a key that it refuses; a file may hold that text as a key."""
+    with pytest.raises(StudyError, match=r"study\.yaml:5: \[key\]: unknown key"):
+        read(SMALLEST + "'[key]': 5\n")
+
+
 def test_the_smallest_study_takes_its_defaults() -> None:
     """Four keys make a study."""
     study = read(SMALLEST)
