@@ -8,7 +8,7 @@ DEMO = .demo
 WHEELS = build/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-privileged test-fleet test-containers soak soak-sabotage histories check format-check lint types imports packaging bench format clean
+.PHONY: help demo test coverage test-privileged test-fleet test-containers soak soak-sabotage histories check format-check lint types imports packaging bench format clean
 
 help: ## This list
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(VENV)/.installed ## Unit, property and integration tests
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal tests/unit tests/property tests/histories tests/soak
 	# One after the other: they measure, and would measure each other.
 	$(VENV)/bin/python -m pytest tests/integration
+
+coverage: $(VENV)/.installed ## Which lines the unit and property tests run: a report, not a bound
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term --cov-report=html:build/coverage tests/unit tests/property
 
 test-privileged: $(VENV)/.installed ## Tests in a mount namespace with a machine's /sys: root, or a user who may make one
 	$(VENV)/bin/python -m pytest tests/privileged
@@ -73,12 +76,12 @@ bench: $(VENV)/.installed ## Every benchmark in turn; fails at the end if one mi
 	done; \
 	if [ -n "$$missed" ]; then echo "missed:$$missed" >&2; exit 1; fi
 
-format: $(VENV)/.installed ## Put the code into its format, and mend what ruff can
+format: $(VENV)/.installed ## Put the code into its format, and fix what ruff can
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
 
 clean: ## Remove what these targets have made, but for the environments
-	rm -rf build dist $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist .coverage .coverage.* $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # pip of Python 3.11 cannot read [dependency-groups], so the first step brings a newer one. Without build
 # isolation the build's own tools are pinned as well.

@@ -2,7 +2,7 @@
 
 Started by the agent as `python -m agent.runner.forkserver --listen-fd N`. It has no threads of its own
 at a fork, costs nothing while it waits (it sleeps in accept, or in wait), and dies with the agent.
-Why not multiprocessing's forkserver: docs/decisions/0003-runner-host.md.
+Why not multiprocessing's forkserver: docs/decisions/0003-fork-server.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""A fleet of containers by Compose: the services of docker/compose.yaml, with an agent service a machine.
-
-Machines that share one host are told apart by what a host has once: its machine id, its folder for the lock,
-its state. Each has a folder here with those, which its container has mounted where a host's would be.
-"""
+"""A fleet of containers by Compose: the services of docker/compose.yaml, with one agent service for each machine."""
 
 from __future__ import annotations
 
@@ -29,13 +25,13 @@ _USER = 10001
 
 
 def compose_command() -> list[str]:
-    """docker-compose 1.29, or the plugin of newer engines."""
+    """Return the command of docker-compose 1.29, or of the plugin of newer engines."""
     return ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 
 
 @dataclass(kw_only=True)
 class ContainerFleet:
-    """Containers of one Compose project. `machines` maps a name to what its service has beyond the file's `agent`."""
+    """Containers of one Compose project. `machines` maps a name to what its service adds to the file's `agent`."""
 
     host: Engine
     folder: Path
@@ -62,11 +58,11 @@ class ContainerFleet:
         self._file.write_text(json.dumps(self._services, indent=1))
 
     def of(self, machine: str) -> Path:
-        """The folder of a machine."""
+        """Return the folder of a machine."""
         return self.folder / "machines" / machine
 
     def change(self, how: Callable[[dict[str, Any]], object]) -> None:
-        """Change the file before it is used."""
+        """Change the Compose file before it is used."""
         how(self._services)
         self._file.write_text(json.dumps(self._services, indent=1))
 
@@ -104,7 +100,7 @@ class ContainerFleet:
         return own
 
     def compose(self, *arguments: str, timeout_s: float = 300) -> str:
-        """What a command of Compose prints."""
+        """Run a command of Compose and return its output."""
         command = [*compose_command(), "-f", str(self._file), "-p", self.project, *arguments]
         extra = {"JOULEFLEET_TOKEN_FILE": str(self.folder / "token"), "JOULEFLEET_STUDY": f"/studies/{self.study}.yaml"}
         extra["JOULEFLEET_STUDIES"] = str(self.folder)
@@ -117,32 +113,32 @@ class ContainerFleet:
         self.compose("up", "-d", *services)
 
     def container(self, service: str) -> str:
-        """The id of a service's container."""
+        """Return the id of a service's container."""
         return self.compose("ps", "-q", service).strip()
 
     def inspect(self, service: str, field: str) -> str:
-        """A field of `docker inspect`."""
+        """Return a field of `docker inspect`."""
         return self.host.docker("inspect", "--format", f"{{{{{field}}}}}", self.container(service))
 
     def logs(self, service: str) -> str:
-        """All that a service's container has written, over its restarts."""
+        """Return all that a service's container has written, over all its restarts."""
         done = self.host.run([self.host.client, "logs", self.container(service)])
         return done.stdout + done.stderr
 
     def kill(self, service: str) -> None:
-        """As a crash would: every process of it, unasked; its restart policy holds."""
+        """Kill every process of a container, as a crash would; its restart policy applies."""
         os.kill(int(self.inspect(service, ".State.Pid")), 9)
 
     def cut(self, service: str) -> None:
-        """Off the network."""
+        """Disconnect a container from the network."""
         self.host.docker("network", "disconnect", f"{self.project}_fleet", self.container(service))
 
     def heal(self, service: str) -> None:
-        """On the network again."""
+        """Connect it again."""
         self.host.docker("network", "connect", "--alias", service, f"{self.project}_fleet", self.container(service))
 
     def ended(self, machine: str) -> int:
-        """How many trials of `machine` the run has told the end of."""
+        """Return how many trials of `machine` the run has reported as ended."""
         return len(re.findall(rf"^{machine}: \[.*: ok, ", self.logs("run"), re.MULTILINE))
 
     def until_said(self, service: str, pattern: str, *, seconds: float = 180) -> None:
@@ -164,28 +160,28 @@ class ContainerFleet:
         assert self.ended(machine) >= wanted, self.logs("run")[-6000:]
 
     def run_is_over(self) -> bool:
-        """Whether the run has ended for good."""
+        """Tell whether the run has ended for good."""
         status, code = self.inspect("run", ".State.Status"), self.inspect("run", ".State.ExitCode")
         return status == "exited" and (code == "0" or self.inspect("run", ".RestartCount") == "3")
 
     def wait(self, *, seconds: float = 600) -> int:
-        """The run's exit code, at its end."""
+        """Wait for the end of the run and return its exit code."""
         until(self.run_is_over, seconds=seconds, why=lambda: self.logs("run")[-6000:])
         return int(self.inspect("run", ".State.ExitCode"))
 
     def inside(self, service: str, *command: str) -> str:
-        """What a command prints inside a service's container."""
+        """Run a command inside a service's container and return its output."""
         return self.host.docker("exec", self.container(service), *command)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """The answer of `joulefleet sql` inside the head."""
+        """Return the answer of `joulefleet sql` inside the head."""
         found: list[dict[str, Any]] = json.loads(self.inside("head", "joulefleet", "sql", "--format", "json", query))
         return found
 
 
 @contextmanager
 def running(fleet: ContainerFleet, services: Sequence[str] = ()) -> Iterator[ContainerFleet]:
-    """The fleet, up; nothing is left of it afterwards."""
+    """Start the fleet, and remove all of it after the block."""
     try:
         fleet.up(*services)
         yield fleet

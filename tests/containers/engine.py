@@ -1,8 +1,4 @@
-"""An engine for tests: the Docker that runs here, or a daemon of our own for as long as the tests last.
-
-A daemon of our own needs root and Debian's docker.io and iptables, no init system. Everything of it
-lies in one folder; a later one on the same folder has its images.
-"""
+"""An engine for tests: the Docker that runs here, or a daemon of our own for as long as the tests last."""
 
 from __future__ import annotations
 
@@ -40,7 +36,7 @@ class Engine:
     """Beside this process's own: DOCKER_HOST, where the daemon is not the client's default."""
 
     def docker(self, *arguments: str, timeout_s: float | None = 120) -> str:
-        """What `docker ARGUMENTS` prints; an EngineError with what it said where it fails."""
+        """Return what `docker ARGUMENTS` prints. Raise EngineError with its output if it fails."""
         done = self.run([self.client, *arguments], timeout_s=timeout_s)
         if done.returncode:
             raise EngineError(f"docker {' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
@@ -54,7 +50,7 @@ class Engine:
         show: bool = False,
         timeout_s: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Any program that talks to this daemon, as docker-compose does. `show`: prints instead of being kept."""
+        """Run a program that talks to this daemon, such as docker-compose. `show` prints its output at once."""
         kept = None if show else subprocess.PIPE
         return subprocess.run(
             command,
@@ -68,7 +64,7 @@ class Engine:
         )
 
     def answers(self) -> bool:
-        """Whether the daemon is there."""
+        """Tell whether the daemon answers."""
         # Without a daemon `docker info` prints the client's half and ends with 1, or 0 as of some releases.
         done = self.run([self.client, "info", "--format", "{{.ServerVersion}}"], timeout_s=30)
         return done.returncode == 0 and bool(done.stdout.strip())
@@ -76,7 +72,7 @@ class Engine:
 
 @contextmanager
 def engine(folder: Path) -> Iterator[Engine]:
-    """The engine of this machine, else one of our own in `folder`, ended with the block."""
+    """Give the engine of this machine, or start one of our own in `folder` and end it after the block."""
     client = DEBIANS_CLIENT if os.access(DEBIANS_CLIENT, os.X_OK) else shutil.which("docker")
     if client is None:
         raise EngineError("there is no `docker` here: apt-get install docker.io")

@@ -1,8 +1,4 @@
-"""A RayCluster's pods as KubeRay 1.5.1 to 1.7.0 would make them, by its source: no operator runs here.
-
-Where the command is ours (ray.io/overwrite-container-cmd) and the probes are, it adds an environment, and for agents an
-init container that waits for the head.
-"""
+"""The pods of a RayCluster as KubeRay 1.5.1 to 1.7.0 makes them, by its source: no operator runs here."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ _FEW = {"cpu": "200m", "memory": "256Mi"}
 
 
 def created_pods(cluster: Json) -> Iterator[Pod]:
-    """Each pod of the RayCluster with what KubeRay adds."""
+    """Return each pod of the RayCluster with what KubeRay adds to it."""
     for pod in pods_of([cluster]):
         is_head = pod.owner == "RayCluster head"
         ours = pod.spec["containers"][0]
@@ -28,7 +24,7 @@ def created_pods(cluster: Json) -> Iterator[Pod]:
 
 
 def head_service(cluster: Json) -> str:
-    """The name under which its agents look for the head."""
+    """Return the name under which agents look for the head."""
     return f"{cluster['metadata']['name']}-head-svc.{cluster['metadata']['namespace']}.svc.cluster.local"
 
 
@@ -64,7 +60,7 @@ def _where(service: str) -> list[Json]:
 
 
 def _waiting(cluster: Json, agent: Json) -> dict[str, Any]:
-    """With the agent's image, confinement, environment and mounts, and resources of its own."""
+    """Return the init container that waits for the head, made as KubeRay makes it."""
     asked = f"ray health-check --address {head_service(cluster)}:{_port(cluster)}"
     return {
         "name": "wait-gcs-ready",

@@ -31,13 +31,13 @@ VERSIONS = tuple(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 
 
 def read_yaml(text: str) -> list[Any]:
-    """All documents."""
+    """Return all documents of a file."""
     return [found for found in YAML(typ="safe", pure=True).load_all(text) if found is not None]
 
 
 @cache
 def render(overlay: str) -> tuple[Json, ...]:
-    """The objects of `k8s/overlays/OVERLAY`, as `kubectl apply -k` would send them."""
+    """Return the objects of `k8s/overlays/OVERLAY`, as `kubectl apply -k` would send them."""
     if shutil.which("kubectl") is None:
         raise RuntimeError("kubectl is not installed; its kustomize renders the manifests.")
     done = subprocess.run(
@@ -53,7 +53,7 @@ def render(overlay: str) -> tuple[Json, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Of one object by one schema. No errors: it is valid."""
+    """The result of one object against one schema. Without errors it is valid."""
 
     what: str
     schema: str
@@ -61,7 +61,7 @@ class Verdict:
 
 
 def judge(documents: Sequence[Json], *, crds: Path | None = None) -> Iterator[Verdict]:
-    """Every object by every schema there is for it, strictly: a field that is not known is an error."""
+    """Validate every object by every schema of its kind, strictly: an unknown field is an error."""
     for document in documents:
         what = f"{document['kind']} {document['metadata']['name']}"
         if document["kind"] == "RayCluster":
@@ -82,7 +82,7 @@ def _by_kubernetes(what: str, document: Json) -> Iterator[Verdict]:
 
 
 def kubernetes_errors(document: Json, version: str) -> tuple[str, ...]:
-    """What that version of Kubernetes would refuse, or drop."""
+    """Return what that version of Kubernetes would refuse or drop."""
     try:
         kubernetes_validate.validate(dict(document), version, strict=True)
     except kubernetes_validate.ValidationError as error:
@@ -94,13 +94,13 @@ def kubernetes_errors(document: Json, version: str) -> tuple[str, ...]:
 
 @cache
 def own_schema() -> Json:
-    """Of a RayCluster as we write one."""
+    """Return our own schema of a RayCluster."""
     found: Json = json.loads(SCHEMA.read_text())
     return found
 
 
 def errors_by(schema: Json, document: Json) -> tuple[str, ...]:
-    """All that the JSON schema finds."""
+    """Return all errors that the JSON schema finds."""
     found = jsonschema.Draft202012Validator(schema).iter_errors(document)
     return tuple(f"{_path(error.path)}: {error.message}" for error in found)
 
@@ -111,7 +111,7 @@ def _path(parts: Sequence[object]) -> str:
 
 @cache
 def definition(crds: Path) -> Json:
-    """The schema of a RayCluster by KubeRay's own definition, closed: what it does not know, the API server drops."""
+    """Return KubeRay's schema of a RayCluster, closed: the API server drops what it does not name."""
     (found,) = read_yaml((crds / "ray.io_rayclusters.yaml").read_text())
     (version,) = (each for each in found["spec"]["versions"] if each["name"] == "v1")
     schema = _closed(version["schema"]["openAPIV3Schema"])
@@ -136,13 +136,13 @@ def _closed(schema: Json) -> dict[str, Any]:
 
 
 def crds_folder() -> Path | None:
-    """`$KUBERAY_CRDS`."""
+    """Return the folder in `$KUBERAY_CRDS`."""
     named = os.environ.get(CRDS_VARIABLE)
     return Path(named) if named else None
 
 
 def report(overlays: Sequence[str] = OVERLAYS) -> Iterator[tuple[str, bool]]:
-    """What each object of each overlay is by each schema, line by line, and whether that is good."""
+    """Return the report, one line for each object and schema, and whether everything is valid."""
     for overlay in overlays:
         yield f"{overlay}: {len(render(overlay))} objects", True
         for verdict in judge(render(overlay), crds=crds_folder()):

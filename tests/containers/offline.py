@@ -1,8 +1,4 @@
-"""Both images where no image can be pulled: `python -m tests.containers.offline --out FOLDER`.
-
-The base is a Debian of debootstrap; what pip installs comes from where this machine's own pip has it,
-whatever its configuration: a configuration and certificates of it reach the build as secrets.
-"""
+"""Builds both images where no image can be pulled: `python -m tests.containers.offline --out FOLDER`."""
 
 from __future__ import annotations
 
@@ -67,7 +63,7 @@ class Pip:
     certificates: Path | None
 
     def configuration(self, served: Sequence[str]) -> str:
-        """A pip.conf for the build, with the addresses at which it finds those folders."""
+        """Return a pip.conf for the build, with the addresses of those folders."""
         links = " ".join([*self.settings.get("find-links", "").split(), *served])
         lines = {**self.settings, "find-links": links}
         return "\n".join(
@@ -76,7 +72,7 @@ class Pip:
 
 
 def pip_of_this_machine(listed: str, environment: Mapping[str, str]) -> Pip:
-    """From what `pip config list` prints: lines of `section.key='value'`. Variables beat files, as for pip itself."""
+    """Read the output of `pip config list`: lines of `section.key='value'`. Variables precede files, as in pip."""
     values: dict[str, str] = {}
     for line in listed.splitlines():
         name, _, value = line.partition("=")
@@ -98,13 +94,13 @@ def pip_of_this_machine(listed: str, environment: Mapping[str, str]) -> Pip:
 
 
 def _is_local(place: str) -> bool:
-    """Whether it lies on this machine's disk, where the build does not see it."""
+    """Tell whether an address is a folder of this machine, which the build cannot read."""
     return "://" not in place or place.startswith("file:")
 
 
 @contextmanager
 def served(folders: Sequence[Path]) -> Iterator[list[str]]:
-    """The addresses of folders with wheels, on loopback alone: a build on the host's network reaches them.
+    """Serve folders with wheels on loopback, where a build on the host's network reaches them; give their addresses.
 
     BuildKit of Docker 20.10 has no named contexts, and a context would hash hundreds of megabytes at each build.
     """
@@ -127,7 +123,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def base_image(host: Engine, out: Path) -> None:
-    """The base, in the engine; its tarball stays in `out`, as debootstrap takes a minute. Nothing where it is there."""
+    """Make the base image, unless the engine has it. Its tarball is kept in `out`, as debootstrap takes a minute."""
     if host.docker("images", "--quiet", BASE):
         return
     tarball = out / f"{SUITE}.tar"
@@ -162,7 +158,7 @@ def build(
     source: Path = ROOT,
     show: bool = True,
 ) -> dict[str, str]:
-    """The images, from the tree `source`; their names by target. `show`: the builder's own output, as it comes."""
+    """Build the images from the tree `source`; return their names by target. `show` prints the builder's output."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], check=True, text=True, stdout=subprocess.PIPE
     ).stdout
@@ -180,7 +176,7 @@ def build(
 
 
 def build_one(host: Engine, target: str, name: str, arguments: Sequence[str], *, source: Path, show: bool) -> None:
-    """One target of the Dockerfile, on top of the base that is there."""
+    """Build one target of the Dockerfile on top of the base."""
     command = [
         host.client,
         "build",
@@ -216,7 +212,7 @@ def _run(command: Sequence[str]) -> None:
 
 
 def main() -> int:
-    """0: both images are in the engine."""
+    """Return 0 when both images are in the engine."""
     parser = argparse.ArgumentParser(prog="python -m tests.containers.offline", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="keeps the base, and an engine's data where none runs")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The pods of rendered manifests: where they are, what QoS they get, and a container of one as `docker run` has it."""
+"""The pods of rendered manifests: where they run, their QoS class, and a container of one as `docker run` starts it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUFFIXES = {"": Decimal(1), "m": Decimal("0.001"), "k": Decimal(10**3)} | {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """A pod that an object would make. `owner` says by what: RayCluster head, RayCluster agents, Job joulefleet-run."""
+    """A pod that an object makes. `owner` names it: RayCluster head, RayCluster agents, Job joulefleet-run."""
 
     owner: str
     metadata: Json
@@ -28,26 +28,26 @@ class Pod:
 
     @property
     def component(self) -> str:
-        """Its part in the fleet: head, agent, run."""
+        """The pod's part in the fleet: head, agent or run."""
         return str(self.metadata["labels"]["app.kubernetes.io/component"])
 
     def containers(self) -> list[Json]:
-        """All of them, init containers first."""
+        """All its containers, init containers first."""
         return [*self.spec.get("initContainers", []), *self.spec["containers"]]
 
     def container(self, name: str) -> Json:
-        """The one of that name."""
+        """Return the container of that name."""
         (found,) = (each for each in self.containers() if each["name"] == name)
         return found
 
     def manifest(self) -> dict[str, Any]:
-        """As an object of its own."""
+        """The pod as an object of its own."""
         name = re.sub("[^a-z0-9]+", "-", self.owner.lower())
         return {"apiVersion": "v1", "kind": "Pod", "metadata": {**self.metadata, "name": name}, "spec": self.spec}
 
 
 def pods_of(documents: Sequence[Json]) -> Iterator[Pod]:
-    """Those of all objects that make some."""
+    """Return the pods of all objects."""
     for document in documents:
         match document["kind"]:
             case "RayCluster":
@@ -62,13 +62,13 @@ def pods_of(documents: Sequence[Json]) -> Iterator[Pod]:
 
 
 def quantity(text: str | float) -> Decimal:
-    """Of `500m`, `2` or `8Gi`: the number."""
+    """Return the number in a quantity such as `500m`, `2` or `8Gi`."""
     number = str(text).rstrip("imkKMGT")
     return Decimal(number) * _SUFFIXES[str(text).removeprefix(number)]
 
 
 def qos(pod: Pod) -> str:
-    """Guaranteed, Burstable or BestEffort, by the kubelet's rule: over all containers, init containers too."""
+    """Return Guaranteed, Burstable or BestEffort, by the kubelet's rule: over all containers, init containers too."""
     kinds = ("cpu", "memory")
     resources = [each.get("resources", {}) for each in pod.containers()]
     limits = [{kind: each.get("limits", {}).get(kind) for kind in kinds} for each in resources]
@@ -89,7 +89,7 @@ def qos(pod: Pod) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a cluster would give to a pod, and an engine must be told."""
+    """What a cluster provides to a pod, and an engine must be told."""
 
     host_paths: Mapping[str, str] = field(default_factory=dict)
     """For each hostPath, what of this machine to mount in its stead. One that is not named is mounted as it is."""
@@ -146,7 +146,7 @@ def _environment(spec: Json, around: Surroundings) -> dict[str, str]:
 
 
 def _expanded(text: str, values: Mapping[str, str]) -> str:
-    """As the kubelet does: $(NAME) by its value where it is known; $$ is a dollar sign."""
+    """Replace $(NAME) by its value where it is known, and $$ by a dollar sign, as the kubelet does."""
 
     def value(found: re.Match[str]) -> str:
         return "$" if found[0] == "$$" else values.get(found[1], found[0])
@@ -155,7 +155,7 @@ def _expanded(text: str, values: Mapping[str, str]) -> str:
 
 
 def _context(pod: Json, spec: Json) -> Json:
-    """A container's own settings precede those of its pod."""
+    """Return the security context: a container's own settings precede those of its pod."""
     merged: Json = pod.get("securityContext", {}) | spec.get("securityContext", {})
     return merged
 

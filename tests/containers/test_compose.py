@@ -1,4 +1,4 @@
-"""docker/compose.yaml as it is shipped, with nothing but its own variables."""
+"""docker/compose.yaml as it is shipped, changed only by its own variables."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class Shipped:
         }
 
     def __call__(self, *arguments: str) -> str:
-        """What Compose prints."""
+        """Run Compose and return its output."""
         command = [*compose_command(), *FILES, "-p", self._project, *arguments]
         done = self._host.run(command, extra=self._settings, timeout_s=300)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def of_run(self, field: str) -> str:
-        """A field of `docker inspect`."""
+        """Return a field of `docker inspect` of the run."""
         return self._host.docker("inspect", "--format", f"{{{{{field}}}}}", self("ps", "-q", "run").strip())
 
     def rows(self, query: str) -> list[dict[str, object]]:
-        """The answer of `joulefleet sql` in the head."""
+        """Return the answer of `joulefleet sql` in the head."""
         found: list[dict[str, object]] = json.loads(
             self("exec", "-T", "head", "joulefleet", "sql", "--format", "json", query)
         )
@@ -65,7 +65,7 @@ class Shipped:
 
 @pytest.fixture
 def shipped(host: Engine, tmp_path: Path) -> Iterator[Shipped]:
-    """It, and a study of its user's own beside it; the work in two environments of one machine."""
+    """The project, with a study of the user's own; the work runs in two environments of one machine."""
     study = write_study(tmp_path, "steady", 2)
     study.write_text(study.read_text() + "environments: [container, runner]\n")
     found = Shipped(host, tmp_path)
@@ -75,7 +75,7 @@ def shipped(host: Engine, tmp_path: Path) -> Iterator[Shipped]:
 
 @pytest.mark.timeout(900)
 def test_up_runs_a_study_in_two_environments_of_one_machine(shipped: Shipped) -> None:
-    """`up`, then `status`, `sql` and `compare` inside the head; a runner beside the agent, measured by it."""
+    """`up`, then `status`, `sql` and `compare` inside the head. A runner works beside the agent, which measures it."""
     shipped("--profile", "runner", "up", "-d")
     until(lambda: shipped.of_run(".State.Status") == "exited", seconds=400, why=lambda: shipped("logs")[-6000:])
     assert shipped.of_run(".State.ExitCode") == "0", shipped("logs")[-6000:]

@@ -1,4 +1,4 @@
-"""What `joulefleet doctor` says in a container, of counters mounted as a real host's would be."""
+"""What `joulefleet doctor` says in a container about counters that are mounted as a real host's would be."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = ("--user", "0:0")
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A host's sysfs, its counters as the kernel has them: for root alone."""
+    """A host's sysfs with counters that only root may read, as in the kernel."""
     root = tmp_path / "sys"
     shutil.copytree(TREE, root, symlinks=True)
     for folder in [tmp_path, *tmp_path.parents]:
@@ -37,7 +37,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def doctor(host: Engine, *options: str) -> dict[str, Any]:
-    """Of a container as Compose starts it: without any capability, on a root file system that is read-only."""
+    """Run doctor in a container as Compose starts it: without capabilities, on a read-only root file system."""
     found: dict[str, Any] = json.loads(
         host.docker(
             "run", "--rm", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--read-only", "--tmpfs=/tmp",
@@ -48,23 +48,23 @@ def doctor(host: Engine, *options: str) -> dict[str, Any]:
 
 
 def readable(diagnosis: dict[str, Any]) -> list[str]:
-    """The counters that can be read."""
+    """Return the counters that can be read."""
     return [domain["name"] for domain in diagnosis["domains"] if domain["readable"]]
 
 
 def of_energy(diagnosis: dict[str, Any]) -> tuple[str, str]:
-    """Why energy is missing, and the cure."""
+    """Return why energy is missing, and the cure."""
     (found,) = [missing for missing in diagnosis["missing"] if missing["what"].startswith("energy")]
     return found["why"], found["cure"]
 
 
 def mounted(tree: Path) -> str:
-    """As compose.yaml mounts it."""
+    """The mount that compose.yaml has."""
     return f"--volume={tree / POWERCAP}:/host/powercap:ro"
 
 
 def test_masked_as_engines_mask_it(host: Engine, tree: Path) -> None:
-    """An empty folder over the tree. Each kind of container has its cure, and it works."""
+    """An engine mounts an empty folder over the tree. The cure for each kind of container works."""
     masked = (f"--volume={tree}:/host/sys:ro", f"--tmpfs=/host/sys/{POWERCAP}", "-e=JOULEFLEET_SYSFS_ROOT=/host/sys")
     found = doctor(host, *ROOT, *masked)
     why, cure = of_energy(found)
@@ -76,14 +76,14 @@ def test_masked_as_engines_mask_it(host: Engine, tree: Path) -> None:
 
 
 def test_root_without_any_capability_reads_the_counters(host: Engine, tree: Path) -> None:
-    """Which is why an agent has none."""
+    """So an agent has no capabilities."""
     found = doctor(host, *ROOT, mounted(tree))
     assert len(readable(found)) == 4
     assert found["total_scope"] == "package+dram"
 
 
 def test_another_user_may_not(host: Engine, tree: Path) -> None:
-    """Told from a mask, with what to do in each kind of container."""
+    """Doctor distinguishes this from a mask, and says what to do in each kind of container."""
     found = doctor(host, *NOBODY, mounted(tree))
     why, cure = of_energy(found)
     assert (why, readable(found)) == ("not_permitted", [])
@@ -92,7 +92,7 @@ def test_another_user_may_not(host: Engine, tree: Path) -> None:
 
 
 def test_a_group_that_may_read_them_is_enough(host: Engine, tree: Path) -> None:
-    """A user that is nobody, with that group beside its own."""
+    """The user owns nothing and has only that supplementary group."""
     for counter in tree.rglob("energy_uj"):
         if not counter.is_symlink():
             os.chown(counter, 0, GROUP)
@@ -102,7 +102,7 @@ def test_a_group_that_may_read_them_is_enough(host: Engine, tree: Path) -> None:
 
 
 def test_without_a_mount_it_says_what_is_not_shared_with_the_host(host: Engine, tmp_path: Path) -> None:
-    """The lock: nobody else sees it. The machine id: there is none, so this is no machine at all."""
+    """Nobody else sees the container's lock, and without a machine id it is no machine at all."""
     found = doctor(host, *NOBODY)
     assert found["machine"] is None
     assert "host_folder" in [finding["topic"] for finding in found["findings"]]

@@ -1,4 +1,4 @@
-"""A fleet of containers, and what befalls it."""
+"""A fleet of containers under faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPETITIONS = 36
 
 @pytest.fixture
 def live_tree(tmp_path: Path) -> Iterator[Path]:
-    """A machine's energy counters, which count on while it is there."""
+    """A machine's energy counters, which go on counting."""
     root = tmp_path / "machine"
     process = subprocess.Popen([sys.executable, "-m", "agent.simulation", "--root", str(root)])
     until(lambda: (root / POWERCAP).is_dir() or process.poll() is not None)
@@ -36,7 +36,7 @@ def live_tree(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[None]:
-    """A file system of so many MiB at `folder`."""
+    """Mount a file system of so many MiB at `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)], check=True)
     try:
@@ -47,7 +47,7 @@ def small_disk(folder: Path, mib: int) -> Iterator[None]:
 
 @pytest.mark.timeout(1500)
 def test_a_study_survives_what_befalls_its_containers(host: Engine, tmp_path: Path, live_tree: Path) -> None:
-    """One is killed in a trial, one cut off and healed, the head restarted, an outbox filled: all is measured, once."""
+    """One is killed, one disconnected, the head restarted, an outbox filled: every trial is measured once."""
     studies = Studies(folder=tmp_path, seed=1, machines=MACHINES, step=REPETITIONS, names=("steady",))
     studies.grow()
     (tmp_path / "seen").mkdir()
@@ -94,7 +94,7 @@ def test_a_study_survives_what_befalls_its_containers(host: Engine, tmp_path: Pa
 
 
 def _fill(path: Path) -> None:
-    """To the last byte of its disk."""
+    """Fill a disk to its last byte."""
     with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
             with contextlib.suppress(OSError):
@@ -103,7 +103,7 @@ def _fill(path: Path) -> None:
 
 
 def _no_secret(fleet: ContainerFleet) -> None:
-    """The token stands in no log, no container's description and no file of the store."""
+    """Check that no log, no description of a container and no file of the store contains the token."""
     for service in ("head", "run", *fleet.machines):
         assert fleet.token not in fleet.logs(service), service
         assert fleet.token not in fleet.host.docker("inspect", fleet.container(service)), service

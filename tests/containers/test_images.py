@@ -1,4 +1,4 @@
-"""What is in the images, and what is not."""
+"""What the images contain, and what they must not contain."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ CONFINED = ("--rm", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "
 
 
 def inside(host: Engine, image: str, *options: str, script: str) -> str:
-    """What a shell script prints in a container of `image`."""
+    """Run a shell script in a container of `image` and return its output."""
     return host.docker("run", *CONFINED, *options, "--entrypoint=/bin/sh", image, "-ec", script)
 
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_nothing_that_builds_is_left(host: Engine, image: str) -> None:
-    """No pip, no compiler, no cache, no build backend, no secret of the build."""
+    """No pip, no compiler, no cache, no build backend and no secret of the build is left."""
     found = inside(
         host,
         image,
@@ -46,7 +46,7 @@ def test_no_secret_of_the_build_is_in_any_layer(host: Engine, image: str, tmp_pa
 
 @pytest.mark.parametrize("user", ["0:0", "10001:10001"])
 def test_both_users_can_write_where_they_must_and_nowhere_else(host: Engine, user: str) -> None:
-    """Without any capability, in new volumes and on a root file system that is read-only."""
+    """They have no capabilities, new volumes and a read-only root file system."""
     volumes = ("--volume=/var/lib/joulefleet", "--volume=/var/cache/joulefleet")
     script = (
         "touch /var/lib/joulefleet/x /var/cache/joulefleet/x /tmp/x; "
@@ -58,7 +58,7 @@ def test_both_users_can_write_where_they_must_and_nowhere_else(host: Engine, use
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_labels_say_what_it_is(host: Engine, image: str) -> None:
-    """As OCI names them."""
+    """The labels have the names of OCI's specification."""
     title, version, licence = (
         host.docker(
             "image", "inspect", "--format", f'{{{{index .Config.Labels "org.opencontainers.image.{name}"}}}}', image
@@ -73,13 +73,13 @@ def test_labels_say_what_it_is(host: Engine, image: str) -> None:
     [(["--version"], f"joulefleet {__version__}"), (["node", "up", "--help"], "--heartbeat"), ([], "Usage")],
 )
 def test_the_command_is_joulefleet(host: Engine, arguments: list[str], said: str) -> None:
-    """In both images; alone it says how it is used."""
+    """In both images; without arguments it prints its usage."""
     for image in IMAGES:
         assert said in host.docker("run", *CONFINED, image, *arguments)
 
 
 def test_the_dockerfile_keeps_hadolints_rules() -> None:
-    """All but the ones that it names with a reason."""
+    """It keeps all rules except those that it names with a reason."""
     done = subprocess.run(
         [ROOT / ".venv/bin/hadolint", ROOT / "docker/Dockerfile"], check=False, capture_output=True, text=True
     )

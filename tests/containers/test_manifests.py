@@ -1,4 +1,4 @@
-"""The manifests of k8s/: valid, hardened, and of one mind with code, images and Compose. They need kubectl alone."""
+"""The manifests of k8s/ are valid, hardened, and agree with code, images and Compose. Only kubectl is needed."""
 
 import copy
 import os
@@ -47,36 +47,36 @@ def overlay(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def documents(overlay: str) -> tuple[Json, ...]:
-    """Its objects."""
+    """The objects of an overlay."""
     return render(overlay)
 
 
 @pytest.fixture
 def pods(documents: tuple[Json, ...]) -> list[Pod]:
-    """Its pods."""
+    """The pods of an overlay."""
     return list(pods_of(documents))
 
 
 def the(kind: str, overlay: str) -> Json:
-    """The only object of that kind."""
+    """Return the only object of that kind."""
     (found,) = (each for each in render(overlay) if each["kind"] == kind)
     return found
 
 
 def the_pod(component: str, overlay: str) -> Pod:
-    """The only pod of that part of the fleet."""
+    """Return the only pod with that part in the fleet."""
     (found,) = (pod for pod in pods_of(render(overlay)) if pod.component == component)
     return found
 
 
 def main_container(pod: Pod) -> Json:
-    """The one that runs Joulefleet."""
+    """Return the container that runs Joulefleet."""
     (found,) = pod.spec["containers"]
     return dict(found)
 
 
 def mounts(pod: Pod) -> dict[str, Json]:
-    """For each path of the main container the volume there, with `readOnly` of the mount."""
+    """Return, by path of the main container, the volume mounted there, with the mount's `readOnly`."""
     volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
     return {
         mount["mountPath"]: volumes[mount["name"]] | {"readOnly": mount.get("readOnly", False)}
@@ -85,7 +85,7 @@ def mounts(pod: Pod) -> dict[str, Json]:
 
 
 def settings_of_images() -> dict[str, str]:
-    """What docker/Dockerfile sets in the environment of either image."""
+    """Return what docker/Dockerfile sets in the environment of both images."""
     text = (ROOT / "docker" / "Dockerfile").read_text().replace("\\\n", " ")
     return {
         setting[1]: setting[2]
@@ -98,18 +98,18 @@ def settings_of_images() -> dict[str, str]:
 
 
 def test_there_is_an_overlay_for_each_kind_of_machine() -> None:
-    """Energy counters or none, a number of machines or all of them."""
+    """With energy counters or without; a number of machines or all of them."""
     assert OVERLAYS == ("any-node", "bare-metal", "daemonset")
 
 
 def test_every_object_is_valid_for_the_newest_kubernetes(documents: tuple[Json, ...]) -> None:
-    """Strictly: the API server drops a field that it does not know without a word."""
+    """Strictly, because the API server drops an unknown field without a message."""
     wrong = [verdict for verdict in judge(documents, crds=crds_folder()) if verdict.errors]
     assert wrong == []
 
 
 def test_an_overlay_is_whole(documents: tuple[Json, ...], overlay: str) -> None:
-    """Everything a run needs, in one namespace."""
+    """It has everything that a run needs, in one namespace."""
     kinds = sorted(document["kind"] for document in documents)
     agents = ["DaemonSet"] if overlay == "daemonset" else []
     assert kinds == [
@@ -126,7 +126,7 @@ def test_an_overlay_is_whole(documents: tuple[Json, ...], overlay: str) -> None:
 
 
 def test_the_report_has_a_line_for_each_object_and_version(overlay: str) -> None:
-    """And says what is wrong with none."""
+    """And no line reports an error."""
     lines = list(report([overlay]))
     assert all(good for _, good in lines)
     of_version = [text for text, _ in lines if VERSIONS[-1] in text]
@@ -169,7 +169,7 @@ SPOILT: Mapping[str, tuple[str, Spoil]] = {
 
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_broken_manifest_is_refused(name: str) -> None:
-    """Or all that is said to be valid would mean nothing."""
+    """Otherwise a verdict of "valid" would mean nothing."""
     kind, spoil = SPOILT[name]
     broken = copy.deepcopy(dict(the(kind, "bare-metal")))
     spoil(broken)
@@ -179,7 +179,7 @@ def test_a_broken_manifest_is_refused(name: str) -> None:
 @pytest.mark.skipif(crds_folder() is None, reason="$KUBERAY_CRDS names no folder with KubeRay's definitions")
 @pytest.mark.parametrize("name", [name for name, (kind, _) in SPOILT.items() if kind == "RayCluster"])
 def test_the_definition_of_kuberay_refuses_it_too(name: str) -> None:
-    """Whatever it can know of: it demands neither a token nor our own command."""
+    """As far as it can: it requires neither a token nor our own command."""
     broken = copy.deepcopy(dict(the("RayCluster", "bare-metal")))
     SPOILT[name][1](broken)
     folder = crds_folder()
@@ -189,7 +189,7 @@ def test_the_definition_of_kuberay_refuses_it_too(name: str) -> None:
 
 
 def test_our_own_schema_knows_a_cluster_without_agents() -> None:
-    """The DaemonSet's: KubeRay keeps the head alone."""
+    """In the overlay `daemonset` KubeRay keeps only the head."""
     cluster = the("RayCluster", "daemonset")
     assert "workerGroupSpecs" not in cluster["spec"]
     assert errors_by(own_schema(), cluster) == ()
@@ -204,7 +204,7 @@ def test_an_unknown_kind_is_an_error_and_not_passed_over() -> None:
 
 
 def test_the_images_are_those_that_are_built(pods: list[Pod]) -> None:
-    """Names and tag are Compose's, and each has its target in the Dockerfile."""
+    """Names and tag agree with Compose, and each image has its target in the Dockerfile."""
     compose = read_yaml((ROOT / "docker" / "compose.yaml").read_text())[0]
     defaults = {
         re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", service["image"])
@@ -222,7 +222,7 @@ def test_the_images_are_those_that_are_built(pods: list[Pod]) -> None:
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """What the command line makes of them."""
+    """Return what the command line understands of the arguments."""
     command = typer.main.get_command(app)
     words = [word.replace("$(POD_IP)", "192.0.2.9") for word in arguments]
     name = "joulefleet"
@@ -233,7 +233,7 @@ def parsed(arguments: list[str]) -> dict[str, Any]:
 
 
 def test_the_commands_are_understood(pods: list[Pod]) -> None:
-    """By the command line itself, as the entry point of the images gets them."""
+    """By the command line itself, which is the images' entry point."""
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
     assert 'ENTRYPOINT ["joulefleet"]' in dockerfile
     service = f"joulefleet-head-svc:{PORTS.head}"
@@ -253,7 +253,7 @@ def test_the_commands_are_understood(pods: list[Pod]) -> None:
 
 
 def test_a_command_with_a_misspelt_option_would_not_be_understood() -> None:
-    """The test above has to be able to fail."""
+    """The test above must be able to fail."""
     with pytest.raises(Exception, match="No such option"):
         parsed(["node", "up", "--listem", "192.0.2.9"])
 
@@ -282,7 +282,7 @@ def _of_key(where: Any, key: str) -> Iterator[Any]:
 
 
 def test_the_token_comes_from_kuberay(pods: list[Pod]) -> None:
-    """It sets it in its own pods; the first releases would set it a second time there."""
+    """KubeRay sets it in its own pods; its first releases would set it twice if we did too."""
     for pod in pods:
         environment = {each["name"]: each for each in main_container(pod)["env"]}
         if pod.owner.startswith("RayCluster"):
@@ -293,7 +293,7 @@ def test_the_token_comes_from_kuberay(pods: list[Pod]) -> None:
 
 
 def test_no_manifest_holds_a_secret(overlay: str) -> None:
-    """KubeRay makes the only one there is."""
+    """KubeRay makes the only one."""
     text = "\n".join(path.read_text() for path in (ROOT / "k8s").rglob("*.yaml"))
     assert not re.search(r"[0-9a-fA-F]{32}|[A-Za-z0-9+/]{43}=", text)
     assert not any(each["kind"] == "Secret" for each in render(overlay))
@@ -310,7 +310,7 @@ def test_the_version_of_ray_is_the_installed_one(overlay: str) -> None:
 
 
 def test_the_settings_are_read_by_the_code(pods: list[Pod]) -> None:
-    """A misspelt one would be passed over in silence."""
+    """A misspelt setting would be ignored without a message."""
     sources = [path for name in ("agent", "coordinator", "joulefleet") for path in (ROOT / name).rglob("*.py")]
     known = {name for path in sources for name in re.findall(r'"((?:JOULEFLEET|RAY)_\w+)"', path.read_text())}
     given = {each["name"] for pod in pods for each in main_container(pod)["env"]} - {"POD_IP"}
@@ -319,7 +319,7 @@ def test_the_settings_are_read_by_the_code(pods: list[Pod]) -> None:
 
 
 def test_every_folder_of_the_images_settings_is_mounted(pods: list[Pod], overlay: str) -> None:
-    """The root file system is read-only; what is the host's is read-only too, but for the folder that all share."""
+    """The root file system is read-only; the host's folders are too, except the one that all agents share."""
     settings = settings_of_images()
     for pod in pods:
         at = mounts(pod)
@@ -358,7 +358,7 @@ def test_what_an_agent_keeps_is_the_machines(overlay: str) -> None:
 
 
 def test_the_ports_are_those_of_a_node(overlay: str) -> None:
-    """As `node up` fixes them: the policy has all, a pod names the two of which KubeRay would think otherwise."""
+    """The network policy has all of them; a pod names the two that KubeRay would otherwise choose itself."""
     every = set(PORTS.all(is_head=True))
     spec = the("NetworkPolicy", overlay)["spec"]
     (inward,) = spec["ingress"]
@@ -379,7 +379,7 @@ def test_the_ports_are_those_of_a_node(overlay: str) -> None:
 
 
 def test_strangers_reach_no_pod(overlay: str) -> None:
-    """And no pod reaches more than the others and the cluster's names."""
+    """And pods reach only each other and the cluster's DNS."""
     spec = the("NetworkPolicy", overlay)["spec"]
     assert spec["podSelector"] == {}
     assert sorted(spec["policyTypes"]) == ["Egress", "Ingress"]
@@ -393,14 +393,14 @@ def test_strangers_reach_no_pod(overlay: str) -> None:
 
 
 def test_agents_have_cpus_of_their_own(overlay: str) -> None:
-    """Guaranteed with whole CPUs, init containers too."""
+    """They are Guaranteed with whole CPUs, init containers too."""
     agent = the_pod("agent", overlay)
     assert qos(agent) == "Guaranteed"
     assert quantity(main_container(agent)["resources"]["limits"]["cpu"]) % 1 == 0
 
 
 def test_what_kuberay_adds_spoils_nothing(overlay: str) -> None:
-    """No setting is given twice, its init container is confined as the agent is, and agents keep their CPUs."""
+    """No setting appears twice, its init container is confined as the agent is, and agents keep their CPUs."""
     cluster = the("RayCluster", overlay)
     for pod in created_pods(cluster):
         assert [verdict for version in VERSIONS if (verdict := kubernetes_errors(pod.manifest(), version))] == []
@@ -428,7 +428,7 @@ def test_qos_is_reckoned_as_the_kubelet_does() -> None:
 
 
 def test_one_agent_a_machine(overlay: str) -> None:
-    """On the machines that are meant for it, which its taint keeps free of everything else."""
+    """On the machines that are labelled for it, which the taint keeps free of other pods."""
     spec = the_pod("agent", overlay).spec
     (rule,) = spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert rule["topologyKey"] == "kubernetes.io/hostname"
@@ -444,7 +444,7 @@ def test_one_agent_a_machine(overlay: str) -> None:
 
 
 def test_the_head_and_the_run_are_on_no_measured_machine(overlay: str) -> None:
-    """The run is where the head is; the head is not where agents are."""
+    """The run is on the head's node, and the head is not where agents are."""
     head, run = the_pod("head", overlay), the_pod("run", overlay)
     (term,) = head.spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
         "nodeSelectorTerms"
@@ -456,7 +456,7 @@ def test_the_head_and_the_run_are_on_no_measured_machine(overlay: str) -> None:
 
 
 def test_probes_start_no_python_and_come_seldom(pods: list[Pod]) -> None:
-    """All three are there, or KubeRay adds its own, every 5 s."""
+    """All three are given, because KubeRay would add its own, every 5 s."""
     for pod in pods:
         container = main_container(pod)
         probes = {name: container.get(f"{name}Probe") for name in ("startup", "liveness", "readiness")}
@@ -474,7 +474,7 @@ def test_probes_start_no_python_and_come_seldom(pods: list[Pod]) -> None:
 
 @pytest.mark.parametrize(("age_s", "alive"), [(0, True), (60, True), (180, False), (None, False)])
 def test_a_probe_knows_an_old_heartbeat(tmp_path: Path, age_s: int | None, alive: bool) -> None:  # noqa: FBT001
-    """It is renewed every 30 s; a missing one is no heartbeat either."""
+    """The heartbeat is renewed every 30 s; a missing file fails the probe too."""
     file = tmp_path / "heartbeat"
     if age_s is not None:
         file.touch()
@@ -488,12 +488,12 @@ def test_a_probe_knows_an_old_heartbeat(tmp_path: Path, age_s: int | None, alive
 
 
 def test_an_update_ends_no_trial() -> None:
-    """The agents of the DaemonSet are changed where somebody deletes them."""
+    """The DaemonSet's agents change only when somebody deletes them."""
     assert the("DaemonSet", "daemonset")["spec"]["updateStrategy"] == {"type": "OnDelete"}
 
 
 def test_the_daemonset_has_the_agents_of_bare_metal() -> None:
-    """But for the token, which KubeRay gives to its own pods alone."""
+    """Except for the token, which KubeRay gives only to its own pods."""
     ours = copy.deepcopy(the_pod("agent", "daemonset"))
     environment = ours.spec["containers"][0]["env"]
     environment[:] = [each for each in environment if not each["name"].startswith("RAY_AUTH")]
@@ -505,7 +505,7 @@ def test_the_daemonset_has_the_agents_of_bare_metal() -> None:
 
 
 def test_only_the_run_writes_to_the_store(overlay: str) -> None:
-    """One run at a time, that may be killed and comes back; the head looks on from the same node."""
+    """One run at a time, which may be killed and starts again; the head reads on the same node."""
     assert the("PersistentVolumeClaim", overlay)["spec"]["accessModes"] == ["ReadWriteOnce"]
     claim = {"claimName": the("PersistentVolumeClaim", overlay)["metadata"]["name"]}
     for pod in pods_of(render(overlay)):
@@ -521,7 +521,7 @@ def test_only_the_run_writes_to_the_store(overlay: str) -> None:
 
 
 def test_every_container_is_confined(pods: list[Pod]) -> None:
-    """No capability, no way to get one, nothing to write to but its mounts, no word to the API server."""
+    """No capability and no way to get one, no writable path but its mounts, no access to the API server."""
     for pod in pods:
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys()
         assert pod.spec["automountServiceAccountToken"] is False
@@ -536,7 +536,7 @@ def test_every_container_is_confined(pods: list[Pod]) -> None:
 
 
 def test_only_what_reads_the_counters_is_root(pods: list[Pod], overlay: str) -> None:
-    """And what makes the host's folders usable to those who are not."""
+    """And the init container that makes the host's folders usable to other users."""
     for pod in pods:
         for container in pod.containers():
             context = container["securityContext"]
@@ -551,7 +551,7 @@ def test_only_what_reads_the_counters_is_root(pods: list[Pod], overlay: str) -> 
 
 
 def test_the_service_account_has_no_rights(documents: tuple[Json, ...], pods: list[Pod]) -> None:
-    """Nothing is bound to it, and no pod gets its token."""
+    """No role is bound to it, and no pod gets its token."""
     assert not any("Role" in document["kind"] for document in documents)
     assert {pod.spec["serviceAccountName"] for pod in pods} == {"joulefleet"}
 
@@ -589,7 +589,7 @@ def test_an_agent_becomes_docker_arguments() -> None:
 
 
 def test_a_run_becomes_docker_arguments() -> None:
-    """Its claim is a folder; the studies that nobody made are an empty one."""
+    """Its claim becomes a folder, and studies that nobody made become an empty one."""
     around = Surroundings(
         claims={"joulefleet-store": "/made/store"},
         fields={"status.podIP": "192.0.2.9"},
@@ -602,7 +602,7 @@ def test_a_run_becomes_docker_arguments() -> None:
 
 
 def test_an_init_container_becomes_docker_arguments() -> None:
-    """Its command takes the place of the image's entry point."""
+    """Its command replaces the image's entry point."""
     arguments = docker_arguments(the_pod("agent", "any-node"), "host-folders")
     assert arguments[arguments.index("--entrypoint") + 1] == "/bin/sh"
     image = arguments.index("joulefleet-agent:0.1.0")

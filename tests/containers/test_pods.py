@@ -1,7 +1,4 @@
-"""The pods of k8s/ on an engine: containers with their users, confinement, mounts and commands, which measure.
-
-What a cluster would do (scheduling, Services, the operator) is done here: see `kuberay` and `pods`.
-"""
+"""The pods of k8s/ on an engine: their containers, with users, confinement, mounts and commands, measure a study."""
 
 from __future__ import annotations
 
@@ -46,7 +43,7 @@ class Node:
         host.docker("network", "create", "--internal", f"--subnet={SUBNET.format(self._third)}", self.name)
 
     def run(self, component: str, container: str, *, number: int, wait: bool) -> str:
-        """Start a container of a pod; with `wait` an init container, which must end well."""
+        """Start a container of a pod; with `wait` an init container, which must succeed."""
         around = Surroundings(
             host_paths={
                 "/run/joulefleet": str(self._folder / "host"),
@@ -76,17 +73,17 @@ class Node:
         return name
 
     def work(self, component: str) -> Json:
-        """The container of a pod for which it is there."""
+        """Start the main container of a pod."""
         found: Json = self.pods[component].spec["containers"][0]
         return found
 
     def prepare(self, component: str, *, number: int) -> None:
-        """A pod's init containers, one after the other."""
+        """Run a pod's init containers, one after the other."""
         for each in self.pods[component].spec.get("initContainers", []):
             self.run(component, each["name"], number=number, wait=True)
 
     def remove(self) -> None:
-        """Everything of it."""
+        """Remove everything of this machine."""
         for container in self._host.docker("ps", "--all", "--quiet", f"--filter=name={self.name}").split():
             self._host.docker("rm", "--force", "--volumes", container)
         self._host.docker("network", "rm", self.name)
@@ -94,7 +91,7 @@ class Node:
 
 @pytest.fixture(params=["bare-metal", "any-node", "daemonset"])
 def node(request: pytest.FixtureRequest, host: Engine, tmp_path: Path) -> Iterator[Node]:
-    """A machine with what its administrator and its kubelet provide: root's folders, and an id."""
+    """A machine with what its administrator and its kubelet provide: folders that belong to root, and an id."""
     tmp_path.chmod(0o755)
     for name in ("host", "state", "cache", "store", "studies"):
         (tmp_path / name).mkdir()
@@ -110,14 +107,14 @@ def node(request: pytest.FixtureRequest, host: Engine, tmp_path: Path) -> Iterat
 
 
 def logs(host: Engine, name: str) -> str:
-    """All that a container has written."""
+    """Return all that a container has written."""
     done = host.run([host.client, "logs", name])
     return done.stdout + done.stderr
 
 
 @pytest.mark.timeout(600)
 def test_the_pods_of_an_overlay_measure_a_study(host: Engine, node: Node) -> None:
-    """Head, agent with its init containers, and run: with their own commands, and no more rights than they say."""
+    """Head, agent with its init containers, and run: with their own commands and only the rights that they state."""
     head = node.run("head", node.work("head")["name"], number=2, wait=False)
     until(lambda: " is up" in logs(host, head), why=lambda: logs(host, head))
     node.prepare("agent", number=3)

@@ -1,4 +1,4 @@
-"""Agents that may not take part: each is told from the others, with a cure, and the study goes on without them."""
+"""Agents that may not take part: each gets its own message with a cure, and the study goes on without them."""
 
 from __future__ import annotations
 

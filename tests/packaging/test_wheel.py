@@ -1,4 +1,4 @@
-"""The wheel, and the environment with the base dependencies alone into which `make packaging` installed it."""
+"""The wheel, and the environment with only the base dependencies into which `make packaging` installed it."""
 
 import os
 import subprocess
@@ -42,13 +42,13 @@ def run(program: str, *arguments: str, folder: Path) -> subprocess.CompletedProc
 
 
 def test_the_wheel_has_three_packages_and_nothing_else(files: set[str]) -> None:
-    """Path equals import: the top-level names are exactly these."""
+    """The import path equals the file path, so these are the only top-level names."""
     info = f"joulefleet-{joulefleet.__version__}.dist-info"
     assert {name.split("/")[0] for name in files} == {*PACKAGES, info}
 
 
 def test_the_wheel_has_every_file_of_the_packages(files: set[str]) -> None:
-    """Queries and shipped studies go along with the modules."""
+    """SQL files and shipped studies are included with the modules."""
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGES],  # noqa: S607 - any git will do
         cwd=ROOT,
@@ -61,13 +61,13 @@ def test_the_wheel_has_every_file_of_the_packages(files: set[str]) -> None:
 
 @pytest.mark.parametrize("module", EXTRAS)
 def test_the_base_environment_has_no_extras(module: str, tmp_path: Path) -> None:
-    """What the tests below prove is proved without them."""
+    """Otherwise the tests below would prove nothing."""
     done = run("python", "-c", f"import {module}", folder=tmp_path)
     assert f"No module named '{module}'" in done.stderr
 
 
 def test_sql_answers_with_the_base_dependencies(store: Path) -> None:
-    """A store is questioned on a laptop that measures nothing."""
+    """A laptop that measures nothing can query a store."""
     query = "select count(*), count(distinct trial_id) from trials where status = 'ok'"
     done = run("joulefleet", "sql", "--store", str(store), "--format", "csv", query, folder=store)
     assert (done.returncode, done.stderr) == (0, "")
@@ -75,7 +75,7 @@ def test_sql_answers_with_the_base_dependencies(store: Path) -> None:
 
 
 def test_compare_answers_with_the_base_dependencies(store: Path) -> None:
-    """So is the question it was all measured for."""
+    """A laptop that measures nothing can compare."""
     done = run("joulefleet", "compare", "--store", str(store), folder=store)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in ("bert", "gpt2", "sst2", "stsb", "mnli"))

@@ -1,4 +1,4 @@
-"""Everything that can befall a fleet befalls one of real nodes and real trials: `python -m tests.soak`."""
+"""Run a fleet of real nodes and real trials under every kind of fault: `python -m tests.soak`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = {"epoch": 16}
 
 
 def main() -> int:
-    """0: every law holds, or what was sabotaged was noticed; 1 otherwise."""
+    """Return 0 if every law holds, or if the sabotage was noticed; 1 otherwise."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60.0, help="no new fault after that")

@@ -1,17 +1,4 @@
-"""What must hold of a soak's folder, asked in SQL of the files alone. Shares no code with what it judges.
-
-Each law is a query in laws/ that returns the rows which break it, of tables made here:
-
-    plan       what was to be measured: study, repetitions, machine, model, task
-    loose      the attempts of the store's loose files; compacted: of the compacted files that count
-    rows       every attempt of the store, each once
-    others     the attempts of other stores on the same machines
-    accepted   of each trial, the one attempt that counts
-    waiting    what lies in outboxes; durable: what was, once, for certain (with its copy in `seen`)
-    let_go     what an outbox has let go
-    starts     the journals of all agents, by machine, file and line
-    events     what the soak itself has noted
-"""
+"""Check the laws on a soak's folder, in SQL on the files alone. It shares no code with the product."""
 
 from __future__ import annotations
 
@@ -89,7 +76,7 @@ class Broken:
 
 
 def check(folder: Path, *, only: Sequence[str] = ()) -> list[Broken]:
-    """The laws, or those `only`, that do not hold of what a soak has left in `folder`."""
+    """Return the laws (of `only`, or all) that do not hold for the files that a soak has left in `folder`."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         _load(connection, folder)
@@ -106,7 +93,7 @@ def check(folder: Path, *, only: Sequence[str] = ()) -> list[Broken]:
 
 
 def finished(folder: Path) -> int:
-    """How many trials of the plan have an accepted attempt that went well."""
+    """Count the trials of the plan that have an accepted attempt with status ok."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         _load(connection, folder)
@@ -148,7 +135,7 @@ def _load(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 
 def _counted(connection: duckdb.DuckDBPyConnection, store: Path) -> list[Path]:
-    """The compacted files whose manifest is there, and that no other replaces."""
+    """List the compacted files that have a manifest and that no other file replaces."""
     manifests = []
     for path in sorted((store / "manifest").glob("*.json")):
         try:
@@ -164,7 +151,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, store: Path) -> list[Path]:
 
 
 def _attempts(connection: duckdb.DuckDBPyConnection, table: str, files: list[Path], *, whole: bool = False) -> None:
-    """The attempts in `files`; with `whole` a digest of all that each row says."""
+    """Return the attempts in `files`; with `whole` also a digest of every row."""
     columns = ", ".join(f'"{name}" {kind}' for name, kind in _ATTEMPT.items())
     connection.execute(f"CREATE TABLE {table} ({columns}, file VARCHAR, content VARCHAR)")
     names = ", ".join(f'"{name}"' for name in _ATTEMPT)

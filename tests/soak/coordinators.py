@@ -34,17 +34,17 @@ class Running:
     killed: bool = False
 
     def said(self) -> str:
-        """Its words so far."""
+        """Its output until now."""
         return self.log.read_text(errors="replace")
 
     def works(self) -> bool:
-        """Whether it has had a trial done."""
+        """Whether it has finished a trial."""
         return self.process.poll() is None and " ok" in self.said()
 
 
 @dataclass(kw_only=True)
 class Coordinators:
-    """Starts the next one when one has ended."""
+    """Starts the next coordinator when one has ended."""
 
     head: Head
     store: Path
@@ -68,12 +68,12 @@ class Coordinators:
     _thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Keep one going."""
+        """Start coordinators, one after the other, until `close`."""
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End them."""
+        """End all of them."""
         self.ends.set()
         if self._thread is not None:
             self._thread.join()
@@ -82,7 +82,7 @@ class Coordinators:
             running.process.wait()
 
     def start(self, study: Path) -> Running:
-        """One more."""
+        """Start one more."""
         self._number += 1
         log = self.logs / f"coordinator-{self._number}.log"
         more = ["--retry-failed", "--retry-quarantined"] if self.retry else []
@@ -107,20 +107,20 @@ class Coordinators:
         )
 
     def begin(self) -> None:
-        """A new one, which is the current one from now on."""
+        """Start a new one, which is the current one from now on."""
         with self.lock:
             if self.current is not None:
                 self.older.append(self.current)
             self.current = self.start(self.studies.now)
 
     def forget_killed(self) -> None:
-        """They were killed with their machine."""
+        """Forget those that were killed together with their machine."""
         with self.lock:
             for running in [*self.older, *([self.current] if self.current else [])]:
                 running.killed = True
 
     def kill(self) -> None:
-        """The current one, at once."""
+        """Kill the current one."""
         with self.lock:
             if self.current is not None:
                 self.current.killed = True
@@ -128,11 +128,11 @@ class Coordinators:
         self.rest()
 
     def rest(self) -> None:
-        """None for a short random while."""
+        """Run none for a short random time."""
         self.rests_until = time.monotonic() + self.luck.uniform(0, 2)
 
     def unseated(self, running: Running, why: str) -> None:
-        """Wait for the end of one that must not go on; it is a fault of its own if it does."""
+        """Wait for the end of one that must not go on; raise if it does not end."""
         if not wait_for(lambda: running.process.poll() is not None, LEAVES_S, stop=self.ends.is_set):
             if not self.ends.is_set():
                 self.record("does_not_end", number=running.number, why=why)
@@ -140,12 +140,12 @@ class Coordinators:
             kill(running.process.pid)
 
     def settled(self) -> bool:
-        """Whether none runs any more."""
+        """Tell whether none runs any more."""
         with self.lock:
             return self.current is None and not self.older
 
     def run_once(self, study: Path, seconds: float, *, retry: bool) -> int | None:
-        """One to its end; its exit code, None where it took too long."""
+        """Run one to its end; return its exit code, or None if it took too long."""
         self.retry = retry
         running = self.start(study)
         ended = wait_for(lambda: running.process.poll() is not None, seconds, stop=self.ends.is_set)

@@ -1,4 +1,4 @@
-"""What befalls the fleet. Each fault says whom it hit, or None where there was nobody to hit just then."""
+"""The faults of the soak. Each returns what it hit, or None if there was nothing to hit at that moment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _node(fleet: Fleet) -> Node | None:
 
 
 def kill_work(fleet: Fleet) -> str | None:
-    """SIGKILL of the process that is measured."""
+    """Kill the process that is measured."""
     node = _node(fleet)
     pid = None if node is None else node.work()
     if node is None or pid is None:
@@ -37,7 +37,7 @@ def kill_work(fleet: Fleet) -> str | None:
 
 
 def kill_runner(fleet: Fleet) -> str | None:
-    """SIGKILL of the runner's host."""
+    """Kill the fork server."""
     node = _node(fleet)
     pid = None if node is None else node.runner()
     if node is None or pid is None:
@@ -47,7 +47,7 @@ def kill_runner(fleet: Fleet) -> str | None:
 
 
 def kill_agent(fleet: Fleet) -> str | None:
-    """SIGKILL of the Ray worker that is the agent."""
+    """Kill the Ray worker that is the agent."""
     node = _node(fleet)
     pid = None if node is None else node.agent()
     if node is None or pid is None:
@@ -59,7 +59,7 @@ def kill_agent(fleet: Fleet) -> str | None:
 
 
 def kill_raylet(fleet: Fleet) -> str | None:
-    """SIGKILL of a node's raylet."""
+    """Kill a node's raylet."""
     node = _node(fleet)
     if node is None:
         return None
@@ -68,7 +68,7 @@ def kill_raylet(fleet: Fleet) -> str | None:
 
 
 def kill_coordinator(fleet: Fleet) -> str | None:
-    """SIGKILL of the coordinator."""
+    """Kill the coordinator."""
     if not fleet.has_coordinator():
         return None
     if fleet.luck.random() < 0.5:
@@ -78,7 +78,7 @@ def kill_coordinator(fleet: Fleet) -> str | None:
 
 
 def kill_control_server(fleet: Fleet) -> str | None:
-    """SIGKILL of the head's control server: the whole fleet has to come up again."""
+    """Kill the head's control server: the whole fleet has to start again."""
     if not fleet.has_coordinator():
         return None
     kill(fleet.head.server)
@@ -87,12 +87,12 @@ def kill_control_server(fleet: Fleet) -> str | None:
 
 
 def cut_short(fleet: Fleet) -> str | None:
-    """A node's cable is pulled for less than the health limit."""
+    """Disconnect a node for less time than the health limit."""
     return _cut(fleet, fleet.luck.uniform(0.3, 2.0))
 
 
 def cut_long(fleet: Fleet) -> str | None:
-    """A node's cable is pulled for so long that it is declared dead; it comes back by `node up`."""
+    """Disconnect a node for so long that Ray declares it dead; `node up` starts it again."""
     return _cut(fleet, fleet.luck.uniform(HEALTH_LIMIT_S + 1, HEALTH_LIMIT_S + 6))
 
 
@@ -117,7 +117,7 @@ def _cut(fleet: Fleet, seconds: float) -> str | None:
 
 
 def move(fleet: Fleet) -> str | None:
-    """A node comes back under another address."""
+    """Start a node again under another address."""
     node = _node(fleet)
     if node is None:
         return None
@@ -132,7 +132,7 @@ def move(fleet: Fleet) -> str | None:
 
 
 def usurp(fleet: Fleet) -> str | None:
-    """The store's lock is lost, as on a network file system, and a second coordinator comes."""
+    """Lose the store's lock, as on a network file system, and start a second coordinator."""
     with fleet.coordinators.lock:
         old = fleet.coordinators.current
         if old is None or not old.works() or fleet.coordinators.older:
@@ -144,7 +144,7 @@ def usurp(fleet: Fleet) -> str | None:
 
 
 def freeze(fleet: Fleet) -> str | None:
-    """A coordinator is stopped; a second one takes over; the first one goes on."""
+    """Stop a coordinator, start a second one, and continue the first."""
     with fleet.coordinators.lock:
         old = fleet.coordinators.current
         if old is None or not old.works() or fleet.coordinators.older:
@@ -170,7 +170,7 @@ def freeze(fleet: Fleet) -> str | None:
 
 
 def intrude(fleet: Fleet) -> str | None:
-    """Somebody measures on a machine of the fleet on his own, into a store of his own."""
+    """Measure on a machine of the fleet from outside it, into another store."""
     node = _node(fleet)
     if node is None or any(kept.intruder for kept in fleet.nodes):
         return None
@@ -218,7 +218,7 @@ def _intruder(fleet: Fleet, node: Node, *, local: bool, also_kill: bool) -> None
 
 
 def lose_power(fleet: Fleet) -> str | None:
-    """A machine goes off; its disk keeps what was synced."""
+    """Turn a machine off; its disk keeps what was synced."""
     node = _node(fleet)
     if node is None:
         return None
@@ -234,7 +234,7 @@ def lose_power(fleet: Fleet) -> str | None:
 
 
 def lose_power_of_head(fleet: Fleet) -> str | None:
-    """The machine of the coordinator and of the store goes off."""
+    """Turn the machine of the coordinator and the store off."""
     if not fleet.has_coordinator():
         return None
     with fleet.coordinators.lock:
@@ -264,7 +264,7 @@ KINDS: Mapping[str, tuple[Fault, int]] = {
 
 
 def deck(count: int, luck: random.Random, kinds: Mapping[str, tuple[Fault, int]] = KINDS) -> list[str]:
-    """`count` faults in random order: each kind about as often as its weight says, and at least once."""
+    """Return `count` faults in random order: each kind about as often as its weight says, and at least once."""
     total = sum(weight for _, weight in kinds.values())
     names = [name for name, (_, weight) in kinds.items() for _ in range(max(1, round(count * weight / total)))]
     luck.shuffle(names)

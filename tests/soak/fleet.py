@@ -1,4 +1,4 @@
-"""The fleet of the soak: a head, nodes with addresses of their own, coordinators, and the folder of all of it."""
+"""The fleet of the soak: a head, nodes with addresses of their own, coordinators, and one folder for all of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BASE = 6379
 
 
 class Fleet:
-    """Everything is in `folder`, which is kept where `keep` is set. `code` is the folder of the product's packages."""
+    """A fleet in `folder`, which is kept if `keep` is set. `code` is the folder of the product's packages."""
 
     def __init__(self, *, nodes: int, seed: int, step: int, code: Path, names: tuple[str, ...]) -> None:
         # Ray's sockets allow no long path.
@@ -118,31 +118,31 @@ class Fleet:
         return {"fake": fake, "mark": self.mark, "record": self.record, "shadow": shadow, "luck": luck}
 
     def has_coordinator(self) -> bool:
-        """Whether head and coordinator are at work."""
+        """Tell whether head and coordinator are at work."""
         current = self.coordinators.current
         return self.head.is_up() and not self.head.held and current is not None and current.works()
 
     def later(self, task: Callable[[], None]) -> None:
-        """Have it done beside everything else."""
+        """Run a step in a thread of its own."""
         self._tasks.append(self._pool.submit(task))
 
     def pause(self, seconds: float) -> None:
-        """Wait; not if everything ends."""
+        """Wait, unless the soak ends."""
         self.stopping.wait(seconds)
 
     def calm(self) -> bool:
-        """Whether all faults are over; raises what went wrong with one."""
+        """Tell whether all faults are over; raise the error of a fault that failed."""
         for task in [task for task in self._tasks if task.done()]:
             task.result()
             self._tasks.remove(task)
         return not self._tasks
 
     def machines(self) -> list[Machine]:
-        """All, the head first."""
+        """Return all machines, the head first."""
         return [self.head, *self.nodes]
 
     def end(self) -> None:
-        """End all that runs; a second time does nothing."""
+        """End everything that runs. A second call does nothing."""
         if self.stopping.is_set():
             return
         self.stopping.set()

@@ -1,4 +1,4 @@
-"""Short runs about one safeguard each: with it nothing is amiss, without it the checker must notice."""
+"""Short runs about one safeguard each: with it every law holds, without it the checker must notice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORK_S = 90.0
 
 
 def focus(fleet: Fleet, name: str, result: Result) -> None:
-    """Have a fleet work, hit that safeguard, and have it finish, as far as it still can. Raises SoakError."""
+    """Start a fleet, hit that safeguard, and let the fleet finish as far as it can. Raise SoakError without a fleet."""
     if not wait_for(lambda: fleet.eye.let_go >= 2 * len(fleet.nodes), BEGINS_S):
         raise SoakError("the fleet did not begin")
     # What Ray's workers import is what is tested.
@@ -38,13 +38,13 @@ def focus(fleet: Fleet, name: str, result: Result) -> None:
 
 
 def _lock(fleet: Fleet, result: Result) -> None:
-    """Two who know nothing of each other measure on one machine."""
+    """Let two agents that do not know each other measure on one machine."""
     one(fleet, "intruder", result)
     wait_for(fleet.calm, WORK_S)
 
 
 def _fsync(fleet: Fleet, result: Result) -> None:
-    """Power is lost where rows are measured, and where they are kept."""
+    """Lose the power of a machine that measures, and of the machine with the store."""
     one(fleet, "power of a node", result)
     before = fleet.eye.let_go
     wait_for(lambda: fleet.calm() and fleet.eye.let_go >= before + 4, WORK_S)
@@ -55,7 +55,7 @@ def _fsync(fleet: Fleet, result: Result) -> None:
 
 
 def _epoch(fleet: Fleet, result: Result) -> None:
-    """Two coordinators of one store, each of which believes that it is the only one."""
+    """Run two coordinators of one store, each of which believes that it is the only one."""
     one(fleet, "two coordinators", result)
     wait_for(fleet.calm, WORK_S)
 

@@ -1,4 +1,4 @@
-"""The machines of the soak: a head and nodes, each kept up by a thread of its own, and what can befall them."""
+"""The machines of the soak: a head and nodes. A thread of each starts its node again whenever it is down."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOST = "agent.runner.forkserver"
 
 @dataclass(kw_only=True)
 class Machine:
-    """One machine; `mark` is in the environment of all processes of this soak."""
+    """One machine; all processes of this soak have `mark` in their environment."""
 
     fake: FakeMachine
     mark: str
@@ -48,32 +48,32 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The machine's name."""
         return self.fake.name
 
     @property
     def plug(self) -> Plug:
-        """Its place in the network."""
+        """The machine's connection to the network."""
         assert self.fake.plug is not None
         return self.fake.plug
 
     def open(self) -> None:
-        """Bring it up, and again whenever it is down."""
+        """Start its node, and start it again whenever it is down."""
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Keep it up no longer."""
+        """Stop starting it again."""
         self.ends.set()
         if self._thread is not None:
             self._thread.join()
 
     def is_up(self) -> bool:
-        """Whether its node is there."""
+        """Tell whether its node runs."""
         return self.node is not None and alive(self.node.raylet)
 
     def pids(self) -> set[int]:
-        """All its processes."""
+        """Return all its processes."""
         found = marked(self.mark, f"SOAK_MACHINE={self.name}")
         if self.node is not None:
             # Ray's workers write their titles over their environments.
@@ -83,7 +83,7 @@ class Machine:
         return found
 
     def go_off(self, written: Path) -> None:
-        """End all its processes at once, half the time just when a row is `written`."""
+        """Kill all its processes at once; in half of the cases at the moment when a row is `written`."""
         pids = self.pids()
         if self.luck.random() < 0.5:
             wait_for_write(written)
@@ -93,12 +93,12 @@ class Machine:
         self.node = None
 
     def rest(self) -> None:
-        """Down for a short random while, once what keeps it up comes to it."""
+        """Stay down for a short random time, when the thread that starts it again reaches this step."""
         self.rests_until = time.monotonic() + self.luck.uniform(0, 2.5)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Nobody brings it up or down meanwhile."""
+        """Keep all other threads from starting or stopping it."""
         self.hold()
         try:
             with self.lock:
@@ -107,17 +107,17 @@ class Machine:
             self.let_go()
 
     def hold(self) -> None:
-        """A fault of several steps begins."""
+        """Begin a fault of several steps."""
         with self._counting:
             self.held += 1
 
     def let_go(self) -> None:
-        """It is over."""
+        """End the fault."""
         with self._counting:
             self.held -= 1
 
     def down(self) -> None:
-        """`node down`."""
+        """Run `node down`."""
         with self.lock:
             self.node = None
             self.fake.down()
@@ -149,7 +149,7 @@ class Machine:
 
 @dataclass(kw_only=True)
 class Head(Machine):
-    """Nothing is measured here; coordinators run here, and the store is on its disk."""
+    """The machine with the coordinators and, on its disk, the store. It measures nothing."""
 
     store: Path
     number: int = 0
@@ -157,12 +157,12 @@ class Head(Machine):
 
     @property
     def server(self) -> int:
-        """The process of its control server."""
+        """Return the process of its control server."""
         assert self.node is not None
         return next(key.pid for key in self.node.processes if key.name == "gcs_server")
 
     def is_up(self) -> bool:
-        """Without its control server it is not."""
+        """Tell whether its node and its control server run."""
         node = self.node
         return node is not None and all(alive(key) for key in node.processes if key.name in {"gcs_server", "raylet"})
 
@@ -172,7 +172,7 @@ class Head(Machine):
         self.record("up", machine=self.name, cluster=self.number)
 
     def lose_power(self) -> Loss:
-        """It goes off at once; the disk keeps what was synced."""
+        """Turn it off; its disk keeps what was synced."""
         with self.taken():
             self.go_off(self.store / "attempts")
             lost = self.shadow.lose(self.store, names=["format.json"])
@@ -199,7 +199,7 @@ class Node(Machine):
     """The head's, when it joined."""
 
     def is_up(self) -> bool:
-        """Of a cluster whose head has gone it is not."""
+        """Tell whether its node runs and belongs to the present head."""
         return self.cluster == self.head.number and super().is_up()
 
     def _can_be_up(self) -> bool:
@@ -212,18 +212,18 @@ class Node(Machine):
         self.record("up", machine=self.name, address=self.plug.address)
 
     def agent(self) -> int | None:
-        """The process of its agent."""
+        """Return the process of its agent."""
         return self._find(lambda pid: command_of(pid).startswith(AGENT))
 
     def runner(self) -> int | None:
-        """The process of its runner's host."""
+        """Return the process of its fork server."""
         agent = self.agent()
         hosts = [] if agent is None else [pid for pid in below(agent) if HOST in command_of(pid)]
         # Its children have the same command line.
         return min(hosts, default=None)
 
     def work(self) -> int | None:
-        """The process of the trial under way."""
+        """Return the process of the trial that runs."""
         runner = self.runner()
         return None if runner is None else next(iter(below(runner)), None)
 
@@ -237,18 +237,18 @@ class Node(Machine):
         return None
 
     def at_work(self) -> bool:
-        """Whether it is up, no fault is about it, and a trial is under way."""
+        """Tell whether it is up, no fault is under way on it, and a trial runs."""
         return not self.held and self.is_up() and self.work() is not None
 
     def kill_raylet(self) -> None:
-        """As if Ray had crashed."""
+        """Kill the raylet, as if Ray had crashed."""
         with self.lock:
             if self.node is not None:
                 kill(self.node.raylet.pid)
         self.rest()
 
     def lose_power(self) -> Loss:
-        """It goes off at once; the disk keeps what was synced."""
+        """Turn it off; its disk keeps what was synced."""
         assert self.eye is not None
         with self.taken():
             state = self.fake.state
@@ -267,7 +267,7 @@ class Node(Machine):
         return lost
 
     def move(self, network_lock: threading.Lock) -> None:
-        """It goes down, and comes back under another address."""
+        """Stop it and start it again under another address."""
         with self.taken():
             self.down()
             with network_lock:

@@ -1,4 +1,4 @@
-"""What a loss of power leaves of a machine's folders: see power/sitecustomize.py, which keeps the image."""
+"""What a loss of power leaves of a machine's folders. power/sitecustomize.py keeps the image of what was synced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOOK = Path(__file__).parent / "power"
 
 
 def generation(descriptor: int) -> int:
-    """Which file it is of those that had this inode number one after the other; 0 where the file system cannot say."""
+    """Return a number that differs between successive files of one inode number; 0 if the file system has none."""
     try:
         found: int = struct.unpack("q", fcntl.ioctl(descriptor, FS_IOC_GETVERSION, bytes(8)))[0]
     except OSError:
@@ -26,7 +26,7 @@ def generation(descriptor: int) -> int:
 
 @dataclass(slots=True)
 class Loss:
-    """What was different from what processes saw last."""
+    """What was different on disk from what the processes saw last."""
 
     gone: int = 0
     returned: int = 0
@@ -38,17 +38,17 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
-    """The image of one machine's folders. `lose` only where none of its processes lives."""
+    """The image of one machine's folders. Call `lose` only when none of its processes lives."""
 
     folder: Path
 
     def make(self) -> None:
-        """An empty image, of folders in which nothing is yet."""
+        """Make an empty image of empty folders."""
         for name in ("data", "names"):
             (self.folder / name).mkdir(parents=True)
 
     def environment(self, watched: Iterable[Path], seen: Path) -> dict[str, str]:
-        """What the machine's processes need beside HOOK on their path."""
+        """Return the variables that the machine's processes need, beside HOOK on their path."""
         return {
             "SOAK_WATCHED": os.pathsep.join(map(str, watched)),
             "SOAK_SHADOW": str(self.folder),
@@ -56,7 +56,7 @@ class Shadow:
         }
 
     def held(self) -> bool:
-        """Whether a process is just bringing the image up to date."""
+        """Tell whether a process is updating the image at this moment."""
         with (self.folder / "lock").open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,9 +65,9 @@ class Shadow:
         return False
 
     def lose(self, folder: Path, *, names: Iterable[str] | None = None) -> Loss:
-        """Leave in `folder` what was synced: all that is below it, or only files of these names in it.
+        """Leave only what was synced below `folder`, or only files of these names in it.
 
-        Folders themselves stay: every file system that journals keeps a folder in which something was synced.
+        Folders themselves stay: every journaling file system keeps a folder in which something was synced.
         """
         loss = Loss()
         if not folder.is_dir():
@@ -105,7 +105,7 @@ class Shadow:
         self._now_on_disk(folder)
 
     def _now_on_disk(self, folder: Path) -> None:
-        """The machine starts from what is there."""
+        """Make the image equal to what is on disk, as after a start of the machine."""
         names = {}
         for path in folder.iterdir():
             if path.is_file():

@@ -1,4 +1,4 @@
-"""The processes of the soak's machines, found by the marks in their environments and by their sessions."""
+"""The processes of the soak's machines, found by variables in their environments and by their sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ END_S = 30.0
 
 
 def marked(*marks: str) -> set[int]:
-    """Processes with all of these NAME=VALUE in their environment, and all below them; never this one."""
+    """Return the processes with all of these NAME=VALUE in their environment, and their descendants; never this one."""
     wanted = {mark.encode() for mark in marks}
     found: set[int] = set()
     for folder in Path("/proc").iterdir():
@@ -29,7 +29,7 @@ def marked(*marks: str) -> set[int]:
 
 
 def below(pid: int) -> set[int]:
-    """All processes below one."""
+    """Return all descendants of one process."""
     try:
         return {child.pid for child in psutil.Process(pid).children(recursive=True)}
     except psutil.Error:
@@ -43,7 +43,7 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
 
 
 def kill_all(find: Callable[[], Iterable[int]]) -> None:
-    """SIGKILL whatever `find` finds until it finds nothing; returns once all have ended."""
+    """Kill what `find` returns until it returns nothing; return when all have ended."""
     ends = time.monotonic() + END_S
     while left := [pid for pid in find() if running(pid)]:
         if time.monotonic() > ends:
@@ -54,7 +54,7 @@ def kill_all(find: Callable[[], Iterable[int]]) -> None:
 
 
 def wait_for_write(folder: Path, seconds: float = 3.0) -> None:
-    """Return in the moment in which a file comes into `folder` or one below it, or leaves it."""
+    """Return at the moment when a file appears in `folder` or below it, or disappears."""
 
     def names() -> list[str]:
         return [str(path) for path in folder.rglob("*")]
@@ -65,7 +65,7 @@ def wait_for_write(folder: Path, seconds: float = 3.0) -> None:
 
 
 def running(pid: int) -> bool:
-    """Whether it is there, and more than an exit code that nobody has asked for."""
+    """Tell whether the process runs and is not only an exit code that nobody has collected."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -73,7 +73,7 @@ def running(pid: int) -> bool:
 
 
 def command_of(pid: int) -> str:
-    """Its command line, empty where it has gone."""
+    """Return its command line; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
@@ -81,7 +81,7 @@ def command_of(pid: int) -> str:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, *, stop: Callable[[], bool] = lambda: False) -> bool:
-    """Whether `condition` came true within `seconds`, before `stop` did."""
+    """Tell whether `condition` became true within `seconds` and before `stop` was set."""
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends or stop():

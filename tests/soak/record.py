@@ -1,4 +1,4 @@
-"""What the soak did and saw, as JSON lines; and the eye that it keeps on the outboxes."""
+"""What the soak did and saw, as JSON lines, and the watcher of the outboxes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Record:
             self._file.write(json.dumps(line, default=str) + "\n")
 
     def close(self) -> None:
-        """Nothing happens any more."""
+        """Note that nothing happens any more."""
         self._file.close()
 
 
 class Eye:
-    """Sees rows come into the outboxes of machines, and notes those that an outbox has let go.
+    """Watches the outboxes of the machines and notes each row that leaves one.
 
-    It lets go of what the store has acknowledged: that must never be missed from the store.
+    A row leaves its outbox only when the store has acknowledged it, so the store must have it.
     """
 
     def __init__(self, outboxes: Mapping[str, Path], record: Record) -> None:
@@ -49,21 +49,21 @@ class Eye:
         self.let_go = 0
 
     def open(self) -> None:
-        """Begin to look."""
+        """Begin to watch."""
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._ends.set()
         self._thread.join()
 
     def look_away(self, machine: str) -> None:
-        """From now on its outbox may change in any way."""
+        """Ignore all changes of its outbox from now on."""
         with self._lock:
             self._closed.add(machine)
 
     def look_again(self, machine: str) -> None:
-        """What is in its outbox now is what was left to it."""
+        """Watch again, from what is in its outbox now."""
         with self._lock:
             self._known[machine] = _rows(self._outboxes[machine])
             self._closed.discard(machine)

@@ -1,4 +1,4 @@
-"""Copies of the product in which one safeguard is missing: the soak must notice."""
+"""Copies of the product in which one safeguard is missing: the soak must notice it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SABOTAGES: dict[str, tuple[Removal, ...]] = {
 
 
 def sabotaged(name: str, folder: Path) -> Path:
-    """A copy of the product in `folder` without the safeguard called `name`; without any where it is empty."""
+    """Copy the product to `folder` without the safeguard called `name`; an empty name removes none."""
     for package in PACKAGES:
         shutil.copytree(REPOSITORY / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     for removal in (*ALWAYS, *SABOTAGES.get(name, ())):
@@ -69,6 +69,6 @@ def sabotaged(name: str, folder: Path) -> Path:
 
 
 def imported(folder: Path) -> set[int]:
-    """The processes that have imported the agent from the copy in `folder`."""
+    """Return the processes that have imported the agent from the copy in `folder`."""
     said = folder / "imported"
     return {int(line) for line in said.read_text().split()} if said.exists() else set()

@@ -1,4 +1,4 @@
-"""A soak from its beginning to its end: faults at random moments, then calm, then the checker's verdict."""
+"""A soak from beginning to end: faults at random moments, then a quiet time, then the checker's verdict."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SoakError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Result:
-    """What came of it."""
+    """The result of a soak."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class Result:
 
 
 def soak(fleet: Fleet, faults: Sequence[str], result: Result, *, minutes: float) -> None:
-    """Play `faults` on a fleet that is at work, heal it, and have it finish. Raises SoakError."""
+    """Run `faults` on a fleet that is at work, repair it, and let it finish. Raise SoakError if that is impossible."""
     began = time.monotonic()
     ends = began + minutes * 60
     say = _Progress(fleet, len(faults), result)
@@ -71,7 +71,7 @@ def soak(fleet: Fleet, faults: Sequence[str], result: Result, *, minutes: float)
 
 
 def one(fleet: Fleet, name: str, result: Result) -> None:
-    """One fault, as soon as there is somebody to hit."""
+    """Run one fault, as soon as there is something to hit."""
     fault, _ = KINDS[name]
     ends = time.monotonic() + APPLICABLE_S
     while (whom := fault(fleet)) is None:
@@ -110,13 +110,13 @@ def _is_complete(fleet: Fleet, study: Path) -> bool:
 
 
 def judge(fleet: Fleet, result: Result) -> None:
-    """Ask the checker; nothing of the fleet runs any more."""
+    """Run the checker, when nothing of the fleet runs any more."""
     result.broken = check(fleet.folder)
     result.trials = finished(fleet.folder)
 
 
 def summary(result: Result) -> str:
-    """All of it, for people."""
+    """Return the result as text."""
     counts: Mapping[str, int] = {broken.law: broken.count for broken in result.broken}
     laws = ("lost", "altered", "missing", "duplicated", "repeated", "unstarted", "overlapping", "epochs_back", "torn")
     lines = ["faults:", *(f"  {name:<22}{count}" for name, count in sorted(result.faults.items()))]
@@ -136,7 +136,7 @@ def summary(result: Result) -> str:
 
 
 class _Progress:
-    """A line now and then."""
+    """Prints a line from time to time."""
 
     def __init__(self, fleet: Fleet, faults: int, result: Result) -> None:
         self._fleet, self._faults, self._result = fleet, faults, result
@@ -144,13 +144,13 @@ class _Progress:
         self._next = self._began
 
     def __call__(self) -> bool:
-        """Say something if it is time; always true."""
+        """Print a line if it is time for one; return True."""
         if time.monotonic() >= self._next:
             self.now("faults")
         return True
 
     def now(self, phase: str) -> None:
-        """Say it now."""
+        """Print a line now."""
         self._next = time.monotonic() + SAYS_EVERY_S
         fleet = self._fleet
         up = " ".join(f"{machine.name}{'+' if machine.is_up() else '-'}" for machine in fleet.machines())

@@ -1,4 +1,4 @@
-"""The studies of the soak: tiny models, real trials of about a second, always some more to do."""
+"""The studies of the soak: tiny models and real trials of about a second, with always some trials left."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WINDOWS = {"steady": "passes: 20", "piloted": "at_least_s: 0.2", "intruder": "p
 
 
 def write_study(folder: Path, name: str, repetitions: int, *, seed: int = 1) -> Path:
-    """A study as a file."""
+    """Write a study as a file."""
     path = folder / f"{name}.yaml"
     path.write_text(_TEXT.format(name=name, seed=seed, repetitions=repetitions, window=_WINDOWS[name]))
     return path
@@ -49,7 +49,7 @@ def write_study(folder: Path, name: str, repetitions: int, *, seed: int = 1) -> 
 
 @dataclass(slots=True, kw_only=True)
 class Studies:
-    """The studies of one store, in turn: each goes on from where it was, by `step` more repetitions."""
+    """The studies of one store, in turn. Each goes on with `step` more repetitions."""
 
     folder: Path
     seed: int
@@ -61,11 +61,11 @@ class Studies:
 
     @property
     def now(self) -> Path:
-        """The file of the one whose turn it is."""
+        """Return the file of the current study."""
         return self.folder / f"{self.names[self._turn % len(self.names)]}.yaml"
 
     def grow(self) -> None:
-        """The next one's turn, with more to do."""
+        """Go to the next study and add repetitions to it."""
         self._turn += 1
         name = self.names[self._turn % len(self.names)]
         self.repetitions[name] = self.repetitions.get(name, 0) + self.step
@@ -80,5 +80,5 @@ class Studies:
         (self.folder / "plan.json").write_text(json.dumps(plan, indent=1))
 
     def files(self) -> list[Path]:
-        """Those that were begun."""
+        """Return the files of the studies that have begun."""
         return [self.folder / f"{name}.yaml" for name in self.repetitions]

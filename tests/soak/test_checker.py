@@ -15,7 +15,7 @@ BEGAN = 1_700_000_000.0
 
 
 class Folder:
-    """What a soak leaves: one machine, one study of two trials, each of which ran once."""
+    """A soak's folder with one machine and one study of two trials, each of which ran once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -27,7 +27,7 @@ class Folder:
             self.measured(self.row(block))
 
     def row(self, block: int, **changes: Any) -> dict[str, Any]:
-        """A row of the trial of `block`."""
+        """Return a row of the trial of `block`."""
         row: dict[str, Any] = {
             "study": "tiny",
             "trial_id": f"t{block}",
@@ -39,7 +39,7 @@ class Folder:
         return row | {"status": "ok", "reason": None, "began": BEGAN + 10 * block, "wall_s": 5.0} | changes
 
     def measured(self, row: dict[str, Any], *, epoch: int = 1) -> None:
-        """It was started, was durable in the outbox, and is in the store."""
+        """Record a trial that was started, was durable in the outbox, and is in the store."""
         attempt_id, began = row["attempt_id"], row["began"]
         self.started(attempt_id, began + 1, epoch=epoch)
         about = {"machine": "m0", "store_id": "s", "attempt_id": attempt_id}
@@ -49,12 +49,12 @@ class Folder:
         self.parquet(f"store/attempts/{attempt_id}.parquet", row)
 
     def started(self, attempt_id: str, at: float, *, epoch: int = 1) -> None:
-        """A line in the journal."""
+        """Write a line in the journal."""
         line = {"at": at, "attempt_id": attempt_id, "store_id": "s", "kind": "trial", "epoch": epoch}
         self.lines("machines/m0/state/starts.jsonl", line)
 
     def parquet(self, name: str, *rows: dict[str, Any]) -> None:
-        """A file of rows."""
+        """Write a file of rows."""
         lines = [row | {"started_at": datetime.fromtimestamp(row["began"], tz=UTC).isoformat()} for row in rows]
         source = self.root / "rows.json"
         source.write_text(json.dumps(lines))
@@ -65,39 +65,39 @@ class Folder:
         source.unlink()
 
     def write(self, name: str, data: object) -> None:
-        """A JSON file."""
+        """Write a JSON file."""
         (self.root / name).write_text(json.dumps(data))
 
     def lines(self, name: str, *lines: object) -> None:
-        """More lines of a file."""
+        """Append lines to a file."""
         with (self.root / name).open("a") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
 
     def compact(self, *rows: dict[str, Any]) -> None:
-        """A compacted file in place of loose ones."""
+        """Replace loose files by a compacted one."""
         self.parquet("store/compacted/c.parquet", *rows)
         self.write("store/manifest/c.json", {"file": "c.parquet", "attempts": [], "replaces": []})
         for row in rows:
             self.store_file(row).unlink(missing_ok=True)
 
     def store_file(self, row: dict[str, Any]) -> Path:
-        """The loose file of a row."""
+        """Return the loose file of a row."""
         return self.root / "store" / "attempts" / f"{row['attempt_id']}.parquet"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """A clean one."""
+    """A folder without any fault."""
     return Folder(tmp_path)
 
 
 def laws(folder: Folder) -> list[str]:
-    """Those that are broken."""
+    """Return the laws that are broken."""
     return [broken.law for broken in check(folder.root)]
 
 
 def test_nothing_is_amiss_in_a_clean_folder(folder: Folder) -> None:
-    """Loose or compacted, with a torn line in the journal, and another try at a trial that failed."""
+    """Compacted files, a torn line of the journal and a second attempt at a failed trial break no law."""
     assert laws(folder) == []
     folder.compact(folder.row(1), folder.row(2))
     failed = folder.row(1, attempt_id="t1-r1-a2", attempt=2, status="failed", reason="killed", began=BEGAN + 30)
@@ -165,13 +165,13 @@ def _traceback(folder: Folder) -> None:
     ],
 )
 def test_each_harm_breaks_its_law(folder: Folder, harm: Callable[[Folder], None], broken: list[str]) -> None:
-    """And no other."""
+    """It breaks no other law."""
     harm(folder)
     assert laws(folder) == broken
 
 
 def test_what_is_back_in_the_outbox_is_not_lost_unless_it_was_let_go(folder: Folder) -> None:
-    """An outbox lets go of what the store has said it has."""
+    """An outbox lets a row go only when the store has acknowledged it."""
     row = folder.row(3)
     folder.parquet("machines/m0/state/outbox/s/t3-r1-a1.parquet", row)
     folder.lines("seen/durable.jsonl", {"at": 1.0, "machine": "m0", "store_id": "s", "attempt_id": "t3-r1-a1"})

@@ -34,7 +34,7 @@ Path("state/ray-node.json").write_text("{}")
 
 @pytest.fixture
 def shadow(tmp_path: Path) -> Shadow:
-    """Of a machine whose state folder is empty."""
+    """The image of a machine whose state folder is empty."""
     (tmp_path / "state" / "outbox" / "store").mkdir(parents=True)
     (tmp_path / "seen").mkdir()
     made = Shadow(folder=tmp_path / "shadow")
@@ -43,7 +43,7 @@ def shadow(tmp_path: Path) -> Shadow:
 
 
 def play(shadow: Shadow, folder: Path, *arguments: str) -> dict[str, bytes]:
-    """What is left of a machine on which WRITES ran, after a loss of power."""
+    """Return what is left of a machine on which WRITES ran, after a loss of power."""
     kept = shadow.environment([folder / "state"], folder / "seen")
     path = os.pathsep.join([str(HOOK), str(Path(__file__).parents[2])])
     environment = os.environ | kept | {"PYTHONPATH": path, "SOAK_MACHINE": "m0"}
@@ -54,7 +54,7 @@ def play(shadow: Shadow, folder: Path, *arguments: str) -> dict[str, bytes]:
 
 
 def test_what_was_not_synced_is_gone_and_what_was_removed_comes_back(shadow: Shadow, tmp_path: Path) -> None:
-    """What is no part of the image stays as it is."""
+    """Files outside the image stay as they are."""
     left = play(shadow, tmp_path)
     assert left == {
         "kept.parquet": b"kept",
@@ -68,14 +68,14 @@ def test_what_was_not_synced_is_gone_and_what_was_removed_comes_back(shadow: Sha
 
 
 def test_a_name_that_was_synced_without_its_data_is_empty(shadow: Shadow, tmp_path: Path) -> None:
-    """Renamed without a sync of the file."""
+    """The file was renamed without a sync of its data."""
     left = play(shadow, tmp_path, "sync names")
     assert (left["unsynced.parquet"], left["empty.parquet"]) == (b"", b"")
     assert "forgotten.parquet" not in left
 
 
 def test_power_may_be_lost_again(shadow: Shadow, tmp_path: Path) -> None:
-    """What a loss has left is on the disk."""
+    """After a loss, the image is what is on disk."""
     left = play(shadow, tmp_path)
     shadow.lose(tmp_path / "state" / "outbox")
     shadow.lose(tmp_path / "state", names=["starts.jsonl"])
