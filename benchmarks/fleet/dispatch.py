@@ -210,7 +210,7 @@ def main() -> int:
         (states[0] / "times").unlink()
         cluster = ReadyCluster(Command(store_id=store.store_id, epoch=store.epoch), head.head)
         try:
-            ended = Campaign(cluster, store, pinned, tell=lambda event: None, stop=lambda: False).run()
+            ended = Campaign(cluster, store, pinned, on_event=lambda event: None, should_stop=lambda: False).run()
         finally:
             cluster.close()
         found = [gap for state in states for gap in gaps(state)]

@@ -69,7 +69,7 @@ def overheads(folder: Path) -> Iterator[tuple[str, float]]:
             walls[event.trial.trial_id] = time.perf_counter() - started
 
     with open_store(folder / "store", study="trial-overhead") as store, embedded(store) as cluster:
-        Campaign(cluster, store, pinned, tell=tell, stop=lambda: False).run()
+        Campaign(cluster, store, pinned, on_event=tell, should_stop=lambda: False).run()
     with joulefleet.open(folder / "store") as reader:
         rows = reader.arrow("select trial_id, model, phases from attempts where status = 'ok'").to_pylist()
     for row in rows:

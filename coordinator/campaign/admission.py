@@ -1,4 +1,4 @@
-"""Who may take part: an agent of the same versions, one a machine, and every machine with an id of its own. Pure."""
+"""Which agents may take part: those of the coordinator's versions that can do the study, one for each machine. Pure."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from agent.service import AgentHello
 from joulefleet.study.spec import Study
 
 MUST_AGREE = ("joulefleet", "protocol", "schema")
-"""An agent of other versions would measure something else, or write rows that are not understood."""
+"""Versions that are the same on all machines: others would measure something else, or write rows of another form."""
 
 MEASURED = ("torch", "transformers", "tokenizers", "numpy")
-"""What the work runs on: machines of one study have the same, where the coordinator has it at all."""
+"""Libraries that the work runs on: the same version on all machines, where the coordinator has them at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why an agent is turned away, and what helps."""
+    """Why an agent may not take part, and what the user can do."""
 
     why: str
     cure: str
-    perhaps_not: bool = False
-    """It may be otherwise in a moment, when Ray has noticed that a node is gone."""
+    temporary: bool = False
+    """Whether the reason may go away by itself: Ray notices late that a node is gone, and a runner may start late."""
 
 
-def refusal(
+def check_admission(
     hello: AgentHello, *, own: Mapping[str, str], present: Mapping[str, tuple[str, AgentHello]], study: Study
 ) -> Refusal | None:
-    """Why the agent may not take part in `study`; None: it may.
+    """Return why the agent may not take part in `study`; None where it may.
 
     `own` are the coordinator's versions, `present` the agents that take part: machine id to node and hello.
     """
-    return _of_versions(hello, own) or _of_identity(hello, present) or _of_study(hello, study)
+    return _check_versions(hello, own) or _check_identity(hello, present) or _check_study(hello, study)
 
 
-def _of_versions(hello: AgentHello, own: Mapping[str, str]) -> Refusal | None:
+def _check_versions(hello: AgentHello, own: Mapping[str, str]) -> Refusal | None:
     differ = [
-        f"{name} {hello.versions.get(name, 'is not there')} instead of {own[name]}"
+        f"{name} {hello.versions.get(name, '(missing)')} instead of {own[name]}"
         for name in (*MUST_AGREE, *MEASURED)
         if name in own and hello.versions.get(name) != own[name]
     ]
@@ -50,18 +50,18 @@ def _of_versions(hello: AgentHello, own: Mapping[str, str]) -> Refusal | None:
     )
 
 
-def _of_study(hello: AgentHello, study: Study) -> Refusal | None:
-    """Blocks hold every cell, so a machine that cannot do some of them can do none."""
+def _check_study(hello: AgentHello, study: Study) -> Refusal | None:
+    """Return why the machine cannot run every cell of `study`. Blocks hold every cell, so it must."""
     offered = {offer.label: offer for offer in hello.offers}
     lacking = [label for label in study.environments if label not in offered]
     if lacking:
-        why = f"{hello.host} has work done in {', '.join(offered)}, and the study wants {', '.join(lacking)}"
+        why = f"{hello.host} offers {', '.join(offered)}, and the study needs {', '.join(lacking)}"
         return Refusal(
             why="; ".join([why, *hello.not_offered]),
             cure=f"Start it there: joulefleet runner {lacking[0]}, in that environment. Or name what is there in the "
             f"study: environments: [{', '.join(offered)}].",
             # A runner may start some seconds after its agent.
-            perhaps_not=True,
+            temporary=True,
         )
     threads = max(study.factors.threads)
     for label in study.environments:
@@ -69,30 +69,31 @@ def _of_study(hello: AgentHello, study: Study) -> Refusal | None:
         if limit is not None and limit < threads:
             return Refusal(
                 why=f"in {label}, {hello.host} allows {limit:g} CPUs, and the study has trials of {threads} threads: "
-                "they would be stopped whenever that is used up",
+                "they would be paused whenever that is used up",
                 cure="Raise the limit (Docker, Podman: --cpus; Compose: cpus; Kubernetes: limits.cpu), or name fewer "
                 "threads in the study's factors.threads.",
             )
     return None
 
 
-def _of_identity(hello: AgentHello, present: Mapping[str, tuple[str, AgentHello]]) -> Refusal | None:
+def _check_identity(hello: AgentHello, present: Mapping[str, tuple[str, AgentHello]]) -> Refusal | None:
+    """Return why the machine may not join while another one with its id takes part."""
     other = present.get(hello.machine.machine_id)
     if other is None:
         return None
     node, known = other
     if (known.boot_id, known.host) == (hello.boot_id, hello.host):
         return Refusal(
-            why=f"{hello.host} has an agent already, on node {node}",
-            cure="One node a machine: take the other one down.",
+            why=f"{hello.host} already has an agent, on node {node}",
+            cure="A machine has one node: take the other one down (`joulefleet node down`).",
         )
     if known.host == hello.host:
         return Refusal(
-            why=f"{hello.host} is there already, on node {node}, from another start of the machine",
+            why=f"{hello.host} already has an agent on node {node}, from another boot of the machine",
             cure="If it was restarted, the other node will go by itself. If two machines made from one image have the "
             "same name and /etc/machine-id, give one of them its own: delete its /etc/machine-id, run "
             "`sudo systemd-machine-id-setup`, restart its node.",
-            perhaps_not=True,
+            temporary=True,
         )
     return Refusal(
         why=f"{hello.host} has the machine id of {known.host} ({hello.machine.machine_id})",

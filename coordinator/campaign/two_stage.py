@@ -1,4 +1,4 @@
-"""How many blocks a study is asked for next: as many as it says, or in two stages until it is precise."""
+"""How many blocks a run measures: as many as the study says, or two stages until its result is precise enough."""
 
 from __future__ import annotations
 
@@ -16,62 +16,67 @@ from joulefleet.study.primary import Primary
 from joulefleet.study.spec import Study
 
 
-class Stages:
-    """Without a precision there is one stage. With one, the first measures the pilot blocks.
+class TwoStage:
+    """The stages of a run: one without a precision; with one, pilot blocks and then what their variance asks for.
 
-    Only the width of the intervals decides about the second, whole blocks for all pairs: never a ratio, and never
-    twice. What was decided is found again after an interruption, as it follows from the pilot blocks alone.
+    A run calls `study` before each stage and `needs_more` after it. The second stage adds whole blocks for all
+    pairs, once. Its size depends on the width of the intervals alone, never on a ratio, and it follows from the pilot
+    blocks alone: after an interruption it comes out the same.
     """
 
     def __init__(self, study: Study, *, at_most: int) -> None:
-        self._asked = study
+        """Raise StudyError where `study` states a precision but spreads its blocks over machines."""
+        self._study = study
         self._at_most = at_most
-        self._take(study.primary)
+        self._state_precision(study.primary)
 
-    def _take(self, stated: Primary) -> None:
-        self._two = stated.precision_percent is not None
-        if self._two:
-            if self._asked.placement != "every-machine":
+    def _state_precision(self, primary: Primary) -> None:
+        self._has_precision = primary.precision_percent is not None
+        if self._has_precision:
+            if self._study.placement != "every-machine":
                 raise StudyError(
                     "A precision is of each machine's blocks, and placement any-machine spreads them.",
                     cure="Say `placement: every-machine`, or leave out the precision.",
                 )
-            pilot = stated.pilot_blocks or max(PILOT_BLOCKS, self._asked.repetitions)
-            self._asked = replace(self._asked, repetitions=pilot, primary=replace(stated, pilot_blocks=pilot))
-        self._blocks = self._asked.repetitions
-        self._decided = not self._two
+            pilot = primary.pilot_blocks or max(PILOT_BLOCKS, self._study.repetitions)
+            self._study = replace(self._study, repetitions=pilot, primary=replace(primary, pilot_blocks=pilot))
+        self._blocks = self._study.repetitions
+        self._decided = not self._has_precision
 
     def study(self, last: Mapping[str, Any]) -> Study:
-        """The study of this stage; `last` is its newest record, empty where there is none.
+        """Return the study of this stage; `last` is its newest record, empty where there is none.
 
-        Blocks that were added before an interruption stay asked for, and so does a precision that only the
-        command line of an earlier run stated: without it the statement would be another.
+        Blocks that were added before an interruption are kept, and so is a precision that only the command line of
+        an earlier run stated: without it the claim of the study would be another.
         """
         if last and "imported" not in last:
             before = study_from_json(last["study"]).primary
-            if not self._two and replace(before, precision_percent=None, pilot_blocks=None) == self._asked.primary:
-                self._take(before)
-            if self._two and before == self._asked.primary:
+            if (
+                not self._has_precision
+                and replace(before, precision_percent=None, pilot_blocks=None) == self._study.primary
+            ):
+                self._state_precision(before)
+            if self._has_precision and before == self._study.primary:
                 self._blocks = max(self._blocks, int(last["study"]["repetitions"]))
-        return replace(self._asked, repetitions=self._blocks)
+        return replace(self._study, repetitions=self._blocks)
 
-    def more(self, store: Path, *, say: Callable[[str], None]) -> bool:
-        """Whether a second stage follows what `store` holds of the first; says why and how long, or why not."""
+    def needs_more(self, store: Path, *, note: Callable[[str], None]) -> bool:
+        """Tell whether a second stage follows what `store` holds of the first; note why and how long, or why not."""
         if self._decided:
             return False
         self._decided = True
         with Store.open(store) as opened:
-            needs = blocks_needed(opened, self._asked.name)
+            needs = blocks_needed(opened, self._study.name)
         for need in needs:
             if need.blocks is None:
-                say(f"{need.what}: {need.reason}")
-        needed, most = max(((need.blocks or 0, need.what) for need in needs), default=(0, ""))
-        percent = self._asked.primary.precision_percent
-        wanted = min(needed, max(self._at_most, self._asked.repetitions))
-        if needed > wanted:
-            say(f"{most} needs {needed} blocks for {percent:g} %; --at-most allows {wanted}")
-        if wanted <= self._blocks:
+                note(f"{need.what}: {need.reason}")
+        needed, largest = max(((need.blocks or 0, need.what) for need in needs), default=(0, ""))
+        percent = self._study.primary.precision_percent
+        blocks = min(needed, max(self._at_most, self._study.repetitions))
+        if needed > blocks:
+            note(f"{largest} needs {needed} blocks for {percent:g} %; --at-most allows {blocks}")
+        if blocks <= self._blocks:
             return False
-        say(f"for {percent:g} % of {most}: {wanted - self._blocks} blocks more, {wanted} in all")
-        self._blocks = wanted
+        note(f"for {percent:g} % of {largest}: {blocks - self._blocks} blocks more, {blocks} in all")
+        self._blocks = blocks
         return True

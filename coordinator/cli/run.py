@@ -77,7 +77,7 @@ def run(
     import sys
     from dataclasses import replace
 
-    from coordinator.campaign.two_stage import Stages
+    from coordinator.campaign.two_stage import TwoStage
     from coordinator.cli.interrupts import Interrupts
     from coordinator.cli.render.progress import LiveProgress, PlainProgress
     from coordinator.planning.resolve import resolve
@@ -98,12 +98,12 @@ def run(
     if until_precision is not None:
         asked = replace(asked, primary=replace(asked.primary, precision_percent=until_precision))
     pinned = resolve(asked, base)
-    stages = Stages(pinned.study, at_most=at_most)
+    stages = TwoStage(pinned.study, at_most=at_most)
     root = store or default_store()
     progress = LiveProgress(asked.name) if sys.stderr.isatty() else PlainProgress(sys.stderr)
     try:
         with open_store(root, study=asked.name) as writer, Interrupts() as interrupts, _beside(address, listen):
-            interrupts.say = progress.note
+            interrupts.notify = progress.note
             check_not_imported(asked.name, writer.last_record(asked.name))
             while True:
                 ended = _run(
@@ -115,7 +115,7 @@ def run(
                     address=address,
                     retry=frozenset(name for name, again in wanted.items() if again),
                 )
-                if ended.stopped or ended.missing or not stages.more(root, say=progress.note):
+                if ended.stopped or ended.missing or not stages.needs_more(root, note=progress.note):
                     break
     except KeyboardInterrupt:
         print(f"Stopped. What was finished is in the store; `{again}` goes on from here.", file=sys.stderr)
@@ -176,7 +176,7 @@ def _run(
     address: str | None,
     retry: frozenset[str],
 ) -> CampaignResult:
-    from coordinator.events.events import BlockStarted, Event
+    from coordinator.events.events import Event
     from coordinator.events.live_file import LiveFile
     from coordinator.planning.diff import changes
     from coordinator.store.study_record import study_record
@@ -197,18 +197,14 @@ def _run(
         progress.note(line)
     command = Command(store_id=writer.store_id, epoch=writer.epoch)
     cluster = open_cluster(command, local=local, address=address)
-    interrupts.take()
+    interrupts.install()
     live = LiveFile(writer.layout)
-    here = boot_id(Path("/proc"))
 
-    def tell(event: Event) -> None:
+    def on_event(event: Event) -> None:
         progress(event)
         live(event)
-        if isinstance(event, BlockStarted) and not campaign.measures_here(here):
-            # While a window is open on this machine, nothing else is done here.
-            tidy()
 
-    def tidy() -> None:
+    def compact_rows() -> None:
         try:
             compact(writer.layout, at_least=COMPACT_AT_LEAST)
         except StoreError as error:
@@ -218,7 +214,17 @@ def _run(
         # A run on this machine alone is no fleet: other machines of its store are not waited for.
         fleet = address is not None and pinned.study.placement == "every-machine"
         known = {entry["machine_id"]: entry["name"] for entry in before.get("machines", [])} if fleet else {}
-        campaign = Campaign(cluster, writer, pinned, tell=tell, stop=interrupts.asked, retry=retry, known=known)
+        campaign = Campaign(
+            cluster,
+            writer,
+            pinned,
+            on_event=on_event,
+            should_stop=interrupts.requested,
+            between_blocks=compact_rows,
+            boot_id=boot_id(Path("/proc")),
+            retry=retry,
+            known=known,
+        )
         with progress.shown():
             return campaign.run()
     except SupersededError as error:

@@ -34,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     setup = AgentSetup(sysfs_root=folder / "sys", state=folder / "state", cache=cache, lock_folders=lambda: (folder,))
     with open_store(folder / "store", study="tiny") as writer:
         cluster = LocalCluster(Command(store_id=writer.store_id, epoch=writer.epoch), setup)
-        Campaign(cluster, writer, tiny_pinned(text), tell=lambda event: None, stop=lambda: False).run()
+        Campaign(cluster, writer, tiny_pinned(text), on_event=lambda event: None, should_stop=lambda: False).run()
         cluster.close()
     return folder / "store"
 

@@ -15,16 +15,15 @@ from joulefleet.study.timing import timing
 
 
 def outlook_text(outlook: Outlook) -> str:
-    """The outlook for people."""
+    """Return `outlook` as text: the design, the order of the first blocks, progress and expected duration."""
     study = outlook.pinned.study
     times = timing(study)
     window = study.measure.window.passes
-    every = cells(study)
     lines = [
         f"Study {study.name}: {study.description.strip()}".rstrip(": "),
         "",
         (
-            f"{len(study.models)} models × {len(study.tasks)} tasks, {len(every)} cells, "
+            f"{len(study.models)} models × {len(study.tasks)} tasks, {len(cells(study))} cells, "
             f"{study.repetitions} blocks = {outlook.total} trials on each machine, regime {study.regime}."
         ),
         f"Each trial: baseline {times.baseline_s:g} s, warm-up {times.warm_up_at_least_s:g} s or more, window "
@@ -34,26 +33,28 @@ def outlook_text(outlook: Outlook) -> str:
         "Compared:",
         *(
             f"  {c.name}: {c.student} / {c.teacher}"
-            + (f" (a proof: should be {c.expected_ratio:.2f})" if c.expected_ratio else "")
+            + (f" (a proof: the ratio should be {c.expected_ratio:.2f})" if c.expected_ratio else "")
             for c in comparands(study)
         ),
         *_primary_lines(study),
         "",
-        "Order:" + ("" if outlook.machine_id != NOWHERE else " (of a machine without an identity)"),
+        "Order:" + ("" if outlook.machine_id != NOWHERE else " (for a machine without an identity)"),
     ]
     shown = outlook.blocks[:3]
     lines += [f"  block {block.number}: " + ", ".join(str(t.cell) for t in block.trials) for block in shown]
     if len(outlook.blocks) > len(shown):
-        lines.append(f"  … and {len(outlook.blocks) - len(shown)} blocks more")
+        lines.append(f"  … and {len(outlook.blocks) - len(shown)} more blocks")
     lines.append("")
     if outlook.pilots_to_do:
-        lines.append(f"First {outlook.pilots_to_do} short pilots fix the passes of each window.")
+        lines.append(f"First, {outlook.pilots_to_do} short pilots determine the number of passes of each window.")
     if outlook.store_id is not None:
         failed = f", {outlook.failed} of them failed" if outlook.failed else ""
         lines.append(f"In the store: {outlook.done} of {outlook.total} trials done{failed}.")
         if outlook.obsolete:
-            lines.append(f"  {outlook.obsolete} attempts of an earlier form of the study stay there and are not used.")
-    about = "" if outlook.measured_passes else " (a guess until the pilots have run)"
+            lines.append(
+                f"  {outlook.obsolete} attempts of an earlier version of the study stay there and are not used."
+            )
+    about = "" if outlook.measured_passes else " (an estimate until the pilots have run)"
     lines.append(f"Expected: {duration_text(outlook.expected_s)}{about}.")
     return "\n".join(lines)
 
@@ -70,18 +71,20 @@ def _primary_lines(study: Study) -> list[str]:
         f"  {what}, alpha {stated.alpha:g} over all of them (Holm)",
     ]
     if stated.non_inferior_percent is not None:
-        lines.append(f"  also: is it at most {stated.non_inferior_percent:g} % more")
+        lines.append(f"  also tested: at most {stated.non_inferior_percent:g} % more")
     if stated.equivalent_percent is not None:
-        lines.append(f"  also: is it the same within {stated.equivalent_percent:g} %")
+        lines.append(f"  also tested: equal within {stated.equivalent_percent:g} %")
     if stated.exclude_flags:
-        lines.append(f"  left out: blocks with a trial flagged {', '.join(stated.exclude_flags)}")
+        lines.append(f"  excluded: blocks with a trial flagged {', '.join(stated.exclude_flags)}")
     if stated.precision_percent is not None:
-        lines.append(f"  blocks are added after the pilot blocks until it is within {stated.precision_percent:g} %")
+        lines.append(
+            f"  after the pilot blocks, as many blocks are added as a precision of {stated.precision_percent:g} % needs"
+        )
     return lines
 
 
 def outlook_json(outlook: Outlook) -> dict[str, Any]:
-    """The outlook as data."""
+    """Return `outlook` as JSON data, with every trial of every block."""
     return {
         "study": outlook.pinned.study.name,
         "machine_id": outlook.machine_id,

@@ -11,10 +11,10 @@ from joulefleet.query.progress import StudyProgress
 
 
 def state_lines(state: StoreState) -> Iterator[str]:
-    """`state` for people."""
+    """Yield the lines of `state`: who writes, progress by study and machine, failures, and what each machine does."""
     yield printable(f"{state.store}: {_coordinator_text(state.coordinator)}")
     if not state.studies:
-        yield "No study was asked of this store yet: `joulefleet run STUDY` does."
+        yield "The store has no study yet. `joulefleet run STUDY` runs one."
         return
     yield ""
     rows = [row for study in state.studies for row in _rows(study)]

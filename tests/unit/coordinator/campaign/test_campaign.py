@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.campaign.campaign import Campaign, CampaignResult
-from coordinator.campaign.waiting import Patience
+from coordinator.campaign.waiting import WaitLimits
 from coordinator.cluster.interface import Call, CallResult, MembershipChange, Prepare, Run
 from coordinator.events.events import (
     Collected,
@@ -75,8 +75,8 @@ def run(
             cluster,
             store,
             tiny_pinned(text),
-            tell=events.append,
-            stop=lambda: stop_after is not None and len(cluster.started) - begun >= stop_after,
+            on_event=events.append,
+            should_stop=lambda: stop_after is not None and len(cluster.started) - begun >= stop_after,
             retry=retry,
             known=known,
             clock=clock,
@@ -386,8 +386,8 @@ def test_an_agent_in_a_trial_of_an_earlier_run_is_waited_for(tmp_path: Path) -> 
             cluster,
             store,
             tiny_pinned(),
-            tell=events.append,
-            stop=lambda: False,
+            on_event=events.append,
+            should_stop=lambda: False,
             clock=clock,
             monotonic=clock,
             sleep=clock.sleep,
@@ -434,7 +434,13 @@ def test_what_another_coordinator_has_committed_meanwhile_is_not_run_again(tmp_p
     cluster.reconnect()
     with open_store(tmp_path / "s", study="tiny") as store:
         campaign = Campaign(
-            cluster, store, tiny_pinned(), tell=events.append, stop=lambda: False, clock=clock, monotonic=clock
+            cluster,
+            store,
+            tiny_pinned(),
+            on_event=events.append,
+            should_stop=lambda: False,
+            clock=clock,
+            monotonic=clock,
         )
         design = Design(tiny_pinned(), store_id=store.store_id)
         trial = next(design.blocks(MACHINE.machine_id, design.passes({}))).trials[1]
@@ -472,9 +478,9 @@ def test_a_row_of_a_lost_agent_counts_from_when_it_was_lost(tmp_path: Path) -> N
             cluster,
             store,
             tiny_pinned(),
-            tell=events.append,
-            stop=lambda: False,
-            patience=Patience(absent_machines_s=4 * COHERENT_S),
+            on_event=events.append,
+            should_stop=lambda: False,
+            limits=WaitLimits(absent_machines_s=4 * COHERENT_S),
             clock=clock,
             monotonic=clock,
             sleep=clock.sleep,

@@ -14,7 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from coordinator.cli.render.query_result import TABLE_ROWS, StreamedResult, new_file, write_answer, write_answer_table
+from coordinator.cli.render.query_result import (
+    TABLE_ROWS,
+    StreamedResult,
+    new_file,
+    write_answer,
+    write_answer_table,
+    write_table,
+)
 from joulefleet.errors import QueryError
 
 HOSTILE = 'a "quoted", \n\x1b[31m name'
@@ -153,3 +160,22 @@ def test_values_of_any_case_are_cells() -> None:
     columns: dict[str, Any] = {name: everything().column(name) for name in ("flag", "map", "huge", "when")}
     write_answer_table(answer_of(pa.record_batch(columns)), out, io.StringIO())
     assert out.getvalue().splitlines()[1].split() == ["true", '{"k":', '"v"}', "7", "2026-01-02T00:00:00+00:00"]
+
+
+def test_piped_table_is_plain() -> None:
+    """No colour and no rules where it is no terminal."""
+    out = io.StringIO()
+    write_table(out, ("x",), [("[red]1[/red]",)])
+    assert out.getvalue() == "x\n[red]1[/red]\n"
+
+
+def test_table_on_a_terminal_takes_no_markup_from_cells() -> None:
+    """A name in brackets is a name."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    write_table(out, ("x",), [("[red]1[/red]",)])
+    assert "[red]1[/red]" in out.getvalue()

@@ -57,7 +57,7 @@ def test_several_machines_have_a_sum(tmp_path: Path) -> None:
 def test_empty_store_says_what_to_do(tmp_path: Path) -> None:
     """No study yet."""
     state = store_state(StoreLayout(write_store(tmp_path / "s", [])))
-    assert "`joulefleet run STUDY` does." in list(state_lines(state))[-1]
+    assert "`joulefleet run STUDY` runs one." in list(state_lines(state))[-1]
 
 
 def test_the_expected_end_names_machines_that_it_leaves_out(tmp_path: Path) -> None:

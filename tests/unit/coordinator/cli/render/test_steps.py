@@ -30,11 +30,10 @@ class Clock:
 def shown(out: io.StringIO, seconds: list[float]) -> str:
     """What `out` holds after a step at each of `seconds`."""
     clock = Clock()
-    line = StepLine(out, clock)
-    for done, now in enumerate(seconds):
-        clock.now = now
-        line(Step(what="compacting", done=done, total=4))
-    line.end()
+    with StepLine(out, clock) as line:
+        for done, now in enumerate(seconds):
+            clock.now = now
+            line(Step(what="compacting", done=done, total=4))
     return out.getvalue()
 
 

@@ -62,7 +62,7 @@ def test_commands_need_no_semicolon(store: Store, keyboard: PipeInput) -> None:
     """They are one line."""
     out, notes = conversation(store, keyboard, f".tables{ENTER}.describe pairs{ENTER}.nothing{ENTER}{ENTER}")
     assert {"trials", "prices", "expected_ratio"} <= set(out.split())
-    assert ".nothing: no such command" in notes
+    assert ".nothing: unknown command" in notes
 
 
 @pytest.mark.parametrize(

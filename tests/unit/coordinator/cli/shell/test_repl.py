@@ -62,7 +62,7 @@ def test_commands_with_a_dot(store: Store) -> None:
     assert "trials" in out.split()
     assert "five" not in out
     assert ".quit             leave" in notes
-    assert ".what: no such command" in notes
+    assert ".what: unknown command" in notes
 
 
 def test_views_and_examples_are_asked_for_by_name(store: Store) -> None:
@@ -76,7 +76,7 @@ def test_views_and_examples_are_asked_for_by_name(store: Store) -> None:
     assert "FROM pareto_front()" in notes
     assert "s_per_item" in out
     assert "no example called 'x'" in notes
-    assert ".describe what?" in notes
+    assert ".describe needs a name" in notes
 
 
 def test_a_line_that_begins_with_a_dot_may_be_part_of_a_question(store: Store) -> None:

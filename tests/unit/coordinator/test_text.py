@@ -1,11 +1,10 @@
-"""Tables for people."""
+"""Text for people."""
 
 from __future__ import annotations
 
-import io
+import pytest
 
-from coordinator.cli.render.tables import write_table
-from coordinator.text import printable, table_lines
+from coordinator.text import duration_text, printable, table_lines
 
 
 def test_columns_are_aligned() -> None:
@@ -19,25 +18,15 @@ def test_what_a_terminal_would_obey_is_shown_instead() -> None:
     assert printable("a\nb\x1b[31mc\x07 ü→漢") == "a\\nb\\x1b[31mc\\x07 ü→漢"
 
 
-def test_piped_table_is_plain() -> None:
-    """No colour and no rules where it is no terminal."""
-    out = io.StringIO()
-    write_table(out, ("x",), [("[red]1[/red]",)])
-    assert out.getvalue() == "x\n[red]1[/red]\n"
-
-
-def test_table_on_a_terminal_takes_no_markup_from_cells() -> None:
-    """A name in brackets is a name."""
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    out = Terminal()
-    write_table(out, ("x",), [("[red]1[/red]",)])
-    assert "[red]1[/red]" in out.getvalue()
-
-
 def test_table_without_rows_is_its_header() -> None:
     """So that an empty answer still says what was asked."""
     assert list(table_lines(("a", "b"), [])) == ["a  b"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3599.7, "1 h 0 min"), (18_600, "5 h 10 min")],
+)
+def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
+    """A second that is rounded up carries over into the next unit."""
+    assert duration_text(seconds) == text
