@@ -1,4 +1,4 @@
-"""What has changed in a study since it was last asked of a store, and what that means for its trials. Pure."""
+"""Changes of a study since its last run on a store, and what they mean for its trials. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 _HARMLESS = ("description", "labels", "thresholds", "seed")
 _HARMLESS_MEASURES = ("sampling_hz", "modelled", "timeout_s")
-"""Of `measure`: what is no part of a protocol."""
+"""Keys of `measure` that are no part of a protocol."""
 _PARTS = ("models", "tasks", "pairs")
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One line a change; `before` and `now` are study records (see `coordinator.store.study_record`).
+    """Return one line for each change; `before` and `now` are study records (see `coordinator.store.study_record`).
 
-    Trials whose way of being measured is unchanged are reused whatever else has changed.
+    Trials with an unchanged protocol are reused, whatever else has changed. An empty `before` has no changes.
     """
     if not before:
         return []
@@ -61,8 +61,8 @@ def _part(
 
 
 def _digests(part: str, record: Mapping[str, Any]) -> Mapping[str, str]:
-    found: Mapping[str, str] = record.get(part, {}) if part != "pairs" else {}
-    return found
+    digests: Mapping[str, str] = record.get(part, {}) if part != "pairs" else {}
+    return digests
 
 
 def _measure(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

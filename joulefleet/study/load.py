@@ -108,8 +108,8 @@ def _mistakes_elsewhere(data: Any, error: ValidationError) -> list[Mistake]:
         parent = rest
         for part in above:
             parent = parent[part]
-        if isinstance(parent, list):
-            # Not removed, so that the other proofs keep their numbers.
+        if isinstance(last, int):
+            # An item of a list stays, so that the other proofs keep their numbers.
             parent[last] = {"model": "refused", "task": "refused"}
         else:
             parent.pop(last, None)

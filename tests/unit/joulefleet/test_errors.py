@@ -25,16 +25,16 @@ def test_one_problem_is_one_line_that_ends_in_the_cure() -> None:
 
 def test_several_problems_are_one_line_each() -> None:
     """Mistakes are listed, and the cure stands under them."""
-    error = StudyError(["a:1: wrong.", "a:2: wrong too."], cure="Mend them.")
-    assert str(error).splitlines() == ["2 mistakes:", "  a:1: wrong.", "  a:2: wrong too.", "Mend them."]
+    error = StudyError(["a:1: wrong.", "a:2: wrong too."], cure="Fix them.")
+    assert str(error).splitlines() == ["2 mistakes:", "  a:1: wrong.", "  a:2: wrong too.", "Fix them."]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_survives_the_way_between_processes(kind: type[JoulefleetError]) -> None:
     """An error raised in a Ray worker arrives with its kind, problems and cure."""
-    there_and_back = pickle.loads(pickle.dumps(kind(["one", "two"], cure="Mend.")))  # noqa: S301 - our own bytes
+    there_and_back = pickle.loads(pickle.dumps(kind(["one", "two"], cure="Fix.")))  # noqa: S301 - our own bytes
     assert type(there_and_back) is kind
-    assert (there_and_back.problems, there_and_back.cure) == (("one", "two"), "Mend.")
+    assert (there_and_back.problems, there_and_back.cure) == (("one", "two"), "Fix.")
 
 
 def test_every_way_to_end_has_an_exit_code_of_its_own() -> None:

@@ -85,25 +85,25 @@ def test_failures_are_counted_on_over_rounds() -> None:
     found = block(of(1, "exception"))
     found.begin_again("a test")
     found.note(of(1, "exception", round=2)[1], 1)
-    assert found.of(1).given_up == "quarantined"
-    assert block(of(1, "exception"), of(1, "exception", round=2)).of(1).given_up == "quarantined"
+    assert found.tries_of(1).given_up == "quarantined"
+    assert block(of(1, "exception"), of(1, "exception", round=2)).tries_of(1).given_up == "quarantined"
 
 
 def test_a_trial_lost_for_good_is_hopeless_in_later_rounds() -> None:
     """It would bring the machine down again, and with it the next round."""
     found = block(of(1, AGENT_LOST))
     found.begin_again("a test")
-    assert found.of(1).hopeless
-    assert not found.of(1).settled
-    assert block(of(1, AGENT_LOST), of(0, round=2)).of(1).hopeless
+    assert found.tries_of(1).hopeless
+    assert not found.tries_of(1).settled
+    assert block(of(1, AGENT_LOST), of(0, round=2)).tries_of(1).hopeless
 
 
 def test_infrastructure_is_tried_three_times() -> None:
     """It may be better the next time; the work itself will not."""
     found = block(of(1, "killed"), of(1, "killed", attempt=2))
-    assert not found.of(1).settled
+    assert not found.tries_of(1).settled
     found.note(of(1, "killed", attempt=3)[1], 1)
-    assert found.of(1).given_up == "failed"
+    assert found.tries_of(1).given_up == "failed"
 
 
 def test_an_attempt_counts_once_however_often_it_comes() -> None:
@@ -111,7 +111,7 @@ def test_an_attempt_counts_once_however_often_it_comes() -> None:
     found = block()
     for _ in range(3):
         found.note(of(1, "exception")[1], 1)
-    assert not found.of(1).settled
+    assert not found.tries_of(1).settled
     assert found.bad == 0
 
 
@@ -162,11 +162,11 @@ def test_what_was_given_up_is_tried_again_when_asked(reason: str, attempts: int,
     """Attempts are counted on, so that no row is met twice."""
     facts = [of(0, reason, attempt=number) for number in range(1, attempts + 1)]
     found = block_from(1, (0, 1, 2, 3), GROUPS, facts, retry=frozenset({retry}))
-    assert found.of(0).settled is not again
-    assert found.of(0).attempt == attempts
+    assert found.tries_of(0).settled is not again
+    assert found.tries_of(0).attempt == attempts
 
 
 def test_one_failure_is_enough_where_another_block_has_the_cell_in_quarantine() -> None:
     """It has had its second chance."""
-    found = block_from(1, (0, 1, 2, 3), GROUPS, [of(0, "exception")], poor=frozenset({0}))
-    assert found.of(0).given_up == "quarantined"
+    found = block_from(1, (0, 1, 2, 3), GROUPS, [of(0, "exception")], quarantined=frozenset({0}))
+    assert found.tries_of(0).given_up == "quarantined"

@@ -43,7 +43,7 @@ models:
   "bad name!": {path: x}                               # models.bad name!: must match pattern
   list: [1, 2]                                         # models.list: must be a mapping of keys to values.
   idle: {path: x, tasks: []}                           # models.idle.tasks: must have at least 1 item
-  x+again: {path: x}                                   # models.x+again: such a name is kept for the proofs
+  x+again: {path: x}                                   # models.x+again: names with this ending are kept for the proofs
 tasks:
   sst2: {preset: sst}                                  # tasks.sst2.preset: no preset is named 'sst'; did you mean sst2?
   own: {inputs: double, labels: 0}                     # tasks.own.inputs: must be | tasks.own.labels: must be
@@ -61,7 +61,7 @@ proofs:
     - {model: 5, task: sst2}                           # proofs.a_a.0.model: must be a valid string, not 5.
     - {model: teacher, task: txts}                     # proofs.a_a: no task is named 'txts'; did you mean texts?
 factors:
-  batch_size: [1, 1]                                   # factors.batch_size: a level stands twice.
+  batch_size: [1, 1]                                   # factors.batch_size: a level is given twice.
   threads: [a, 2]                                      # factors.threads.0: must be a valid integer, not "a".
 measure:
   window: {passes: 3, at_least_s: 1}                   # measure.window: give passes or at_least_s, not both.

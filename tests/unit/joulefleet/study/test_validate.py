@@ -150,8 +150,8 @@ def test_a_good_study_has_no_mistake() -> None:
             ("measure", "modelled"),
             "a busy CPU draws less than an idle one",
         ),
-        ({"factors": Factors(threads=(1, 2, 1))}, ("factors", "threads"), "a level stands twice"),
-        ({"environments": ("bare", "bare")}, ("environments",), "one stands twice"),
+        ({"factors": Factors(threads=(1, 2, 1))}, ("factors", "threads"), "a level is given twice"),
+        ({"environments": ("bare", "bare")}, ("environments",), "one is given twice"),
     ],
 )
 def test_a_mistake_of_meaning_is_told_where_it_stands(change: dict[str, Any], location: Location, text: str) -> None:
@@ -169,7 +169,7 @@ def test_a_mistake_of_meaning_is_told_where_it_stands(change: dict[str, Any], lo
         ({"-1": 1, "0": 1, "100": 2}, "quantiles are numbers from 0 to 100"),
         ({"0": 1, "50": 1}, "give at least the quantiles 0 and 100"),
         ({}, "give at least the quantiles 0 and 100"),
-        ({"0": 1, "50": 1, "50.0": 2, "100": 2}, "a quantile stands twice"),
+        ({"0": 1, "50": 1, "50.0": 2, "100": 2}, "a quantile is given twice"),
         ({"0": 1, "50": 9, "100": 8}, "the tokens must not fall as the quantile grows"),
     ],
 )
