@@ -99,13 +99,13 @@ def _forbidden(events: Any, name: str) -> list[str]:
     for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, kinds.AliasEvent) or getattr(event, "anchor", None):
-            problems.append(f"{name}:{line}: anchors and aliases are not taken.")
+            problems.append(f"{name}:{line}: anchors and aliases are not allowed.")
         elif getattr(event, "ctag", None) is not None and str(event.ctag) not in ("", "None"):
-            problems.append(f"{name}:{line}: the tag {event.ctag} is not taken.")
+            problems.append(f"{name}:{line}: the tag {event.ctag} is not allowed.")
         if isinstance(event, kinds.DocumentStartEvent):
             documents += 1
             if documents == 2:
-                problems.append(f"{name}:{line}: a second document begins here; a study is one.")
+                problems.append(f"{name}:{line}: a second document begins here; only one is allowed.")
         if isinstance(event, kinds.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -167,9 +167,9 @@ class _Builder:
             self._problem(node, f"{_shown(node.value)} cannot be read as a number.")
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            self._problem(node, f"{_shown(node.value)} is not a finite number; text stands in quotes.")
+            self._problem(node, f"{_shown(node.value)} is not a finite number; put text in quotes.")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            self._problem(node, f"{_shown(node.value)} is beyond 64 bits; text stands in quotes.")
+            self._problem(node, f"{_shown(node.value)} is beyond 64 bits; put text in quotes.")
         return value
 
     def _problem(self, node: Any, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Studies, plans and trials for the laws, and how a study is pinned without looking anything up."""
+"""Strategies that draw studies and trials, and a way to pin a study without reading files."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ SEEDS = st.integers(min_value=0, max_value=2**53 - 1)
 
 
 def pin(study: Study) -> Pinned:
-    """`study` with digests that stand for its weights and items."""
+    """Return `study` with made-up digests of its weights and items."""
     models = {
         name: ResolvedModel(architecture=model.architecture, head=model.head, digest=digest(["weights", name]))
         for name, model in study.models.items()
@@ -39,7 +39,7 @@ def pin(study: Study) -> Pinned:
 
 @st.composite
 def studies(draw: st.DrawFn) -> Study:
-    """A study without mistakes, of up to four models, three tasks and a few levels of each factor."""
+    """Draw a study without mistakes, of up to four models, three tasks and a few levels of each factor."""
     models = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     tasks = draw(st.lists(st.sampled_from(sorted(TASK_PRESETS)), min_size=1, max_size=3, unique=True))
     pairs = draw(st.dictionaries(NAMES, st.permutations(models), max_size=2)) if len(models) > 1 else {}
@@ -73,7 +73,7 @@ def pilot_durations(draw: st.DrawFn, study: Study) -> dict[int, float]:
 
 @st.composite
 def trials(draw: st.DrawFn) -> Trial:
-    """One attempt at a trial of a drawn plan."""
+    """Draw one attempt at a trial of a drawn plan."""
     study = replace(draw(studies()), labels=draw(st.dictionaries(TEXT, TEXT, max_size=2)))
     pinned = pin(study)
     design = Design(pinned, store_id=draw(NAMES))

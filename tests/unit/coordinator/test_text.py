@@ -1,4 +1,4 @@
-"""Text for people."""
+"""Lines, tables and durations for people."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from coordinator.text import duration_text, printable, table_lines
 
 
 def test_columns_are_aligned() -> None:
-    """Numbers to the right, and no space at the end of a line."""
+    """Numbers are aligned to the right, and no line ends in a space."""
     lines = list(table_lines(("a", "number"), [("long name", "1"), ("b", "22")], right={1}))
     assert lines == ["a          number", "long name       1", "b              22"]
 
 
-def test_what_a_terminal_would_obey_is_shown_instead() -> None:
-    """Newlines, escapes and control characters; letters of any script stay."""
+def test_control_characters_are_escaped() -> None:
+    """A terminal would act on newlines, escapes and others; letters of any script stay."""
     assert printable("a\nb\x1b[31mc\x07 ü→漢") == "a\\nb\\x1b[31mc\\x07 ü→漢"
 
 
 def test_table_without_rows_is_its_header() -> None:
-    """So that an empty answer still says what was asked."""
+    """An empty table still shows its columns."""
     assert list(table_lines(("a", "b"), [])) == ["a  b"]
 
 

@@ -18,7 +18,7 @@ STUDY = Study(
 
 
 def test_every_combination_is_a_cell() -> None:
-    """Models × tasks × levels of each factor, in the order in which the study names them."""
+    """Cells are models × tasks × levels of each factor, in the order in which the study names them."""
     study = replace(STUDY, factors=Factors(batch_size=(1, 8), dtype=("float32", "bfloat16")))
     assert len(cells(study)) == 3 * 2 * 2 * 2
     assert [str(cell) for cell in cells(study)][:5] == [
@@ -37,7 +37,7 @@ def test_a_model_does_only_its_tasks() -> None:
 
 
 def test_a_proof_is_a_cell_of_its_own_once() -> None:
-    """The A/A and the 2x arm are cells beside their model's; asked for twice they are still one."""
+    """A proof adds a cell to that of its model; a proof that is given twice still adds one."""
     arm = ProofArm(model="bert", task="sst2")
     study = replace(STUDY, proofs=Proofs(a_a=(arm, arm), twice=(arm,)))
     assert [str(cell) for cell in cells(study)][-2:] == ["bert+again/sst2", "bert+twice/sst2"]
@@ -62,7 +62,7 @@ def test_passes_are_shared_by_all_that_are_compared() -> None:
 
 
 def test_a_trial_is_expected_to_last_its_phases() -> None:
-    """Overhead 0.6 s, baseline, warm-up, window and rest, each as long as asked."""
+    """The phases as long as the study asks, and 0.6 s of overhead."""
     measure = Measure(
         baseline_s=1.0,
         warm_up=WarmUp(at_least_s=2.0),
