@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from joulefleet.digest import digest
 from joulefleet.errors import StudyError
@@ -25,18 +25,15 @@ from joulefleet.study.spec import (
 )
 from joulefleet.study.timing import Timing
 from joulefleet.versions import PROTOCOL_VERSION
+from joulefleet.yamlfile.record import ClosedRecord
 
 AttemptKind = Literal["trial", "pilot"]
 WeightsSource = Literal["seeded", "pretrained"]
 
-_CLOSED = ConfigDict(extra="forbid")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(ClosedRecord):
     """One combination of model, task, levels of the factors, and environment."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     model: str
     task: str
@@ -53,14 +50,12 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedModel:
+class ResolvedModel(ClosedRecord):
     """A model with its weights pinned.
 
     `digest` identifies the weights. It is made of the configuration and the seed where they are drawn from a
     seed, of id and commit for a model of the hub, and of the files' bytes for a folder.
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     architecture: Architecture | None = None
     hub: Hub | None = None
@@ -80,10 +75,8 @@ class ResolvedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedTask:
+class ResolvedTask(ClosedRecord):
     """A task with its preset filled in and its items pinned by `digest`."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     inputs: Literal["single", "pair"]
     labels: int
@@ -94,10 +87,8 @@ class ResolvedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
+class Protocol(ClosedRecord):
     """How a trial is measured: everything that changes the result, and nothing else."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     version: int = PROTOCOL_VERSION
     regime: Regime
@@ -128,14 +119,12 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Trial(ClosedRecord):
     """One attempt at one trial, as it is sent to an agent; `joulefleet.plan.design.Design` makes it.
 
     It is a record without behaviour: the coordinator sends it, the agent measures by it and copies its names into
     the row, and neither changes it. A trial file holds it as JSON (`trial_to_json`, `read_trial`).
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     study: str
     store_id: str

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from joulefleet.digest import digest
+from joulefleet.yamlfile.record import ClosedRecord
 
 PrimaryMetric = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Primary:
+class Primary(ClosedRecord):
     """The primary family: one metric of some pairs on some tasks, at every level of the factors."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     metric: Annotated[PrimaryMetric, Field(description="Energy and times are those of one item.")] = "energy"
     pairs: Annotated[tuple[str, ...] | None, Field(min_length=1, description="Default: every pair.")] = None

@@ -8,13 +8,12 @@ names two models that exist, are in `joulefleet.study.validate`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from joulefleet.study.primary import Primary
-
-_CLOSED = ConfigDict(extra="forbid")
+from joulefleet.yamlfile.record import ClosedRecord
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$"
 
@@ -28,10 +27,8 @@ HeadOrigin = Literal["own", "seeded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Architecture:
+class Architecture(ClosedRecord):
     """A model built from a configuration, with weights drawn from a seed."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     model_type: Annotated[
         str, Field(pattern=r"^[a-z0-9_-]+$", description="transformers' model_type, such as bert or gpt2.")
@@ -45,10 +42,8 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
+class Hub(ClosedRecord):
     """A model of the Hugging Face hub, pinned to a commit."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     id: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="Such as google-bert/bert-base-uncased.")]
     revision: Annotated[
@@ -61,10 +56,8 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(ClosedRecord):
     """One model, of exactly one source: architecture, hub or path."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     architecture: Architecture | None = None
     hub: Hub | None = None
@@ -88,20 +81,16 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(ClosedRecord):
     """A teacher and the student distilled from it."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     teacher: Name
     student: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lengths:
+class Lengths(ClosedRecord):
     """A distribution of lengths in tokens without special tokens, as quantiles: percent (as text) to tokens."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     first: dict[str, Annotated[float, Field(ge=1)]]
     second: dict[str, Annotated[float, Field(ge=1)]] | None = None
@@ -111,10 +100,8 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SyntheticItems:
+class SyntheticItems(ClosedRecord):
     """Seeded token sequences whose lengths follow a published distribution. They have no labels."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     count: Annotated[int, Field(ge=1, le=100_000, description="Items in one pass.")] = 64
     seed: Seed = 0
@@ -124,10 +111,8 @@ class SyntheticItems:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileItems:
+class FileItems(ClosedRecord):
     """Texts and labels from a file: JSON lines, CSV or Parquet, by the ending of its name."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     path: Annotated[str, Field(description="Relative to the study's file.")]
     text: Annotated[str, Field(description="The column of the (first) text.")] = "text"
@@ -139,10 +124,8 @@ class FileItems:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubItems:
+class HubItems(ClosedRecord):
     """Texts and labels from a data set of the Hugging Face hub, pinned to a commit."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     id: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -155,10 +138,8 @@ class HubItems:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Items:
+class Items(ClosedRecord):
     """The source of a task's items: exactly one of the three."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     synthetic: SyntheticItems | None = None
     file: FileItems | None = None
@@ -166,10 +147,8 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(ClosedRecord):
     """The work of the models. A preset fills in inputs, labels, metric and lengths."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     preset: Annotated[str | None, Field(description="A shipped task: sst2, stsb or mnli.")] = None
     inputs: Annotated[Literal["single", "pair"] | None, Field(description="Whether an item is one text or two.")] = None
@@ -180,10 +159,8 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Factors:
+class Factors(ClosedRecord):
     """The factors other than model and task, each with its levels. Every combination of levels is a cell."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     batch_size: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1)] = (1,)
     threads: Annotated[
@@ -194,10 +171,8 @@ class Factors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(ClosedRecord):
     """The length of the measured window: a number of whole passes, given here or found by a pilot."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     passes: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     at_least_s: Annotated[
@@ -206,30 +181,24 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WarmUp:
+class WarmUp(ClosedRecord):
     """The work before the window. In regime sustained it lasts until throughput and power drift by less than 1 %."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     at_least_s: Annotated[Seconds | None, Field(description="Default by regime.")] = None
     at_most_s: Annotated[Seconds | None, Field(description="Default by regime.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CoolDown:
+class CoolDown(ClosedRecord):
     """The rest after a trial: until temperature or idle power is back, or a fixed time where neither is readable."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     fixed_s: Annotated[Seconds | None, Field(description="Rest where neither is readable; default by regime.")] = None
     at_most_s: Annotated[Seconds | None, Field(description="Longest rest where one is; default by regime.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
+class Thresholds(ClosedRecord):
     """Limits beyond which a trial is flagged. Flags change no value and drop no trial."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     foreign_cpu_percent: Annotated[
         float,
@@ -241,23 +210,19 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Modelled:
+class Modelled(ClosedRecord):
     """Parameters of the modelled energy, which is never called measured.
 
     The defaults are Cloud Carbon Footprint's averages for a logical CPU of AWS (0.74 W idle, 3.5 W busy).
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     idle_w_per_cpu: Annotated[float, Field(ge=0, le=1000)] = 0.74
     busy_w_per_cpu: Annotated[float, Field(gt=0, le=1000)] = 3.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class Measure(ClosedRecord):
     """How every trial is measured."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     baseline_s: Annotated[
         Seconds | None, Field(description="Idle time before each trial, seconds; default by regime.")
@@ -280,20 +245,16 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProofArm:
+class ProofArm(ClosedRecord):
     """A model and a task on which a proof runs."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     model: Name
     task: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proofs:
+class Proofs(ClosedRecord):
     """Comparisons whose true ratio is known, to check that the study measures right."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     a_a: Annotated[tuple[ProofArm, ...], Field(description="The model against itself: the ratio is 1.00.")] = ()
     twice: Annotated[
@@ -303,15 +264,13 @@ class Proofs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
+class Study(ClosedRecord):
     """The study: all that the user decides about an experiment.
 
     `joulefleet.study.load` makes it from YAML or from the store's copy, and nobody changes it: a command that
     fills something in makes a new one. Types hold by construction; `joulefleet.study.validate.check_study`
     checks the rest, and `load_study` does both and raises StudyError.
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     name: Name
     description: str = ""
