@@ -1,8 +1,8 @@
 """Simulated studies whose truth is known: a student that costs exactly what its teacher does.
 
-Every function makes the values of teacher and student, one a trial, of many studies at once: arrays of
-studies × blocks. Noise is of the logarithm, of a size that a machine in use has: 2 % a trial, and blocks
-that differ by 10 % (day, temperature, boot) unless it says otherwise.
+Every function returns the values of teacher and student for many studies at once, one a trial: arrays of shape
+(studies, blocks). The noise acts on the logarithm and has the size that a real machine shows: 2 % a trial, and
+blocks that differ by 10 % (day, temperature, boot), unless the function says otherwise.
 """
 
 from __future__ import annotations
@@ -17,62 +17,62 @@ from scipy.signal import lfilter
 from joulefleet.plan.williams import balanced_orders
 
 Values = tuple[np.ndarray, np.ndarray]
-"""Of the teacher and of the student."""
+"""Values of the teacher and of the student."""
 
 Maker = Callable[[np.random.Generator, int, int], Values]
-"""From a generator, the number of studies and that of blocks."""
+"""Takes a generator, the number of studies and the number of blocks."""
 
 NOISE, BLOCK = 0.02, 0.1
 PLANS = 500
-"""The planner's orders are drawn from so many: to plan each study anew would take most of the time."""
+"""Number of the planner's orders to draw from; planning each study anew would take most of the time."""
 
 CELLS = 12
-"""As many as `cain2024` has without its proofs: four models by three tasks. Teacher and student are two of them."""
+"""Cells of `cain2024` without its proofs: four models by three tasks. Teacher and student are two of them."""
 
 
 def normal(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """Normal noise, alike in both arms."""
+    """Simulate normal noise, equal in both arms."""
     return _values(_blocks(rng, studies, blocks), _noise(rng, studies, blocks), _noise(rng, studies, blocks))
 
 
 def unequal_arms(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """The teacher's noise five times the student's."""
+    """Simulate a teacher with five times the student's noise."""
     shared = _blocks(rng, studies, blocks)
     return _values(shared, _noise(rng, studies, blocks), 0.2 * _noise(rng, studies, blocks))
 
 
 def wild_blocks(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """Blocks that differ without a bound (Cauchy, so that their variance is infinite) but alike for both arms."""
+    """Simulate blocks of infinite variance (Cauchy), equal for both arms."""
     shared = BLOCK * np.clip(rng.standard_cauchy((studies, blocks)), -500, 500)
     return _values(shared, _noise(rng, studies, blocks), _noise(rng, studies, blocks))
 
 
 def skewed_alike(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """Exponential noise in both arms: now and then a trial costs far more, of either arm."""
+    """Simulate exponential noise in both arms: some trials cost far more."""
     shared = _blocks(rng, studies, blocks)
     return _values(shared, *NOISE * rng.exponential(size=(2, studies, blocks)))
 
 
 def skewed_student(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """Exponential noise in the student alone, about a mean of its logarithm that is the teacher's."""
+    """Simulate exponential noise in the student alone; the mean of its logarithm is the teacher's."""
     spikes = 2 * NOISE * (rng.exponential(size=(studies, blocks)) - 1)
     return _values(_blocks(rng, studies, blocks), 0.1 * _noise(rng, studies, blocks), spikes)
 
 
 def autocorrelated_trials(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """What disturbs a trial lasts into the next ones (0.9 of it from each to the next), in the order of a study."""
+    """Simulate disturbances that last over trials in the order of a study, with an autocorrelation of 0.9."""
     wandering = _ar1(rng, studies, blocks * CELLS, 0.9).reshape(studies, blocks, CELLS)
     return _at_positions(rng, wandering)
 
 
 def drift(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """Everything costs 2 % more from block to block, trial by trial, in the order of a study."""
+    """Simulate costs that grow by 2 % a block, trial by trial in the order of a study."""
     trend = 0.02 * np.arange(blocks * CELLS).reshape(blocks, CELLS) / CELLS
     return _at_positions(rng, np.broadcast_to(trend, (studies, blocks, CELLS)))
 
 
 def carry_over(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """A trial costs more or less by what ran before it: each of the cells leaves its own 1 %, the two alike."""
+    """Simulate a cost that depends on the preceding cell: each leaves its own 1 %, teacher and student the same."""
     orders = _orders(rng, studies, blocks)
     left = 0.01 * rng.standard_normal((studies, CELLS))
     left[:, 1] = left[:, 0]
@@ -82,19 +82,19 @@ def carry_over(rng: np.random.Generator, studies: int, blocks: int) -> Values:
 
 
 def carry_over_of_two(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """A study of these two cells alone: each always follows the other, and the teacher leaves 1 % behind."""
+    """Simulate a study of two cells: each always follows the other, and the teacher leaves 1 % to the student."""
     shared = _blocks(rng, studies, blocks)
     return _values(shared, _noise(rng, studies, blocks), 0.01 + _noise(rng, studies, blocks))
 
 
 def drift_of_two(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """A study of these two cells alone, always in the same order, and 2 % more from block to block."""
+    """Simulate a study of two cells, always in the same order, with costs that grow by 2 % a block."""
     trend = 0.02 * np.arange(blocks)
     return _values(trend, _noise(rng, studies, blocks), 0.01 + _noise(rng, studies, blocks))
 
 
 def wandering_student(rng: np.random.Generator, studies: int, blocks: int) -> Values:
-    """What disturbs the student alone lasts over blocks: half of it from each to the next."""
+    """Simulate disturbances of the student alone that last over blocks, with an autocorrelation of 0.5."""
     shared = _blocks(rng, studies, blocks)
     return _values(shared, 0.1 * _noise(rng, studies, blocks), _ar1(rng, studies, blocks, 0.5))
 
@@ -112,7 +112,7 @@ def _blocks(rng: np.random.Generator, studies: int, blocks: int) -> np.ndarray:
 
 
 def _ar1(rng: np.random.Generator, studies: int, length: int, kept: float) -> np.ndarray:
-    """First-order autoregression with the standard deviation NOISE, from its first value on."""
+    """Return a first-order autoregression, stationary with the standard deviation NOISE."""
     steps = rng.standard_normal((studies, length))
     steps[:, 1:] *= np.sqrt(1 - kept**2)
     return NOISE * np.asarray(lfilter([1.0], [1.0, -kept], steps, axis=1))
@@ -120,7 +120,7 @@ def _ar1(rng: np.random.Generator, studies: int, length: int, kept: float) -> np
 
 @lru_cache(maxsize=8)
 def _planned(blocks: int) -> np.ndarray:
-    """Orders in which the planner would run the cells of as many studies: studies × blocks × cells."""
+    """Return the planner's orders of the cells of PLANS studies, of shape (studies, blocks, cells)."""
     return np.array(
         [list(islice(balanced_orders(CELLS, seed=f"study {number}"), blocks)) for number in range(PLANS)], dtype=np.int8
     )
@@ -131,11 +131,11 @@ def _orders(rng: np.random.Generator, studies: int, blocks: int) -> np.ndarray:
 
 
 def _at_positions(rng: np.random.Generator, effects: np.ndarray, orders: np.ndarray | None = None) -> Values:
-    """Teacher and student (cells 0 and 1), each with the effect of its own position in each block."""
+    """Return teacher and student (cells 0 and 1), each with the effect of its position in each block."""
     studies, blocks, _ = effects.shape
-    found = _orders(rng, studies, blocks) if orders is None else orders
+    drawn = _orders(rng, studies, blocks) if orders is None else orders
     teacher, student = (
-        np.take_along_axis(effects, np.argmax(found == cell, axis=2)[:, :, None], axis=2)[:, :, 0] for cell in (0, 1)
+        np.take_along_axis(effects, np.argmax(drawn == cell, axis=2)[:, :, None], axis=2)[:, :, 0] for cell in (0, 1)
     )
     shared = _blocks(rng, studies, blocks)
     return _values(shared, teacher + _noise(rng, studies, blocks), student + _noise(rng, studies, blocks))

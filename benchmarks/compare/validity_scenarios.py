@@ -1,11 +1,11 @@
-"""The scenarios of validity.py: each simulates studies and asks the functions that `compare` calls.
+"""The scenarios of validity.py: each simulates studies and hands them to the functions that `compare` calls.
 
-What is within the method's assumptions was decided by these, before anything was simulated:
+These rules, fixed before anything was simulated, decide what is within the method's assumptions:
 
 - Within a machine log ratios are independent between blocks and symmetric. Normal ones make Student's t
   exact; scale mixtures of normal ones make it conservative (Benjamini, Journal of the American
-  Statistical Association 78:645, 1983), among them the difference of two equally skewed exponentials. What
-  a block's trials share cancels, whatever it is. What depends on the position in a block is made
+  Statistical Association 78:645, 1983), among them the difference of two equally skewed exponentials. An
+  effect that a block's trials share cancels, whatever it is. An effect of the position in a block becomes
   symmetric by the planner's random orders.
 - Over machines the true log ratios are symmetric about the mean, and so is the noise; machines may differ
   in precision, since t is conservative then as well (Bakirov and Székely, Journal of Mathematical
@@ -54,11 +54,11 @@ BLOCKS = (5, 10, 30)
 MACHINES = (3, 8, 30)
 MARGIN = 0.05
 MOST_BLOCKS = 480
-"""Of a study in two stages, at first: the few that want more get them."""
+"""Number of blocks that a study in two stages simulates at first; the few that need more get them."""
 
 
 def scenarios() -> Iterator[Scenario]:
-    """All of them, in the order of the table."""
+    """Yield all scenarios, in the order of the table."""
     yield from _within_a_machine()
     yield from _several_questions()
     yield from _two_stages()
@@ -211,10 +211,10 @@ def _fleet(
 
 
 def paired(maker: Maker, blocks: int, rng: np.random.Generator, studies: int) -> Tally:
-    """One question of one machine."""
+    """Tally one comparison on one machine."""
     teacher, student = maker(rng, studies, blocks)
     tally = Tally()
-    # All studies together know the variance of a block as an oracle does.
+    # The variance over all studies together is as good as the true one.
     oracle = oracle_width(float(np.std(np.log(student / teacher))) / math.sqrt(blocks), blocks - 1)
     for first, second in zip(teacher.tolist(), student.tolist(), strict=True):
         _count(tally, paired_ratio(first, second), oracle)
@@ -222,11 +222,11 @@ def paired(maker: Maker, blocks: int, rng: np.random.Generator, studies: int) ->
 
 
 def unpaired(teachers: int, students: int, ratio: float, rng: np.random.Generator, studies: int) -> Tally:
-    """Trials without blocks, the student's noise `ratio` times the teacher's."""
+    """Tally trials without blocks, the student's noise `ratio` times the teacher's."""
     tally = Tally()
     first = 100 * np.exp(NOISE * rng.standard_normal((studies, teachers)))
     second = 100 * np.exp(ratio * NOISE * rng.standard_normal((studies, students)))
-    # Values of just these variances give the degrees of freedom of who knows them.
+    # Values of exactly these variances give the degrees of freedom of an analyst who knows them.
     known = welch(_of_variance(NOISE**2, teachers), _of_variance((ratio * NOISE) ** 2, students))
     oracle = oracle_width(known.error, known.degrees)
     for teacher, student in zip(first.tolist(), second.tolist(), strict=True):
@@ -248,36 +248,39 @@ def _count(tally: Tally, found: Estimate, oracle: float) -> None:
 
 
 def family(questions: int, real: int, blocks: int, rng: np.random.Generator, studies: int) -> Tally:
-    """A family of questions that share their teacher; wrong is to find any of those that are not real."""
+    """Tally a family of comparisons with one teacher; a positive among those without an effect is wrong."""
     tally = Tally()
     teachers = 100 * np.exp(NOISE * rng.standard_normal((studies, 1, blocks)))
     levels = np.where(np.arange(questions) < real, math.log(0.9), 0.0)
     students = 100 * np.exp(levels[:, None] + NOISE * rng.standard_normal((studies, questions, blocks)))
     for (teacher,), several in zip(teachers.tolist(), students.tolist(), strict=True):
-        found = [paired_ratio(teacher, student).p_value for student in several]
-        adjusted = holm([p_value for p_value in found if p_value is not None])
+        p_values = [paired_ratio(teacher, student).p_value for student in several]
+        adjusted = holm([p_value for p_value in p_values if p_value is not None])
         tally.test(positive=min(adjusted[real:]) < ALPHA)
     return tally
 
 
 def margin_of(side: str, blocks: int, rng: np.random.Generator, studies: int) -> Tally:
-    """Students at a margin of 5 %, so that to say they are within it is wrong."""
+    """Tally students that lie exactly at a margin of 5 %, so that the answer "within" is wrong."""
     tally = Tally()
     teachers, students = normal(rng, studies, blocks)
     students *= 1 / (1 + MARGIN) if side == "lower" else 1 + MARGIN
-    ask = non_inferior if side == "upper" else equivalent
+    judge = non_inferior if side == "upper" else equivalent
     for teacher, student in zip(teachers.tolist(), students.tolist(), strict=True):
-        found = paired_ratio(teacher, student)
-        assert found.ratio is not None
-        assert found.error is not None
-        assert found.degrees is not None
-        holds = ask(math.log(found.ratio), found.error, found.degrees, margin=MARGIN, alpha=ALPHA).holds
+        estimate = paired_ratio(teacher, student)
+        assert estimate.ratio is not None
+        assert estimate.error is not None
+        assert estimate.degrees is not None
+        holds = judge(math.log(estimate.ratio), estimate.error, estimate.degrees, margin=MARGIN, alpha=ALPHA).holds
         tally.test(positive=holds)
     return tally
 
 
 def two_stages(maker: Maker, wanted: float, rng: np.random.Generator, studies: int) -> tuple[Tally, Tally]:
-    """Blocks until the interval is as narrow as wanted; the oracle's is as wide as that, or as the pilot's own."""
+    """Tally studies that add blocks until the interval is as narrow as wanted.
+
+    The oracle's interval is as wide as wanted, or as the pilot's own where that is narrower.
+    """
     tally, ordinary = Tally(), Tally()
     teachers, students = maker(rng, studies, MOST_BLOCKS)
     of_pilot = float(np.std(np.log(students / teachers))) / math.sqrt(PILOT_BLOCKS)
@@ -294,18 +297,18 @@ def two_stages(maker: Maker, wanted: float, rng: np.random.Generator, studies: i
         assert found.low is not None
         assert found.high is not None
         if math.log(found.high / found.low) > 2 * math.log(wanted) * (1 + 1e-12):
-            raise AssertionError(f"an interval from {found.low} to {found.high} is wider than was asked")
+            raise AssertionError(f"an interval from {found.low} to {found.high} is wider than wanted")
         _count(ordinary, paired_ratio(teacher[:blocks], student[:blocks]), oracle)
     return tally, ordinary
 
 
 def mean_of(fleet: Fleet, rng: np.random.Generator, studies: int) -> Tally:
-    """The mean over machines alone."""
+    """Tally the mean over machines alone."""
     return pooled(fleet, rng, studies)[0]
 
 
 def every_machine(k: int, rng: np.random.Generator, studies: int) -> Tally:
-    """Machines whose ratio is 0.6, but for one where it is 1: to say "on every machine" is wrong."""
+    """Tally machines whose ratio is 0.6 except on one, where it is 1: the answer "on every machine" is wrong."""
     tally = Tally()
     teachers, students = normal(rng, studies * k, 10)
     students.reshape(studies, k, 10)[:, 1:] *= 0.6

@@ -1,4 +1,4 @@
-"""What simulated studies add up to, and what a scenario of validity.py is."""
+"""Counts over simulated studies, their bounds, and the type of a scenario of validity.py."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from scipy.special import stdtrit
 
 ALPHA = 0.05
 WIDEST = 1.15
-"""Mean width over the oracle's."""
+"""Largest mean width, in multiples of the oracle's."""
 
 STANDARD_ERRORS = 3
-"""What chance may add. Of 700 rates of just 5 % one is seen beyond it."""
+"""Allowance for chance. Of 700 rates of exactly 5 %, one is seen beyond it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts over studies. What a scenario does not ask stays at 0 of 0."""
+    """Counts over studies. A count that a scenario does not use stays at 0 of 0."""
 
     tests: int = 0
     false_positives: int = 0
     intervals: int = 0
     covered: int = 0
     width: float = 0.0
-    """Of all intervals together, on the scale of logarithms."""
+    """Sum over all intervals, on the scale of logarithms."""
     oracle: float = 0.0
+    """The same sum for the oracle's intervals."""
 
     def test(self, *, positive: bool) -> None:
-        """Count a test of what is so."""
+        """Count a test whose null hypothesis is true."""
         self.tests += 1
         self.false_positives += positive
 
     def interval(self, low: float, high: float, *, truth: float = 1.0, oracle: float = 0.0) -> None:
-        """Count an interval, beside the width of the oracle's on the scale of logarithms (0: none is compared)."""
+        """Count an interval. oracle: width of the oracle's on the scale of logarithms, 0 where there is none."""
         self.intervals += 1
         self.covered += low <= truth <= high
         self.width += math.log(high / low) if oracle else 0.0
@@ -46,27 +47,27 @@ class Tally:
 
     @property
     def error_rate(self) -> float | None:
-        """Of false positives, where there were tests."""
+        """Rate of false positives, None without tests."""
         return self.false_positives / self.tests if self.tests else None
 
     @property
     def coverage(self) -> float | None:
-        """Of the intervals, where there were any."""
+        """Share of the intervals that contain the truth, None without intervals."""
         return self.covered / self.intervals if self.intervals else None
 
     @property
     def positives_beyond(self) -> float:
-        """Standard errors by which false positives are above what is wanted; below 0 where they are fewer."""
+        """Standard errors by which the rate of false positives exceeds 5 %; negative where it is lower."""
         return _beyond(self.error_rate, self.tests)
 
     @property
     def misses_beyond(self) -> float:
-        """Standard errors by which the coverage is below what is wanted; below 0 where it is higher."""
+        """Standard errors by which the coverage falls short of 95 %; negative where it is higher."""
         return _beyond(None if self.coverage is None else 1 - self.coverage, self.intervals)
 
     @property
     def relative_width(self) -> float | None:
-        """Mean width over the oracle's, where there is one."""
+        """Mean width in multiples of the oracle's, None without one."""
         return self.width / self.oracle if self.oracle else None
 
 
@@ -77,12 +78,12 @@ class Row:
     name: str
     size: str
     limit: str | None = None
-    """Why the method's assumptions do not hold here: it is printed, and no bound applies."""
+    """Reason why the method's assumptions do not hold here; it is printed, and no bound applies."""
     wide: str | None = None
-    """Why the width alone has no bound."""
+    """Reason why the width alone has no bound."""
 
     def verdict(self, tally: Tally) -> str:
-        """ok, limit or MISSED."""
+        """Return ok, limit or MISSED."""
         if self.limit:
             return "limit"
         over = max(tally.positives_beyond, tally.misses_beyond) > STANDARD_ERRORS
@@ -92,20 +93,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Simulated studies that are asked for one or several rows."""
+    """A kind of simulated studies, which fills one row of the table or several."""
 
     rows: tuple[Row, ...]
     run: Callable[[np.random.Generator, int], tuple[Tally, ...]]
-    """From a generator and a number of studies; a tally for each row."""
+    """Takes a generator and a number of studies; returns a tally for each row."""
 
 
 def most_positives(tests: int) -> float:
-    """The bound of the rate of false positives."""
+    """Return the bound of the rate of false positives."""
     return ALPHA + STANDARD_ERRORS * _standard_error(tests)
 
 
 def least_coverage(intervals: int) -> float:
-    """The bound of the coverage."""
+    """Return the bound of the coverage."""
     return 1 - most_positives(intervals)
 
 
@@ -118,5 +119,5 @@ def _beyond(rate: float | None, studies: int) -> float:
 
 
 def oracle_width(error: float, degrees: float) -> float:
-    """Of the interval of Student's t about the true standard error, on the scale of logarithms."""
+    """Return the width of Student's t interval with the true standard error, on the scale of logarithms."""
     return 2 * float(stdtrit(degrees, 1 - ALPHA / 2)) * error

@@ -1,8 +1,8 @@
-"""What is right of the energies of a window, beside what the agent makes of it.
+"""The true energies of a window, to judge the agent's answers by.
 
-It is decided without the reader: which counters a machine has and which of them make up a total by the
-description of the simulated machine, and what can be known by that and by the instants at which the
-counters were really read.
+The truth is derived without the agent's reader. The description of the simulated machine says which counters
+it has and which of them make up a total; that and the instants at which the counters were really read
+decide which energies can be known.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from agent.simulation.machine import SimulatedDomain, SimulatedMachine
 from joulefleet.measurement import Energy, Phase
 
 LEAST_PEAK_W = 500.0
-"""docs/method.md: of any counter so much is taken for possible, or its highest power limit."""
+"""Power that the reader takes for possible of any counter, watts, or its highest power limit (docs/method.md)."""
 
 REFRESH_S = 0.005
-"""A counter may be so much older than its reading: five of the refreshes that RAPL's documents name."""
+"""Largest age of a counter at its reading, seconds: five refreshes as RAPL's documents name them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,37 +31,37 @@ class Counted:
     """One counter, or one total, over one window."""
 
     window: int
-    """Counters of one window have one number."""
+    """Number of the window; all its counters have the same."""
     kind: str
     amiss: bool = False
-    """The machine has it and no answer does, or the machine has it not, or there are two answers for it."""
+    """Whether the machine has it but no answer does, or the machine lacks it, or it has two answers."""
     domain: str
     truth_j: float
     allowed_j: float
-    """2 ms of the machine's true peak power, and a count."""
+    """Allowed error: 2 ms of the machine's true peak power, and one count."""
     knowable: bool | None
-    """None within the margin that `_knowable` states, where either answer is right."""
+    """Whether it can be known; None within the margin that `_knowable` states, where both answers are right."""
     ours_j: float | None
     range_uj: int = 0
     edges_uj: tuple[float, float] | None = None
-    """What was read at the two marks, NaN where the read failed; None for a total."""
+    """Values read at the two marks, NaN where the read failed; None for a total."""
     seldom: tuple[tuple[float, int | None], ...] = ()
-    """Seconds and microjoules of readings every 15 s, each with a new descriptor."""
+    """Readings every 15 s, each with a new descriptor: seconds, and microjoules or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One reading of all counters as it really was, whatever the recorder made of it."""
+    """One reading of all counters as it really happened, independent of the recorder."""
 
     t_ns: int
     failed: frozenset[str] = frozenset()
-    """The counters that could not be read."""
+    """Channels of the counters that could not be read."""
     held_up: bool = False
-    """Whether the reader lost so much time just before it that the instant is not the one it meant."""
+    """Whether a delay just before it moved the reading away from the intended instant."""
 
 
 class Witness:
-    """An energy sensor that is not touched, with a note of its opening and of each of its readings."""
+    """An energy sensor that passes everything on unchanged, and notes its opening and each of its readings."""
 
     def __init__(self, sensor: EnergySensor, look: Callable[[], Read]) -> None:
         self._sensor = sensor
@@ -73,12 +73,12 @@ class Witness:
         self.decode, self.close = sensor.decode, sensor.close
 
     def read(self) -> Raw:
-        """Note the reading, and read."""
+        """Note the reading, then read."""
         self.reads.append(self._look())
         return self._sensor.read()
 
     def between(self, start_ns: int, end_ns: int) -> list[Read]:
-        """The reads from that of the one mark to that of the other, or the last, where there is none."""
+        """Return the reads from one mark to the other; where there are none, the last one."""
         times = [read.t_ns for read in self.reads]
         first, last = (bisect_left(times, t) for t in (start_ns, end_ns))
         # A mark that was held up has read twice, and in simulated time at one instant.
@@ -87,7 +87,7 @@ class Witness:
 
 
 def answers_of(machine: SimulatedMachine) -> dict[str, tuple[str, ...]]:
-    """Every answer that there is of such a machine, and the counters whose sum it is."""
+    """Return every answer that such a machine has, with the counters whose sum it is."""
     answers: dict[str, tuple[str, ...]] = {domain.channel: (domain.channel,) for domain in machine.domains}
     answers["package"] = tuple(domain.channel for domain in machine.domains if domain.kind == "package")
     if machine.dram:
@@ -109,7 +109,7 @@ def judged(
     truth_j: Callable[[str], float],
     seldom: Callable[[str], tuple[tuple[float, int | None], ...]],
 ) -> list[Counted]:
-    """What the agent makes of the readings in `phase`, beside what the machine drew and what can be known of it."""
+    """Return the agent's energies of `phase`, each with its truth, its allowed error and whether it can be known."""
     energies = phase_energies(
         series,
         sensor.domains,
@@ -127,12 +127,12 @@ def judged(
     domains = {domain.channel: domain for domain in machine.domains}
     knowable = {c: not was_reset and _knowable(machine, domains[c], peaks[c] / 1000, reads) for c in domains}
     edges = _edges(series.between(phase.start_ns, phase.end_ns))
-    found = []
+    counted = []
     for answer, parts in answers_of(machine).items():
         ours = given.pop(answer, [])
         single = domains.get(answer)
-        said = {knowable[part] for part in parts}
-        found.append(
+        of_parts = {knowable[part] for part in parts}
+        counted.append(
             Counted(
                 window=window,
                 kind=kind,
@@ -140,15 +140,15 @@ def judged(
                 amiss=len(ours) != 1,
                 truth_j=sum(truth_j(part) for part in parts),
                 allowed_j=sum(allowed_j(peaks[part], domains[part].unit_nj) for part in parts),
-                knowable=False if False in said else None if None in said else True,
+                knowable=False if False in of_parts else None if None in of_parts else True,
                 ours_j=ours[0].joules if ours else None,
                 range_uj=single.max_energy_range_uj if single else 0,
                 edges_uj=edges.get(answer),
                 seldom=seldom(answer) if single else (),
             )
         )
-    # Nothing is known of what the machine does not have.
-    found += [
+    # Any number is wrong for a counter that the machine does not have.
+    counted += [
         Counted(
             window=window,
             kind=kind,
@@ -161,16 +161,16 @@ def judged(
         )
         for answer, ours in given.items()
     ]
-    return found
+    return counted
 
 
 def believed_w(machine: SimulatedMachine, domain: SimulatedDomain) -> float:
-    """What must be taken for possible of a counter by what the machine says of itself."""
+    """Return the power that must be taken for possible by the machine's own description, watts."""
     return max([LEAST_PEAK_W, *(limit_uw / 1e6 for _, limit_uw, _ in machine.limits_uw(domain))])
 
 
 def allowed_j(peak_mw: int, unit_nj: int) -> float:
-    """2 ms of the true peak power and one count, joules."""
+    """Return the allowed error, joules: 2 ms of the true peak power and one count."""
     return 0.002 * peak_mw / 1000 + unit_nj / 1e9
 
 
@@ -179,12 +179,13 @@ def _edges(inside: CounterSeries) -> Mapping[str, tuple[float, float]]:
 
 
 def _knowable(machine: SimulatedMachine, domain: SimulatedDomain, peak_w: float, reads: Sequence[Read]) -> bool | None:
-    """Whether both marks were read, and the counter cannot have gone round between two readings.
+    """Return whether both marks were read, and the counter cannot have wrapped unseen between two readings.
 
-    It can have where the longest gap, at the highest power that the machine says of itself or truly draws,
-    fills the range. It cannot where the gap and a refresh do not, at twice what it truly draws: so much a
-    reader may take for possible. In between, which is a margin of a factor of two at most, both is right.
-    So it is where only a reading that was held up makes the gap short enough: a reader may throw it away.
+    It can have wrapped unseen where the longest gap fills the range, at the highest power that the machine
+    describes or truly draws. It cannot where the gap and a refresh do not fill the range at twice the true
+    power, which a reader may take for possible. In between, a margin of at most a factor of two, both answers
+    are right (None). The same holds where only a delayed reading makes the gap short enough, as a reader
+    may discard that reading.
     """
     if {domain.channel} & (reads[0].failed | reads[-1].failed):
         return False
@@ -198,5 +199,5 @@ def _knowable(machine: SimulatedMachine, domain: SimulatedDomain, peak_w: float,
 
 
 def _longest_s(reads: Sequence[Read]) -> float:
-    """The longest gap between two reads."""
+    """Return the longest gap between two reads, seconds."""
     return max(((after.t_ns - before.t_ns) / 1e9 for before, after in pairwise(reads)), default=0.0)

@@ -1,7 +1,7 @@
-"""Windows over simulated counters, read as the agent reads real ones, with what they truly drew.
+"""Windows over simulated counters, read as the agent reads real ones, with their true energies.
 
-The reader is the real one: `open_powercap` on files, `Recorder`, `phase_energies`. Simulated time
-makes hours cheap: before each reading the files are brought to what they show at that instant.
+The reader is the real one: `open_powercap` on files, `Recorder`, `phase_energies`. Time is simulated, so
+that hours are cheap: before each reading the files get the values of that instant.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from joulefleet.counters import slept
 from joulefleet.measurement import Phase
 
 Kind = Literal["plain", "late", "held_up", "errors", "suspend", "reload", "bare", "bare_small"]
-"""What happens in a window.
+"""Event in a window.
 
-`late`: some polls come late. `held_up`: some come in time, but are held up between the clock and the
-counters. `bare_small` is a bare reset of counters that wrap often: nothing tells it.
+`late`: some polls come late. `held_up`: some come in time, but are delayed between the clock and the
+counters. `bare`: a counter is reset without another sign. `bare_small`: the same with counters that wrap
+often, where nothing distinguishes a reset from a wrap.
 """
 
 KINDS: tuple[Kind, ...] = (
@@ -34,29 +35,30 @@ KINDS: tuple[Kind, ...] = (
 )
 
 READING_TAKES_NS = 500_000
-"""A counter is read so long after the reading's time at most."""
+"""Longest time between the timestamp of a reading and the read of a counter, ns."""
 
 HELD_UP_MS = 50, 400
+"""Shortest and longest delay of a read, ms."""
 _HELD_UP_SHARE = 0.1
 _HELD_UP_RUNNING = 2
-"""No more than so many reads one after the other are held up."""
+"""Largest number of consecutive delayed reads."""
 
 _MOST_READINGS = 500
 _START_NS = 1_000_000_000
 
 
 def simulated_window(folder: Path, random: Random, kind: Kind, *, window: int) -> list[Counted]:
-    """A window of a random machine, load, length and sampling, in which happens what `kind` says."""
+    """Simulate a window with the event `kind`, of a random machine, load, length and sampling."""
     machine = _machine(random, kind)
     peak_w = max(machine.peaks_mw) / 1000
-    # What the reader's guard takes for possible is at most twice what is drawn, or a limit.
+    # The reader's guard takes for possible at most twice the true power, or a limit.
     most_w = max(2.4 * peak_w, *(believed_w(machine, domain) for domain in machine.domains))
     guard_s = min(d.max_energy_range_uj for d in machine.domains) / 1e6 / most_w
     longest_s = 5 * max(d.max_energy_range_uj for d in machine.domains) / 1e6 / peak_w
     length_s = _log_uniform(random, 1.0, max(2.0, longest_s))
     period_s = min(guard_s / 3, max(0.1, length_s / random.uniform(40, _MOST_READINGS)))
     if kind == "bare":
-        # No other sign: the counters alone must tell, which they can where a step is small beside their range.
+        # Only the counters can show it, which they do where a step is small against their range.
         period_s = min(period_s, 1.0)
     length_s = min(length_s, period_s * _MOST_READINGS)
     end_ns = _START_NS + int(length_s * 1e9)
@@ -72,7 +74,7 @@ def simulated_window(folder: Path, random: Random, kind: Kind, *, window: int) -
 
 
 class _Clock:
-    """Simulated time. Whoever asks for it reads files that show the counters as they are a moment later."""
+    """Simulated time. After each call the files show the counters as they are a moment later."""
 
     def __init__(self, trace: ReplayedTrace, tree: SimulatedTree, random: Random, *, holds_up: bool) -> None:
         self.now_ns = _START_NS
@@ -82,18 +84,18 @@ class _Clock:
         self._holds_up = holds_up
         self._held_up = 0
         self._reloads = [reset.t_ns for reset in trace.resets if reset.kind == "reload"]
-        self._asked_ns = self._shown_ns = -1
+        self._read_ns = self._shown_ns = -1
 
     def __call__(self) -> int:
-        """The time, ns."""
-        if self.now_ns != self._asked_ns:
-            self._asked_ns = self.now_ns
+        """Return the time, ns."""
+        if self.now_ns != self._read_ns:
+            self._read_ns = self.now_ns
             self._shown_ns = self.now_ns + self._random.randrange(READING_TAKES_NS)
             self._show(self._shown_ns)
         return self.now_ns
 
     def look(self) -> Read:
-        """The counters are about to be read, or the reader is held up first."""
+        """Describe the read that follows; delay it first where one is due."""
         held_up = self._holds_up and self._held_up < _HELD_UP_RUNNING and self._random.random() < _HELD_UP_SHARE
         self._held_up = self._held_up + 1 if held_up else 0
         if held_up:
@@ -130,7 +132,7 @@ def _read(
 ) -> list[Counted]:
     tree = make_tree(folder, trace.machine, dict(enumerate(range(trace.machine.sockets))))
     clock = _Clock(trace, tree, random, holds_up=kind == "held_up")
-    # The clock shows the counters at its first instant before they are opened.
+    # The files get their first values before they are opened.
     clock()
     sensor, recorder = Witness(open_powercap(folder), clock.look), Recorder(clock)
     recorder.add(sensor, period_s=period_s)
@@ -139,7 +141,7 @@ def _read(
     while True:
         late = late_s if random.random() < 0.02 else random.expovariate(1000)
         following_ns = clock.now_ns + int((period_s + late) * 1e9)
-        # What is held up in the end may already be behind it.
+        # A delayed read may have moved the clock beyond the end.
         clock.now_ns = max(clock.now_ns, min(end_ns, following_ns))
         if following_ns >= end_ns:
             break
@@ -190,7 +192,7 @@ def _machine(random: Random, kind: Kind) -> SimulatedMachine:
         idle_w=idle_w,
         busy_w=random.uniform(idle_w, 400),
         noise=random.uniform(0, 0.1),
-        # Some limits are above all that is drawn. By such a limit a bare reset passes for power.
+        # Some limits are above the true power. With such a limit a bare reset passes for power.
         short_term_w=random.uniform(500, 1500) if kind != "bare" and random.random() < 0.25 else None,
     )
     if mistakes := machine.mistakes():
@@ -210,13 +212,13 @@ def _resets(random: Random, kind: Kind, end_ns: int) -> list[Reset]:
 def _errors(random: Random, kind: Kind, end_ns: int, period_s: float, domains: int) -> list[ReadError]:
     if kind != "errors":
         return []
-    found = []
+    errors = []
     for _ in range(random.randrange(1, 6)):
         start_ns = random.randrange(0, end_ns + 1)
         lasts_ns = int(period_s * random.uniform(0.1, 4) * 1e9)
         which = random.choice([None, random.randrange(domains)])
-        found.append(ReadError(start_ns=start_ns, end_ns=start_ns + lasts_ns, domain=which))
-    return found
+        errors.append(ReadError(start_ns=start_ns, end_ns=start_ns + lasts_ns, domain=which))
+    return errors
 
 
 def _log_uniform(random: Random, least: float, most: float) -> float:

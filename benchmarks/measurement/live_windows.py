@@ -1,4 +1,4 @@
-"""Windows in real time, cut from one run of the live simulated machine, with what they truly drew."""
+"""Windows in real time, taken from one run of the live simulated machine, with their true energies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PERIOD_S = 0.1
 SHORTEST_S, LONGEST_S = 1.0, 20.0
 
 STANDSTILL_NS = 1_700_000
-"""Where the simulation itself stood still for longer at a mark, its counters were too old: no window begins there."""
+"""Largest age of the simulation's counters at a mark, ns: it stood still for longer, so no window begins there."""
 
 _BUSY = """
 import time
@@ -41,17 +41,17 @@ while time.monotonic() < ends:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRun:
-    """What came of one run."""
+    """Windows of one run, and how well their marks could be taken."""
 
     counted: list[Counted]
     standstills: int
-    """Marks that were not used, as the simulation stood still there."""
+    """Number of marks that were not used, as the simulation stood still there."""
     slowest_mark_ms: float
     marks: int
 
 
-def live_windows(folder: Path, random: Random, *, count: int, first: int) -> LiveRun:
-    """So many windows of one run, numbered from `first`."""
+def live_windows(folder: Path, random: Random, *, count: int, first: int, seconds: float = RUN_S) -> LiveRun:
+    """Take `count` windows from one run of so many seconds, numbered from `first`."""
     root = folder / "live"
     command = [sys.executable, "-m", "agent.simulation", "--root", str(root), *OPTIONS]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as simulation:
@@ -59,7 +59,7 @@ def live_windows(folder: Path, random: Random, *, count: int, first: int) -> Liv
             if not any(line == "ready\n" for line in iter(simulation.stdout or ())):
                 raise SystemExit("the simulated machine did not start")
             sensor, recorder = Witness(open_powercap(root), lambda: Read(time.monotonic_ns())), Recorder()
-            took_ns = _record(recorder, sensor, random)
+            took_ns = _record(recorder, sensor, random, seconds)
             series = counter_series(recorder.readings_of(sensor))
             recorder.close()
         finally:
@@ -70,26 +70,26 @@ def live_windows(folder: Path, random: Random, *, count: int, first: int) -> Liv
     marks = [mark for mark in took_ns if mark not in still]
     spans = (_span(random, marks) for _ in range(count))
     phases = (Phase(name="window", start_ns=start_ns, end_ns=end_ns) for start_ns, end_ns in spans)
-    found = [
+    counted = [
         one
         for window, phase in enumerate(phases, start=first)
         for one in _judged(series, sensor, machine, truth, phase, window=window)
     ]
     return LiveRun(
-        counted=found,
+        counted=counted,
         standstills=len(still),
         slowest_mark_ms=max(took_ns.values()) / 1e6,
         marks=len(took_ns),
     )
 
 
-def _record(recorder: Recorder, sensor: Witness, random: Random) -> dict[int, int]:
-    """Poll, with marks at random times, half of the time beside a busy process; how long each mark took, ns."""
+def _record(recorder: Recorder, sensor: Witness, random: Random, seconds: float) -> dict[int, int]:
+    """Poll with marks at random times, half of the time beside a busy process; return how long each mark took, ns."""
     recorder.add(sensor, period_s=PERIOD_S)
     took_ns: dict[int, int] = {}
     mark_at = time.monotonic()
-    ends = mark_at + RUN_S
-    with subprocess.Popen([sys.executable, "-c", _BUSY.format(seconds=RUN_S / 2)]):
+    ends = mark_at + seconds
+    with subprocess.Popen([sys.executable, "-c", _BUSY.format(seconds=seconds / 2)]):
         while (now := time.monotonic()) < ends:
             if now >= mark_at:
                 mark = recorder.mark()

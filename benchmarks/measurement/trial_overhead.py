@@ -1,8 +1,8 @@
-"""What a trial costs beside what it measures: wall time less baseline, warm-up, window and cool-down.
+"""Overhead of a trial: its wall time without baseline, warm-up, window and cool-down.
 
-Whole trials through embedded Ray, from the moment the coordinator sends one until its row is in the
-store; loading the weights is part of the overhead. The peer is optimum-benchmark's process launcher
-on the same architecture, its own measuring time taken off, in turn with ours.
+Trials run through embedded Ray; the time counts from the moment when the coordinator sends one until its row
+is in the store, and loading the weights belongs to the overhead. The peer is optimum-benchmark's process
+launcher on the same architecture, without the time in which it measures. Both take turns.
 """
 
 from __future__ import annotations
@@ -13,51 +13,50 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 
 import joulefleet
-from benchmarks.harness.reporting import Figure, finish
-from benchmarks.peers.optimum_benchmark import ensure_venv, make_bert_base, run_once
+from benchmarks.harness.figures import Figure, ratio
+from benchmarks.harness.program import BenchmarkRun, run_program
+from benchmarks.harness.studies import BERT_BASE, DISTILBERT_BASE, TINY_BERT, TINY_DISTILBERT, pinned_study
+from benchmarks.peers.optimum_benchmark import NAME, prepared, run_once
 from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.ray import RayCluster
 from coordinator.events.events import Event, TrialEnded, TrialStarted
-from coordinator.planning.resolve import resolve
 from coordinator.store.writer import StoreWriter, open_store
-from joulefleet.study.load import study_of
-from joulefleet.yamlfile.reader import parse_yaml
 
-BOUND_S = 0.6
-PEER_TIMES = 20.0
+BOUND_TIMES = 0.05
+"""Overhead of a trial, in multiples of the peer's."""
 PEER_RUNS = 3
-PEERS_FOLDER = Path(__file__).resolve().parents[2] / ".peers"
 
-STUDY = """
+
+def study_text(run: BenchmarkRun) -> str:
+    """Return the study, in a smoke run with tiny models and one repetition."""
+    return f"""
 name: trial-overhead
 regime: burst
-repetitions: 10
+repetitions: {run.size(10, 1)}
 models:
-  bert:
-    architecture: {model_type: bert, config: {vocab_size: 30522}}
-  distilbert:
-    architecture: {model_type: distilbert, config: {vocab_size: 30522}}
+  bert: {run.size(BERT_BASE, TINY_BERT)}
+  distilbert: {run.size(DISTILBERT_BASE, TINY_DISTILBERT)}
 tasks:
-  sst2: {preset: sst2, items: {synthetic: {count: 8}}}
+  sst2: {{preset: sst2, items: {{synthetic: {{count: 8}}}}}}
 pairs:
-  bert: {teacher: bert, student: distilbert}
+  bert: {{teacher: bert, student: distilbert}}
 measure:
   baseline_s: 0.3
-  warm_up: {at_least_s: 0.2, at_most_s: 0.2}
-  window: {passes: 2}
-  cool_down: {fixed_s: 0.1, at_most_s: 0.1}
-  modelled: {}
+  warm_up: {{at_least_s: 0.2, at_most_s: 0.2}}
+  window: {{passes: 2}}
+  cool_down: {{fixed_s: 0.1, at_most_s: 0.1}}
+  modelled: {{}}
 """
 
 
-def overheads(folder: Path) -> Iterator[tuple[str, float]]:
-    """(model, seconds of overhead) of each trial, by a real campaign."""
-    document = parse_yaml(STUDY, name="trial-overhead")
-    pinned = resolve(study_of(document, name="trial-overhead"), folder)
+def overheads(folder: Path, text: str) -> Iterator[tuple[str, float]]:
+    """Run a real campaign; yield the model of each trial and its overhead, seconds."""
+    pinned = pinned_study(text, "trial-overhead", folder)
     walls: dict[str, float] = {}
     started = 0.0
 
@@ -83,7 +82,7 @@ def overheads(folder: Path) -> Iterator[tuple[str, float]]:
 
 @contextmanager
 def embedded(store: StoreWriter) -> Iterator[RayCluster]:
-    """Embedded Ray, ended at the end."""
+    """Start embedded Ray; end it at the end."""
     cluster = RayCluster(Command(store_id=store.store_id, epoch=store.epoch))
     try:
         yield cluster
@@ -91,47 +90,34 @@ def embedded(store: StoreWriter) -> Iterator[RayCluster]:
         cluster.close()
 
 
-def peer_overheads() -> Iterator[float]:
-    """Seconds that optimum-benchmark needs beyond the time it was asked to measure."""
-    venv = ensure_venv(PEERS_FOLDER / "optimum-benchmark")
-    model = PEERS_FOLDER / "bert-base"
-    make_bert_base(model, venv)
+def peer_overheads(run: BenchmarkRun) -> Iterator[float]:
+    """Yield the seconds that optimum-benchmark needs beyond the time it was asked to measure."""
+    if run.leaves_out(f"the peer {NAME}: it needs a downloaded environment of its own"):
+        yield nan
+        return
+    python, model = prepared()
     for _ in range(PEER_RUNS):
         with tempfile.TemporaryDirectory() as workdir:
-            run = run_once(venv, model, Path(workdir), duration_s=1.0, iterations=1, warmup=1)
-        print(f"optimum-benchmark: {run.wall_s:.2f} s, {run.overhead_s:.2f} s of it overhead", file=sys.stderr)
-        yield run.overhead_s
+            peer = run_once(python, model, Path(workdir), duration_s=1.0, iterations=1, warmup=1)
+        print(f"{NAME}: {peer.wall_s:.2f} s, {peer.overhead_s:.2f} s of it overhead", file=sys.stderr)
+        yield peer.overhead_s
 
 
-def main() -> int:
-    """Ours before and after the peer's, so that a machine that drifts shows."""
-    ours: dict[str, list[float]] = {}
-    peer = float("nan")
+def benchmark(run: BenchmarkRun) -> list[Figure]:
+    """Measure Joulefleet before and after the peer, so that a drift of the machine shows."""
+    by_model: dict[str, list[float]] = {}
+    peer_s = nan
     with tempfile.TemporaryDirectory() as folder:
-        for half in ("before", "after"):
-            for model, seconds in overheads(Path(folder) / half):
-                ours.setdefault(model, []).append(seconds)
+        for half in run.size(("before", "after"), ("before",)):
+            for model, seconds in overheads(Path(folder) / half, study_text(run)):
+                by_model.setdefault(model, []).append(seconds)
             if half == "before":
-                peer = statistics.median(peer_overheads())
-    medians = {model: statistics.median(values) for model, values in ours.items()}
-    for model, values in ours.items():
+                peer_s = statistics.median(peer_overheads(run))
+    medians = {model: statistics.median(values) for model, values in by_model.items()}
+    for model, values in by_model.items():
         print(f"{model}: median {medians[model]:.3f} s, {min(values):.3f} to {max(values):.3f} s", file=sys.stderr)
-    worst = max(medians.values())
-    peers = {"optimum-benchmark 0.6.0": peer}
-    return finish(
-        [
-            Figure(benchmark="trial_overhead", value=worst, unit="s", bound=BOUND_S, peers=peers),
-            Figure(
-                benchmark="trial_overhead_against_peer",
-                value=peer / medians["bert"],
-                unit="times less",
-                bound=PEER_TIMES,
-                at_most=False,
-                peers=peers,
-            ),
-        ]
-    )
+    return [ratio("trial_overhead", max(medians.values()), peer_s, peer=NAME, unit="s", bound=BOUND_TIMES)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(__doc__, benchmark))

@@ -4,8 +4,8 @@ Called as ``python -I codecarbon_driver.py``. Reads one JSON document from stdin
 each with ``range_uj`` and ``readings`` (pairs of seconds and microjoules, null where the read
 fails), and writes one to stdout: for each counter the joules that the peer sums up.
 
-The peer's own class does the work, ``codecarbon.core.rapl.RAPLFile``: ``start`` at the first reading,
-``delta`` at each later one, on a file that holds what is to be read. A sample that it skips adds
+The peer's own class does the computing, ``codecarbon.core.rapl.RAPLFile``: ``start`` at the first reading,
+``delta`` at each later one, on a file that holds the value of that reading. A sample that it skips adds
 nothing, as in its ``IntelRAPL.get_cpu_details``.
 """
 
@@ -19,7 +19,7 @@ _JOULES_PER_KWH = 3.6e6
 
 
 def joules(folder: Path, range_uj: int, readings: list[tuple[float, int | None]]) -> float:
-    """What the peer makes of one counter."""
+    """Return the joules that the peer computes from one counter."""
     rapl = importlib.import_module("codecarbon.core.rapl")
     units = importlib.import_module("codecarbon.core.units")
     energy, limit = folder / "energy_uj", folder / "max_energy_range_uj"
@@ -42,7 +42,7 @@ def _write(file: Path, value: int | None) -> None:
 
 
 def main() -> None:
-    """Answer the one document."""
+    """Answer the document on stdin."""
     importlib.import_module("codecarbon.external.logger").logger.setLevel("ERROR")
     with tempfile.TemporaryDirectory() as folder:
         answers = [joules(Path(folder), counter["range_uj"], counter["readings"]) for counter in json.load(sys.stdin)]

@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parents[1] / ".peers"
+"""The environments of all peers. Git ignores it."""
 
 
-def ensure_environment(name: str, folder: Path) -> Path:
-    """Make the environment of the peer `name` in `folder` unless it is there; return its Python.
+def ensure_environment(name: str) -> Path:
+    """Make the environment of the peer `name` unless it is there; return its Python.
 
-    It is made anew when the requirements have changed or an earlier try did not finish.
+    It is made anew when the requirements have changed or an earlier attempt did not finish.
     """
+    folder = FOLDER / name
     python = folder / "bin" / "python"
     requirements, installed = HERE / f"{name}.txt", folder / "installed.txt"
     wanted = requirements.read_text(encoding="utf-8")

@@ -1,9 +1,7 @@
-"""The peer optimum-benchmark 0.6.0: what one of its benchmarks costs beyond the measuring itself.
+"""The peer optimum-benchmark 0.6.0: the cost of one of its benchmarks beyond the measuring itself.
 
 The peer lives in a virtual environment of its own (``optimum-benchmark.txt``), as it needs
-transformers 4. It is driven through ``optimum_benchmark_driver.py``. Try it with::
-
-    python -m benchmarks.peers.optimum_benchmark FOLDER
+transformers 4. It is driven through ``optimum_benchmark_driver.py``.
 """
 
 import json
@@ -12,16 +10,16 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import psutil
 
-HERE = Path(__file__).resolve().parent
-REQUIREMENTS = HERE / "optimum-benchmark.txt"
+from benchmarks.peers.environments import FOLDER, HERE, ensure_environment
+
+NAME = "optimum-benchmark 0.6.0"
 DRIVER = HERE / "optimum_benchmark_driver.py"
 
 SEQUENCE_LENGTH = 32
@@ -29,7 +27,7 @@ SEQUENCE_LENGTH = 32
 SAMPLE_EVERY_S = 0.05
 """Seconds between two readings of the parent's CPU time."""
 TIMEOUT_S = 900.0
-"""Seconds after which a run that has not ended is killed (its exit code is then -9)."""
+"""Time after which a run that has not ended is killed, seconds; its exit code is then -9."""
 
 
 @dataclass(frozen=True)
@@ -50,40 +48,17 @@ class PeerRun:
     be right and 100 is a core kept busy. NaN if the measured phase is under 2 readings long."""
 
 
-def ensure_venv(folder: Path) -> Path:
-    """Make the peer's virtual environment in ``folder`` unless it is there; return its Python.
+def prepared() -> tuple[Path, Path]:
+    """Return the peer's Python and the folder of a BERT-base classifier with seeded random weights.
 
-    It is made anew when ``optimum-benchmark.txt`` has changed or an earlier try did not finish.
-    Needs about 1.5 GB of disk and some minutes.
+    Makes both unless they are there: about 1.5 GB and 440 MB of disk, some minutes.
     """
-    python = folder / "bin" / "python"
-    installed = folder / "installed.txt"
-    wanted = REQUIREMENTS.read_text(encoding="utf-8")
-    if installed.is_file() and installed.read_text(encoding="utf-8") == wanted:
-        return python
-    print(f"making the environment of optimum-benchmark in {folder}", file=sys.stderr, flush=True)
-    start_s = time.monotonic()
-    make = [sys.executable, "-m", "venv", "--clear", f"{folder}"]
-    install = [f"{python}", "-m", "pip", "install", "--progress-bar=off", f"-r{REQUIREMENTS}"]
-    for command in (make, install):
-        subprocess.run(command, check=True, stdout=sys.stderr)
-    installed.write_text(wanted, encoding="utf-8")
-    print(f"done in {time.monotonic() - start_s:.0f} s", file=sys.stderr, flush=True)
-    return python
-
-
-def make_bert_base(folder: Path, venv_python: Path | None = None) -> None:
-    """Write a BERT-base classifier with seeded random weights to ``folder`` (about 440 MB).
-
-    ``venv_python`` is the peer's Python; by default that of ``optimum-benchmark-venv`` beside
-    ``folder``, made if needed. Does nothing if the weights are there.
-    """
-    if (folder / "model.safetensors").is_file():
-        return
-    python = venv_python or ensure_venv(folder.parent / "optimum-benchmark-venv")
-    folder.mkdir(parents=True, exist_ok=True)
-    arguments = {"action": "make_bert_base", "folder": str(folder.resolve()), "seed": 0}
-    subprocess.run([python, "-I", DRIVER, json.dumps(arguments)], check=True, stdout=subprocess.DEVNULL)
+    python, model = ensure_environment("optimum-benchmark"), FOLDER / "bert-base"
+    if not (model / "model.safetensors").is_file():
+        model.mkdir(parents=True, exist_ok=True)
+        arguments = {"action": "make_bert_base", "folder": str(model), "seed": 0}
+        subprocess.run([python, "-I", DRIVER, json.dumps(arguments)], check=True, stdout=subprocess.DEVNULL)
+    return python, model
 
 
 def warm_up_s(log: str) -> float:
@@ -167,13 +142,3 @@ def run_once(
         overhead_s=wall_s - requested_s,
         parent_cpu_percent=parent_cpu_percent,
     )
-
-
-if __name__ == "__main__":
-    root = Path(sys.argv[1])
-    peer = ensure_venv(root / "optimum-benchmark-venv")
-    make_bert_base(root / "bert-base", peer)
-    for number in range(3):
-        work = root / f"run-{number}"
-        run = run_once(peer, root / "bert-base", work, duration_s=5.0, iterations=10, warmup=10)
-        print(json.dumps(asdict(run)), flush=True)

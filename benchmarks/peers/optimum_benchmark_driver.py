@@ -18,7 +18,7 @@ import time
 def make_bert_base(folder: str, seed: int) -> dict[str, float]:
     """Write ``config.json`` and ``model.safetensors`` of a BERT-base classifier (2 labels).
 
-    The weights are random, drawn with ``seed``; no tokenizer is written, as the peer makes up its
+    The weights are random, drawn with ``seed``; no tokenizer is written, as the peer generates its
     own input ids. Returns the number of ``parameters``.
     """
     torch = importlib.import_module("torch")
@@ -62,7 +62,7 @@ def launch(model: str, duration_s: float, iterations: int, warmup: int, sequence
 
 
 def main() -> None:
-    """Do the action named in the first argument."""
+    """Run the action named in the first argument."""
     # The peer and its child process log to stdout: give them stderr, keep stdout for the answer.
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

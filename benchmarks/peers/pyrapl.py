@@ -1,4 +1,4 @@
-"""The peer pyRAPL 0.2.3.1: the energy that it makes of two readings of RAPL's counters.
+"""The peer pyRAPL 0.2.3.1: the energy that it computes from two readings of RAPL's counters.
 
 Its own ``Measurement`` and ``SubstractableList`` do the work, on a sensor that returns given
 readings; pyRAPL's own sensor reads ``/sys`` alone.
@@ -15,14 +15,14 @@ _JOULES_PER_UJ = 1e-6
 
 
 def can_read(channel: str) -> bool:
-    """Whether pyRAPL reads such a counter: one package for each socket, and its memory."""
+    """Return whether pyRAPL reads such a counter: one package for each socket, and its memory."""
     return re.fullmatch(r"package-\d+(/dram)?", channel) is not None
 
 
 def joules(before_uj: Mapping[str, float], after_uj: Mapping[str, float]) -> dict[str, float | None]:
-    """Joules of each counter (``package-0``, ``package-0/dram``) between two readings, None where it gives none.
+    """Return the joules of each counter (``package-0``, ``package-0/dram``) between two readings.
 
-    NaN is a read that failed: pyRAPL raises then, and gives nothing at all.
+    None stands for no number. NaN is a read that failed: pyRAPL raises then, and returns no number at all.
     """
     if not before_uj or any(isnan(value) for value in (*before_uj.values(), *after_uj.values())):
         return dict.fromkeys(before_uj)
@@ -33,32 +33,32 @@ def joules(before_uj: Mapping[str, float], after_uj: Mapping[str, float]) -> dic
     measurement.begin()
     measurement.end()
     lists = {"package": measurement.result.pkg, "dram": measurement.result.dram}
-    found: dict[str, float | None] = {}
+    by_channel: dict[str, float | None] = {}
     for channel in before_uj:
-        socket, kind = _place(channel)
+        socket, kind = _socket_and_kind(channel)
         values = lists[kind]
-        found[channel] = None if values is None else values[socket] * _JOULES_PER_UJ
-    return found
+        by_channel[channel] = None if values is None else values[socket] * _JOULES_PER_UJ
+    return by_channel
 
 
 class _Sensor:
-    """Gives the values of package and memory of each socket in turn, -1 where there is none, as pyRAPL's own."""
+    """Returns the values of package and memory of each socket, -1 where there is none, as pyRAPL's own sensor."""
 
-    def __init__(self, readings: Iterator[Mapping[str, float]], its_list: Any) -> None:
+    def __init__(self, readings: Iterator[Mapping[str, float]], list_type: Any) -> None:
         self._readings = readings
-        self._list = its_list
+        self._list = list_type
 
     def energy(self) -> Any:
         reading = next(self._readings)
-        sockets = 1 + max(_place(channel)[0] for channel in reading)
+        sockets = 1 + max(_socket_and_kind(channel)[0] for channel in reading)
         values = [-1.0, -1.0] * sockets
         for channel, uj in reading.items():
-            socket, kind = _place(channel)
+            socket, kind = _socket_and_kind(channel)
             values[2 * socket + (kind == "dram")] = uj
         return self._list(values)
 
 
-def _place(channel: str) -> tuple[int, str]:
+def _socket_and_kind(channel: str) -> tuple[int, str]:
     package, _, inside = channel.partition("/")
     return int(package.removeprefix("package-")), inside or "package"
 

@@ -3,8 +3,8 @@
 Called as ``python -I sampling_driver.py JSON`` by the Python of the peer's own environment, so nothing
 of Joulefleet is imported here. ``JSON`` names the ``peer``, the process ``pid`` it watches, the folder
 ``sysfs`` with energy counters, the descriptor ``socket`` of the parent's socket, and ``options``. Over
-that socket the driver says one JSON line when the sampling has begun, and answers every line with
-what the sampling has cost so far (`cost`).
+that socket the driver sends one JSON line when the sampling has begun, and answers every line with
+the cost of the sampling so far (`cost`).
 """
 
 import functools
@@ -25,25 +25,25 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def cost(children: Sequence[int] = ()) -> dict[str, float]:
-    """What this process and its `children` have used since they began.
+    """Return the use of this process and its `children` since they began.
 
     ``clock_s`` is CPU time by the processes' own clocks, ``ticks_s`` user and system time as /proc
     counts it, ``switches`` the context switches of all threads, voluntary or not.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    found = {
+    used = {
         "now_s": time.monotonic(),
         "clock_s": time.process_time(),
         "ticks_s": _ticks_s(os.getpid()),
-        # Of threads that have ended as well, which /proc forgets.
+        # Includes threads that have ended, which /proc forgets.
         "switches": float(usage.ru_nvcsw + usage.ru_nivcsw),
     }
     for pid in children:
         # CPUCLOCK_SCHED of Linux's include/linux/posix-timers.h: the clock of another process.
-        found["clock_s"] += time.clock_gettime((~pid << 3) | 2)
-        found["ticks_s"] += _ticks_s(pid)
-        found["switches"] += _switches(pid)
-    return found
+        used["clock_s"] += time.clock_gettime((~pid << 3) | 2)
+        used["ticks_s"] += _ticks_s(pid)
+        used["switches"] += _switches(pid)
+    return used
 
 
 def _ticks_s(pid: int) -> float:
@@ -64,12 +64,12 @@ class Parent:
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
-    def say(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Send a line."""
         self._socket.sendall(json.dumps(message).encode() + b"\n")
 
-    def asks(self, within_s: float | None = None) -> bool:
-        """Whether the parent asks within that time; ends this process where the parent is gone."""
+    def has_asked(self, within_s: float | None = None) -> bool:
+        """Return whether the parent asks within that time; end this process where the parent is gone."""
         if not self._poll.poll(None if within_s is None else max(0, int(within_s * 1000) + 1)):
             return False
         if not self._socket.recv(4096):
@@ -78,7 +78,7 @@ class Parent:
 
 
 def sample_psutil(parent: Parent, pid: int, sysfs: Path, *, fast_s: float, slow_s: float) -> None:
-    """What a script with psutil would do: the same numbers as Joulefleet's, at the same rates."""
+    """Sample as a script with psutil would: the same values as Joulefleet, at the same rates."""
     psutil = importlib.import_module("psutil")
     work = psutil.Process(pid)
     seen: dict[int, Any] = {}
@@ -100,21 +100,21 @@ def sample_psutil(parent: Parent, pid: int, sysfs: Path, *, fast_s: float, slow_
 
 def _every(parent: Parent, jobs: dict[float, Callable[[], None]], note: str) -> None:
     due = dict.fromkeys(jobs, time.monotonic())
-    parent.say({"note": note})
+    parent.send({"note": note})
     while True:
         for period_s, job in jobs.items():
             if due[period_s] <= time.monotonic():
                 job()
                 due[period_s] = time.monotonic() + period_s
-        if parent.asks(min(due.values()) - time.monotonic()):
-            parent.say(cost())
+        if parent.has_asked(min(due.values()) - time.monotonic()):
+            parent.send(cost())
 
 
 def sample_codecarbon(parent: Parent, pid: int, sysfs: Path, *, period_s: float) -> None:
-    """CodeCarbon's offline tracker of the whole machine, which samples from threads of its own."""
+    """Run CodeCarbon's offline tracker of the whole machine, which samples from threads of its own."""
     cpu: Any = importlib.import_module("codecarbon.core.cpu")
     hardware: Any = importlib.import_module("codecarbon.external.hardware")
-    # It looks for energy counters under /sys alone; both places that do take a folder as an argument.
+    # It looks for energy counters under /sys alone; both functions that do so take a folder as an argument.
     powercap = str(sysfs / "class/powercap")
     cpu.is_rapl_available = functools.partial(cpu.is_rapl_available, rapl_dir=powercap)
     hardware.CPU.__init__ = functools.partialmethod(hardware.CPU.__init__, rapl_dir=powercap)
@@ -127,14 +127,14 @@ def sample_codecarbon(parent: Parent, pid: int, sysfs: Path, *, period_s: float)
         log_level="critical",
     )
     tracker.start()
-    parent.say({"note": ", ".join(str(part) for part in tracker._hardware)})  # noqa: SLF001 - it says its mode nowhere else
-    while parent.asks():
-        parent.say(cost())
+    parent.send({"note": ", ".join(str(part) for part in tracker._hardware)})  # noqa: SLF001 - its mode stands nowhere else
+    while parent.has_asked():
+        parent.send(cost())
 
 
 def sample_perun(parent: Parent, pid: int, sysfs: Path, *, period_s: float) -> None:
-    """Perun around a function that waits, which it samples from a process of its own."""
-    # With fork, its usual way on Linux, that process has the folder that is set here.
+    """Run perun around a function that waits; perun samples from a process of its own."""
+    # Forked, the default on Linux, that process keeps the folder that is set here.
     multiprocessing.set_start_method("fork")
     backend: Any = importlib.import_module("perun.backend.powercap_rapl")
     backend.RAPL_PATH = str(sysfs / "class/powercap")
@@ -144,9 +144,9 @@ def sample_perun(parent: Parent, pid: int, sysfs: Path, *, period_s: float) -> N
     def application() -> None:
         children = [child.pid for child in multiprocessing.active_children() if child.pid is not None]
         instance = importlib.import_module("perun.core").Perun.getInstance()
-        parent.say({"note": ", ".join(sorted(instance.l_assigned_sensors))})
-        while parent.asks():
-            parent.say(cost(children))
+        parent.send({"note": ", ".join(sorted(instance.l_assigned_sensors))})
+        while parent.has_asked():
+            parent.send(cost(children))
 
     application()
 

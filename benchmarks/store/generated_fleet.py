@@ -1,8 +1,8 @@
-"""A finished study of a large fleet, compacted: every column of a measured trial, made by the column.
+"""A generated store of a large fleet: a finished study, compacted, made column by column.
 
-The study is the shipped one without its proofs: 12 cells in 8 blocks on each machine. Machines are of
-twenty CPU models; models and machines differ in their speed and in what distillation saves there. Of a
-thousand trials 20 are flagged, 5 failed once and were measured when they were tried again, and 5 failed twice.
+The study is the shipped `cain2024` without its proofs: 12 cells in 8 blocks on each machine. The machines have
+twenty CPU models; models and machines differ in their speed and in the savings of distillation. Of a thousand
+trials 20 are flagged, 5 failed once and were measured at the second attempt, and 5 failed twice.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ _STARTED_S = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())
 _SECONDS_A_TRIAL = 110
 
 Rows = Mapping[str, NDArray[Any]]
-"""What the columns of some attempts are made of: one value an attempt, under each name."""
+"""Values from which the columns of some attempts are made: by name, one value an attempt."""
 
 
 def fleet_study() -> Study:
-    """The study of the fleet."""
+    """Return the study of the fleet."""
     return replace(load_study("cain2024")[0], name="fleet", repetitions=BLOCKS, proofs=Proofs())
 
 
 def machines_of(trials: int) -> int:
-    """Machines that together have at least so many `trials`."""
+    """Return the number of machines that together run at least `trials` trials."""
     return max(3, ceil(trials / TRIALS_A_MACHINE))
 
 
 def write_fleet(layout: StoreLayout, trials: int) -> int:
-    """Write at least so many `trials` into the empty store at `layout`; how many they are."""
+    """Write at least `trials` trials into the empty store at `layout`; return their number."""
     study = fleet_study()
     machines = [digest(f"machine {number}") for number in range(machines_of(trials))]
     _write_study(layout, study, machines)
@@ -81,35 +81,35 @@ def _write_study(layout: StoreLayout, study: Study, machines: Sequence[str]) -> 
 
 
 def _attempts(study: Study, machines: Sequence[str]) -> Rows:
-    """Every attempt: its machine, cell and block by number, and how it went."""
-    todo = cells(study)
-    protocols = [digest(["protocol", str(cell)]) for cell in todo]
+    """Draw every attempt: the numbers of its machine, cell and block, and how it ended."""
+    planned = cells(study)
+    protocols = [digest(["protocol", str(cell)]) for cell in planned]
     rng = np.random.default_rng([study.seed, 1])
     machine, block, cell = (
-        part.ravel() for part in np.meshgrid(range(len(machines)), range(BLOCKS), range(len(todo)), indexing="ij")
+        part.ravel() for part in np.meshgrid(range(len(machines)), range(BLOCKS), range(len(planned)), indexing="ij")
     )
-    position = np.concatenate([rng.permutation(len(todo)) for _ in range(len(machines) * BLOCKS)])
+    position = np.concatenate([rng.permutation(len(planned)) for _ in range(len(machines) * BLOCKS)])
     trial = np.array(
         [
-            trial_id(study=study.name, cell=todo[c], repetition=int(b) + 1, place=machines[m], protocol=protocols[c])
+            trial_id(study=study.name, cell=planned[c], repetition=int(b) + 1, place=machines[m], protocol=protocols[c])
             for m, b, c in zip(machine, block, cell, strict=True)
         ]
     )
     fate = rng.integers(1000, size=len(trial))
     again = np.flatnonzero(fate < 10)
-    which = np.concatenate([np.arange(len(trial)), again])
+    index = np.concatenate([np.arange(len(trial)), again])
     attempt = np.concatenate([np.ones(len(trial), int), np.full(len(again), 2)])
-    ok = (fate[which] >= 10) | ((attempt == 2) & (fate[which] < 5))
+    ok = (fate[index] >= 10) | ((attempt == 2) & (fate[index] < 5))
     return {
-        "machine": machine[which],
-        "block": block[which],
-        "cell": cell[which],
-        "position": position[which],
-        "trial_id": trial[which],
+        "machine": machine[index],
+        "block": block[index],
+        "cell": cell[index],
+        "position": position[index],
+        "trial_id": trial[index],
         "attempt": attempt,
-        "attempt_id": np.array([f"{trial[n]}-r1-a{a}" for n, a in zip(which, attempt, strict=True)]),
+        "attempt_id": np.array([f"{trial[n]}-r1-a{a}" for n, a in zip(index, attempt, strict=True)]),
         "ok": ok,
-        "flagged": ok & (fate[which] >= 980),
+        "flagged": ok & (fate[index] >= 980),
     }
 
 
@@ -122,7 +122,7 @@ def _groups(
 
 
 def _table(columns: Mapping[str, Any], count: int) -> pa.Table:
-    """`columns`, with those spread that are the same of every attempt, and null what is not among them."""
+    """Return `columns` as a table: a single value is repeated for every attempt, a missing column is null."""
     made = []
     for field in ATTEMPT_SCHEMA:
         value = columns.get(field.name)
@@ -138,9 +138,9 @@ def _columns(study: Study, machines: Sequence[str], rows: Rows, rng: np.random.G
 
 
 def _identity(study: Study, machines: Sequence[str], rows: Rows) -> dict[str, Any]:
-    todo = cells(study)
+    planned = cells(study)
     machine, cell, block = rows["machine"], rows["cell"], rows["block"]
-    groups = [digest([str(part) for part in passes_key(study, of)]) for of in todo]
+    groups = [digest([str(part) for part in passes_key(study, one)]) for one in planned]
     started_s = _STARTED_S + _SECONDS_A_TRIAL * (12 * block + rows["position"]) + 7 * machine + 60 * rows["attempt"]
     cpu_model = machine % CPU_MODELS
     return {
@@ -149,7 +149,7 @@ def _identity(study: Study, machines: Sequence[str], rows: Rows) -> dict[str, An
         "attempt_id": rows["attempt_id"],
         "attempt": rows["attempt"],
         "place": np.array(machines)[machine],
-        "protocol": np.array([digest(["protocol", str(of)]) for of in todo])[cell],
+        "protocol": np.array([digest(["protocol", str(one)]) for one in planned])[cell],
         "machine": np.array([f"node-{number:04}" for number in machine]),
         "machine_id": np.array(machines)[machine],
         "cpu_model": np.array([f"Generated CPU {number} @ 2.60GHz" for number in cpu_model]),
@@ -164,11 +164,11 @@ def _identity(study: Study, machines: Sequence[str], rows: Rows) -> dict[str, An
         "repetition": block + 1,
         "block": block + 1,
         "position": rows["position"] + 1,
-        "predecessor": np.array([str(of) for of in todo])[(cell + 5) % len(todo)],
+        "predecessor": np.array([str(one) for one in planned])[(cell + 5) % len(planned)],
         "comparison_group": np.array(groups)[cell],
         "comparison_group_size": np.array([groups.count(group) for group in groups])[cell],
-        "model": np.array([of.model for of in todo])[cell],
-        "task": np.array([of.task for of in todo])[cell],
+        "model": np.array([one.model for one in planned])[cell],
+        "task": np.array([one.task for one in planned])[cell],
         "status": np.where(rows["ok"], "ok", "failed"),
         "reason": pa.array(np.full(len(cell), "timeout"), mask=rows["ok"]),
         "message": pa.array(np.full(len(cell), "no window after 600 s"), mask=rows["ok"]),
@@ -177,15 +177,15 @@ def _identity(study: Study, machines: Sequence[str], rows: Rows) -> dict[str, An
 
 
 def _values(study: Study, rows: Rows, rng: np.random.Generator) -> dict[str, Any]:
-    """What was measured. A machine's effects depend on its number alone, so that they are the same in each part."""
-    todo = cells(study)
+    """Draw the measured values. Effects of a machine depend on its number alone: they are the same in every part."""
+    planned = cells(study)
     machine, cell = rows["machine"], rows["cell"]
     speed = np.exp(0.2 * np.sin(machine % CPU_MODELS) + 0.03 * np.sin(31.7 * machine))
-    small = np.array([of.model.startswith("distil") for of in todo])[cell]
+    small = np.array([one.model.startswith("distil") for one in planned])[cell]
     saved = np.exp(small * (0.05 * np.cos(machine % CPU_MODELS) + 0.03 * np.cos(17.3 * machine)))
-    item_s = np.array([_SECONDS_AN_ITEM[of.model] for of in todo])[cell]
+    item_s = np.array([_SECONDS_AN_ITEM[one.model] for one in planned])[cell]
     window_s = ITEMS * item_s * speed * saved * rng.lognormal(0, 0.02, len(cell))
-    memory = np.array([_MEMORY[of.model] for of in todo])[cell]
+    memory = np.array([_MEMORY[one.model] for one in planned])[cell]
     watts = (25 + 2 * (machine % CPU_MODELS)) * rng.lognormal(0, 0.02, len(cell))
     dram = (machine % CPU_MODELS) % 2 == 0
     peak = memory + 4096 * rng.integers(2000, size=len(cell))
@@ -222,8 +222,8 @@ def _values(study: Study, rows: Rows, rng: np.random.Generator) -> dict[str, Any
         "latency_p99_s": 1.3 * window_s / ITEMS,
         "load_s": rng.uniform(0.4, 0.6, len(cell)),
         "load_energy_j": rng.uniform(10, 30, len(cell)),
-        "weights_digest": np.array([digest(["weights", of.model]) for of in todo])[cell],
-        "model_class": np.array([f"{of.model}ForSequenceClassification" for of in todo])[cell],
+        "weights_digest": np.array([digest(["weights", one.model]) for one in planned])[cell],
+        "model_class": np.array([f"{one.model}ForSequenceClassification" for one in planned])[cell],
     }
     flags = np.where(rows["flagged"], 1, 0)
     texts = pa.array(np.full(flags.sum(), "not_steady"), pa.string())

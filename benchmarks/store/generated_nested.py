@@ -23,14 +23,14 @@ CHANNELS = {
 }
 READINGS_A_CHANNEL = 50
 READINGS = READINGS_A_CHANNEL * len(CHANNELS)
-"""Readings of a trial: once in a bit more than a second, of each channel."""
+"""Number of readings of a trial; each channel is read every 1.2 s."""
 
 PHASES = ("baseline", "start", "items", "load", "warm_up", "window", "cool_down")
 DOMAINS = ("package", "core", "dram", "package+dram")
 
 
 def nested(ok: NDArray[Any], rng: np.random.Generator) -> dict[str, pa.Array]:
-    """Phases, joules, latencies and readings of so many attempts; those that are not `ok` have no latencies."""
+    """Make phases, joules, latencies and readings, one row for each entry of `ok`; failed ones have no latencies."""
     count = len(ok)
     start_ns = rng.integers(10**14, 10**15, count)
     bounds = start_ns[:, None] + np.cumsum(rng.integers(10**9, 10**10, (count, len(PHASES) + 1)), axis=1)
@@ -62,7 +62,7 @@ def nested(ok: NDArray[Any], rng: np.random.Generator) -> dict[str, pa.Array]:
 
 
 def _readings(start_ns: NDArray[Any], rng: np.random.Generator) -> pa.Array:
-    """Counters that grow by what their source can tell apart, and gauges; the channels of a source share its times."""
+    """Make counters, which grow in steps of their source's resolution, and gauges; channels of a source share times."""
     shape = (len(start_ns), len(CHANNELS), READINGS_A_CHANNEL)
     sources = np.unique([source for _, _, source in CHANNELS.values()], return_inverse=True)[1]
     steps = 1_200_000_000 + rng.integers(-40_000, 40_000, shape)[:, sources]
@@ -71,8 +71,8 @@ def _readings(start_ns: NDArray[Any], rng: np.random.Generator) -> pa.Array:
     values = np.empty(shape)
     for number, (unit, kind, _) in enumerate(CHANNELS.values()):
         step = {"s": 0.01, "uJ": 61.0 * 9973, "bytes": 4096.0, "degC": 1.0}[unit]
-        seen = ticks[:, number] + rng.integers(10_000, size=(len(start_ns), 1)) % (70 if unit == "degC" else 10_000)
-        values[:, number] = np.round(step * (np.cumsum(seen, axis=1) if kind == "counter" else seen), 2)
+        drawn = ticks[:, number] + rng.integers(10_000, size=(len(start_ns), 1)) % (70 if unit == "degC" else 10_000)
+        values[:, number] = np.round(step * (np.cumsum(drawn, axis=1) if kind == "counter" else drawn), 2)
     series = {
         "channel": _cycle(list(CHANNELS), len(start_ns)),
         "unit": _cycle([unit for unit, _, _ in CHANNELS.values()], len(start_ns)),
@@ -90,7 +90,7 @@ def _lists(values: NDArray[Any]) -> pa.Array:
 
 
 def _structs(kind: pa.StructType, fields: Mapping[str, Any], each: int) -> pa.Array:
-    """A list of so many structs in each row."""
+    """Return an array with a list of `each` structs in every row."""
     arrays = [pa.array(fields[field.name], field.type) for field in kind]
     structs = pa.StructArray.from_arrays(arrays, fields=list(kind))
     return pa.ListArray.from_arrays(offsets(np.full(len(structs) // each, each)), structs)
@@ -101,5 +101,5 @@ def _cycle(texts: Sequence[str] | NDArray[Any], times: int) -> pa.Array:
 
 
 def offsets(lengths: NDArray[Any]) -> pa.Array:
-    """Where lists of such `lengths` begin and end."""
+    """Return the offsets of lists of such `lengths`, as Arrow has them."""
     return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())

@@ -1,4 +1,4 @@
-"""Large stores in little time: a few thousand different attempts, each under several ids."""
+"""Generated stores for benchmarks: a few thousand different attempts, each under several ids."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CHANNELS = 13
 READINGS = 1300
 LATENCIES = 500
 DIFFERENT = 2000
-"""So many rows differ in everything; more of them take minutes to generate, and change nothing."""
+"""Number of rows that differ in every value; more of them take minutes to generate and change no figure."""
 
 _PLACEHOLDER = "0123456789abcdef0123"
 
 
 def make_store(root: Path) -> StoreLayout:
-    """An empty store at `root`."""
+    """Make an empty store at `root`."""
     layout = StoreLayout(root)
     for folder in (layout.attempts, layout.studies, layout.compacted, layout.manifest):
         folder.mkdir(parents=True)
@@ -45,10 +45,10 @@ def make_store(root: Path) -> StoreLayout:
     return layout
 
 
-def templates() -> list[bytes]:
-    """The files of `DIFFERENT` attempts as an agent writes them, all under one id."""
+def templates(count: int = DIFFERENT) -> list[bytes]:
+    """Return the files of `count` attempts as an agent writes them, all under one id."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(_template, range(DIFFERENT), chunksize=50))
+        return list(pool.map(template, range(count), chunksize=50))
 
 
 def write_loose(layout: StoreLayout, files: Sequence[bytes], count: int) -> None:
@@ -62,16 +62,16 @@ def write_loose(layout: StoreLayout, files: Sequence[bytes], count: int) -> None
 
 
 def write_compacted(layout: StoreLayout, files: Sequence[bytes], count: int) -> None:
-    """Write `count` attempts into compacted files as compaction makes them."""
+    """Write `count` attempts into compacted files, as compaction would."""
     rows = pa.concat_tables([pq.ParquetFile(pa.BufferReader(data)).read() for data in files])
     groups = [rows.slice(start, GROUP_ROWS).combine_chunks() for start in range(0, len(files), GROUP_ROWS)]
-    every = sorted(trial_ids(count))
+    ids = sorted(trial_ids(count))
     for start in range(0, count, FILE_ROWS):
-        write_file(layout, _named(groups, every[start : start + FILE_ROWS]))
+        write_file(layout, _named(groups, ids[start : start + FILE_ROWS]))
 
 
 def write_file(layout: StoreLayout, groups: Iterable[pa.Table]) -> None:
-    """Write `groups` into one compacted file, with its manifest, as compaction makes them."""
+    """Write `groups` into one compacted file with its manifest, as compaction would."""
     out = io.BytesIO()
     ids, _ = write_groups(out, groups)
     digest = hashlib.sha256(out.getbuffer()).hexdigest()
@@ -82,23 +82,25 @@ def write_file(layout: StoreLayout, groups: Iterable[pa.Table]) -> None:
 
 
 def trial_ids(count: int) -> list[str]:
-    """Ids as digests are: in no order."""
+    """Return `count` trial ids. They are in no order, as digests are."""
     return [hashlib.blake2b(str(number).encode(), digest_size=10).hexdigest() for number in range(count)]
 
 
 def _named(groups: Sequence[pa.Table], trials: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield groups in turn until each of `trials` has a row, with its id in place of the template's."""
     done = 0
     while done < len(trials):
         group = groups[(done // GROUP_ROWS) % len(groups)].slice(0, len(trials) - done)
-        mine = trials[done : done + group.num_rows]
-        for name, texts in (("trial_id", mine), ("attempt_id", [f"{trial}-r1-a1" for trial in mine])):
+        ids = trials[done : done + group.num_rows]
+        for name, texts in (("trial_id", ids), ("attempt_id", [f"{trial}-r1-a1" for trial in ids])):
             index = group.schema.get_field_index(name)
             group = group.set_column(index, group.schema.field(index), pa.array(texts))
         yield group
         done += group.num_rows
 
 
-def _template(number: int) -> bytes:
+def template(number: int) -> bytes:
+    """Return the file of attempt `number`, with values drawn from that seed and a placeholder for its id."""
     rng = Random(number)
     row: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
     row |= {
@@ -153,7 +155,7 @@ def _template(number: int) -> bytes:
 
 
 def _channel(rng: Random, number: int) -> dict[str, Any]:
-    """A counter that grows by hundredths, or a gauge in whole pages, read ten times a second."""
+    """Make a counter that grows by hundredths, or a gauge in whole pages; both are read ten times a second."""
     times, values = array("q"), array("d")
     now, value = rng.randrange(10**14, 10**15), rng.uniform(0, 1000)
     for _ in range(READINGS // CHANNELS):

@@ -1,20 +1,20 @@
-"""How fast a large store answers: each shipped question, and the comparison; beside it pandas on the same files.
+"""The time a large store takes to answer: every shipped example query, a comparison, and pandas on the same files.
 
-The store is a finished study of 100,000 trials on 1,042 machines with 30 million readings and as many
-latencies, compacted. Each question is asked in a process of its own that opens the store, as `joulefleet sql`
-does: its first answer counts, to the last row; three more say what of it was the beginning. Each question
-of pandas and ours is asked in turn, and the time of both begins before a file is opened. The files were
-written just before, so they are in the page cache.
+The store is a finished study of 100,000 trials on 1,042 machines, with 30 million readings and as many
+latencies, compacted. Each question is asked in a process of its own, which opens the store as `joulefleet sql`
+does. Its first answer counts, up to the last row; three more show how much of it was the start.
+
+The peer is pandas on the same files. It answers three of the questions itself, in turn with Joulefleet, each
+timed from before a file is opened. The shipped queries, which it does not know, are held against its
+answer about the same tables. The files were written just before, so they are in the page cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,19 +24,28 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.harness.reporting import Figure, finish
+from benchmarks.harness.figures import Figure, ratio
+from benchmarks.harness.processes import run_apart, run_measured
+from benchmarks.harness.program import BenchmarkRun, run_program
 from benchmarks.store.generated_fleet import TRIALS_A_MACHINE, machines_of, write_fleet
 from benchmarks.store.generated_nested import LATENCIES, READINGS
 from benchmarks.store.generated_store import make_store
 
 TRIALS = 100_000
-BOUNDS_S = {"trials": 0.5, "readings": 3.0, "compare": 10.0}
 MEMORY_GB = 4.0
-AGAIN = 3
-TOO_LONG_S = 10.0
-"""An answer that misses its bound so far is asked for once."""
+ROUNDS = 3
+REPEATS = 3
+"""Further answers of one process."""
+SLOW_S = 10.0
+"""An answer that takes longer is asked for once, seconds."""
 
-OURS = {
+SHIPPED = {"trials": ("cells", 0.5), "readings": ("channels", 0.5), "compare": ("pairs", 5.0)}
+"""Kinds of shipped questions: the question that pandas is asked about the same tables, and the largest ratio."""
+
+QUESTIONS_TIMES = {"cells": 1.0, "pairs": 1.0, "channels": 1.0}
+"""Questions that both are asked, and the largest ratio: Joulefleet is never the slower one."""
+
+QUESTIONS = {
     "cells": """
         SELECT model, task, median(window_s / items), median(energy_j / items)
         FROM trials WHERE status = 'ok' GROUP BY model, task""",
@@ -51,10 +60,12 @@ OURS = {
 }
 """Questions that pandas is asked as well."""
 
+ANSWER = "import sys; from benchmarks.store.warehouse import print_answer; print_answer(*sys.argv[1:])"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a process said of one question. Seconds of wall time, and of CPU time."""
+    """How one process answered one question: seconds of wall time and of CPU time."""
 
     open_s: float
     first_s: float
@@ -64,23 +75,15 @@ class Answer:
     memory_gb: float = 0.0
 
     @property
-    def whole_s(self) -> float:
-        """From the first file that is opened to the last row."""
+    def total_s(self) -> float:
+        """Time from the first file that is opened to the last row."""
         return self.open_s + self.first_s
 
 
 def ask(kind: str, name: str, root: Path) -> Answer:
-    """The answer of a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.store.warehouse", "--ask", kind, name, str(root)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    said = process.stdout.read()
-    process.stdout.close()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{kind} {name} ended with {process.returncode}")
-    answer = Answer(**(json.loads(said) | {"memory_gb": used.ru_maxrss * 1024 / 1e9}))
+    """Return the answer of a process of its own, and print its cost."""
+    finished = run_measured([sys.executable, "-c", ANSWER, kind, name, str(root)])
+    answer = Answer(**(json.loads(finished.output) | {"memory_gb": finished.peak_memory_gb}))
     again = "" if answer.again_s is None else f", then {answer.again_s:6.3f} s"
     print(
         f"  {kind:9} {name:28} opened in {answer.open_s:5.2f} s, {answer.first_s:7.3f} s "
@@ -90,12 +93,17 @@ def ask(kind: str, name: str, root: Path) -> Answer:
     return answer
 
 
+def print_answer(kind: str, name: str, root: str) -> None:
+    """Answer a question in this process, and print its cost as JSON."""
+    print(json.dumps(asdict(answered(kind, name, Path(root)))))
+
+
 def answered(kind: str, name: str, root: Path) -> Answer:
-    """The answer of this process."""
+    """Return the answer of this process. kind: `example`, `compare`, `joulefleet` or `pandas`."""
     start = time.perf_counter()
+    opened, repeats = start, 0
     if kind == "pandas":
         table = PANDAS[name]
-        opened, again = start, 0
         work: Callable[[], int] = lambda: len(table(root))  # noqa: E731 - one of three kinds of work
     else:
         from joulefleet.compare.compare import compare
@@ -104,16 +112,16 @@ def answered(kind: str, name: str, root: Path) -> Answer:
 
         start = time.perf_counter()
         store = Store.open(root)
-        opened, again = time.perf_counter(), 0 if kind == "compare" else AGAIN
+        opened = time.perf_counter()
         if kind == "compare":
             work = lambda: len(compare(store).findings)  # noqa: E731 - see above
         else:
-            query = OURS[name] if kind == "ours" else example(name).sql
+            query, repeats = QUESTIONS[name] if kind == "joulefleet" else example(name).sql, REPEATS
             work = lambda: sum(batch.num_rows for batch in store.batches(query)[1])  # noqa: E731 - see above
     begun, begun_cpu = time.perf_counter(), time.process_time()
     rows = work()
     first_s, first_cpu_s = time.perf_counter() - begun, time.process_time() - begun_cpu
-    times = [_seconds(work) for _ in range(again if first_s < TOO_LONG_S else 0)]
+    times = [_seconds(work) for _ in range(repeats if first_s < SLOW_S else 0)]
     return Answer(
         open_s=opened - start,
         first_s=first_s,
@@ -130,7 +138,7 @@ def _seconds(work: Callable[[], int]) -> float:
 
 
 def _accepted(root: Path, columns: Sequence[str]) -> Any:
-    """Ok trials by pandas: where a trial was tried again, the attempt that was ok."""
+    """Read the ok trials with pandas; of a trial with several attempts, the one that was ok."""
     import pandas as pd
 
     frame = pd.read_parquet(root / "compacted", columns=["trial_id", "attempt", "kind", "status", *columns])
@@ -150,12 +158,12 @@ def _pairs(root: Path) -> Any:
 
     frame = _accepted(root, ["model", "task", "machine_id", "block", "window_s"])
     record = json.loads(next((root / "studies").iterdir()).read_text(encoding="utf-8"))
-    both = []
+    merged_pairs = []
     for pair in record["comparands"]:
         arms = [frame[frame["model"] == pair[arm]] for arm in ("teacher", "student")]
-        both.append(arms[0].merge(arms[1], on=["machine_id", "task", "block"], suffixes=("", "_s")))
-        both[-1]["pair"] = pair["name"]
-    merged = pd.concat(both)
+        merged_pairs.append(arms[0].merge(arms[1], on=["machine_id", "task", "block"], suffixes=("", "_s")))
+        merged_pairs[-1]["pair"] = pair["name"]
+    merged = pd.concat(merged_pairs)
     merged["log"] = np.log(merged["window_s_s"] / merged["window_s"])
     return np.exp(merged.groupby(["pair", "task"])["log"].mean())
 
@@ -167,8 +175,8 @@ def _channels(root: Path) -> Any:
     frame = pd.read_parquet(root / "compacted", columns=["trial_id", "attempt", "readings"])
     frame = frame.sort_values("attempt").drop_duplicates("trial_id", keep="last")
     series = frame["readings"].explode().dropna()
-    named = pd.DataFrame({"channel": [of["channel"] for of in series], "value": [of["value"] for of in series]})
-    return named.groupby("channel")["value"].apply(lambda of: np.concatenate(of.to_numpy()).mean())
+    named = pd.DataFrame({"channel": [one["channel"] for one in series], "value": [one["value"] for one in series]})
+    return named.groupby("channel")["value"].apply(lambda values: np.concatenate(values.to_numpy()).mean())
 
 
 PANDAS: dict[str, Callable[[Path], Any]] = {"cells": _cells, "pairs": _pairs, "channels": _channels}
@@ -181,69 +189,66 @@ def generate(root: Path, trials: int) -> None:
 
 
 def shipped() -> dict[str, list[str]]:
-    """The shipped questions by what they read: readings and latencies, or trials alone."""
+    """Return the shipped queries by the tables they read: readings and latencies, or trials alone."""
     from joulefleet.query.examples import examples
 
-    found: dict[str, list[str]] = {"trials": [], "readings": []}
+    by_kind: dict[str, list[str]] = {"trials": [], "readings": []}
     for one in examples():
-        found["readings" if re.search(r"\b(readings|latencies)\b", one.sql) else "trials"].append(one.name)
-    return found
+        by_kind["readings" if re.search(r"\b(readings|latencies)\b", one.sql) else "trials"].append(one.name)
+    return by_kind
 
 
-def measured(root: Path) -> list[Figure]:
-    """Every question asked of the store at `root`."""
-    answers = {kind: [ask("example", name, root) for name in names] for kind, names in shipped().items()}
-    answers["compare"] = [ask("compare", "every pair", root)]
+def measured(root: Path, run: BenchmarkRun) -> list[Figure]:
+    """Ask the store at `root` every question."""
+    shipped_answers = {
+        kind: [ask("example", name, root) for name in run.size(names, names[:1])] for kind, names in shipped().items()
+    }
+    shipped_answers["compare"] = [ask("compare", "every pair", root)]
+    answers: dict[str, list[tuple[Answer, Answer]]] = {}
+    for _ in range(run.size(ROUNDS, 1)):
+        for name in QUESTIONS:
+            answers.setdefault(name, []).append((ask("joulefleet", name, root), ask("pandas", name, root)))
+    own_s = {name: median(own.total_s for own, _ in both) for name, both in answers.items()}
+    pandas_s = {name: median(pandas.total_s for _, pandas in both) for name, both in answers.items()}
     figures = [
-        Figure(
-            benchmark=f"warehouse_{kind}",
-            value=max(answer.first_s for answer in of),
+        ratio(
+            f"warehouse_{kind}",
+            max(answer.first_s for answer in shipped_answers[kind]),
+            pandas_s[question],
+            peer=f"pandas answering `{question}`",
             unit="s",
-            bound=BOUNDS_S[kind],
+            bound=bound,
         )
-        for kind, of in answers.items()
+        for kind, (question, bound) in SHIPPED.items()
     ]
-    memory = max(answer.memory_gb for of in answers.values() for answer in of)
-    figures.append(Figure(benchmark="warehouse_memory", value=memory, unit="GB", bound=MEMORY_GB))
-    for name, query in OURS.items():
-        both = [(ask("ours", name, root), ask("pandas", name, root)) for _ in range(AGAIN)]
-        kind = "readings" if "readings" in query else "trials"
-        figures.append(
-            Figure(
-                benchmark=f"warehouse_{name}_opened_and_answered",
-                value=median(ours.whole_s for ours, _ in both),
-                unit="s",
-                bound=BOUNDS_S[kind] + 1,
-                peers={
-                    "pandas": median(theirs.whole_s for _, theirs in both),
-                    "pandas, GB": max(theirs.memory_gb for _, theirs in both),
-                },
-            )
+    figures += [
+        ratio(
+            f"warehouse_{name}_opened_and_answered", own_s[name], pandas_s[name], peer="pandas", unit="s", bound=bound
         )
-    return figures
+        for name, bound in QUESTIONS_TIMES.items()
+    ]
+    memory = max(answer.memory_gb for several in shipped_answers.values() for answer in several)
+    pandas_memory = max(pandas.memory_gb for both in answers.values() for _, pandas in both)
+    return [
+        *figures,
+        Figure(benchmark="warehouse_memory", value=memory, unit="GB", bound=MEMORY_GB, peers={"pandas": pandas_memory}),
+    ]
 
 
-def main() -> int:
-    """Generate the store, and ask it everything."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=TRIALS, help="how many, at least; fewer to try it")
-    parser.add_argument("--ask", nargs=3, metavar=("KIND", "NAME", "STORE"), help="what its own processes do")
-    options = parser.parse_args()
-    if options.ask:
-        kind, name, root = options.ask
-        print(json.dumps(asdict(answered(kind, name, Path(root)))))
-        return 0
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this program."""
+    parser.add_argument("--trials", type=int, default=TRIALS, help="at least so many trials (default: %(default)s)")
+
+
+def benchmark(run: BenchmarkRun) -> list[Figure]:
+    """Generate the store, and ask it every question."""
+    wanted = run.size(run.options.trials, 300)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "store"
         start = time.perf_counter()
-        # In a process of its own: the memory of the one that starts a program counts as the program's.
-        generator = multiprocessing.get_context("spawn").Process(target=generate, args=(root, options.trials))
-        generator.start()
-        generator.join()
-        if generator.exitcode:
-            raise SystemExit(generator.exitcode)
+        run_apart(generate, root, wanted)
         size = sum(path.stat().st_size for path in (root / "compacted").iterdir())
-        machines = machines_of(options.trials)
+        machines = machines_of(wanted)
         trials = TRIALS_A_MACHINE * machines
         print(
             f"{trials} trials on {machines} machines, {READINGS * trials / 1e6:.1f} million readings, "
@@ -251,8 +256,8 @@ def main() -> int:
             f"{time.perf_counter() - start:.0f} s",
             file=sys.stderr,
         )
-        return finish(measured(root))
+        return measured(root, run)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(__doc__, benchmark, add_options=add_options))
