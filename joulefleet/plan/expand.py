@@ -103,7 +103,7 @@ def passes_key(study: Study, cell: Cell) -> PassesKey:
 
 
 def brief(protocol: Protocol) -> Protocol:
-    """Return the protocol of a pilot: one pass without rests, and nothing said of what it is compared with."""
+    """Return the protocol of a pilot: no baseline, warm-up or rest, and no models that it is compared with."""
     times = replace(protocol.timing, baseline_s=0.0, warm_up_at_least_s=0.0, warm_up_at_most_s=0.0)
     times = replace(times, window_at_least_s=0.0, cool_down_fixed_s=0.0, cool_down_at_most_s=0.0)
     return replace(protocol, timing=times, regime="burst", companions="")

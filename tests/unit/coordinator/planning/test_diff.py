@@ -38,7 +38,7 @@ def test_more_repetitions_reuse_what_is_there() -> None:
 def test_a_new_model_says_what_is_measured_again_and_why() -> None:
     """Every pair with the model is measured again, as a difference could otherwise be one between days."""
     (line,) = changes(record(), record(models={"big": {}, "small": {}, "new": {}}))
-    assert line.startswith("new model new: every pair that it is compared in is measured again")
+    assert line.startswith("new model new: every pair with it is measured again")
     assert changes(record(), record(models={"big": {}}))[0] == "model small is gone: its trials stay in the store"
 
 
