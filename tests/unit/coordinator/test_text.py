@@ -1,4 +1,4 @@
-"""Lines, tables and durations for people."""
+"""Text for people."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from coordinator.text import duration_text, printable, table_lines
 
 
 def test_columns_are_aligned() -> None:
-    """Numbers are aligned to the right, and no line ends in a space."""
+    """Numbers are aligned to the right, and no line ends with a space."""
     lines = list(table_lines(("a", "number"), [("long name", "1"), ("b", "22")], right={1}))
     assert lines == ["a          number", "long name       1", "b              22"]
 
 
 def test_control_characters_are_escaped() -> None:
-    """A terminal would act on newlines, escapes and others; letters of any script stay."""
+    """Newlines, escapes and control characters are escaped; letters of any script stay."""
     assert printable("a\nb\x1b[31mc\x07 ü→漢") == "a\\nb\\x1b[31mc\\x07 ü→漢"
 
 
 def test_table_without_rows_is_its_header() -> None:
-    """An empty table still shows its columns."""
+    """An empty result still shows its columns."""
     assert list(table_lines(("a", "b"), [])) == ["a  b"]
 
 
