@@ -103,8 +103,8 @@ class Scheduler:
     takes one block after the other and runs its cells in their order; what failed is tried again at the end of
     its block. A block that cannot go on as it was begun (an hour's pause, a restart, another machine) begins
     a new round of the cells that are not comparable any more. One decision takes microseconds, among 1,000
-    machines as among ten (benchmarks/fleet/fleet_scale.py). Nothing here reads a clock or a file. A machine that has never joined
-    raises KeyError; nothing else is raised. It is not thread-safe.
+    machines as among ten (benchmarks/fleet/fleet_scale.py). Nothing here reads a clock or a file. A machine
+    that has never joined raises KeyError; nothing else is raised. It is not thread-safe.
     """
 
     def __init__(
