@@ -75,6 +75,8 @@ def test_a_percentage_within_its_bounds_is_taken() -> None:
         ["run", "quick", "--listen", "auto"],
         ["run", "quick", "--until-precision", "0"],
         ["runner", "two words"],
+        ["import", "codecarbon"],
+        ["import", "experiment-runner", "data"],
     ],
 )
 def test_options_that_cannot_be_are_wrong_usage(arguments: list[str]) -> None:
