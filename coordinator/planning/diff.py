@@ -14,9 +14,9 @@ _PARTS = ("models", "tasks", "pairs")
 
 
 def changes(before: StudyRecord | None, now: StudyRecord) -> list[str]:
-    """Return one line for each change; `before` is None where the study is new.
+    """Return one line for each change; none where `before` is None, as the study is new.
 
-    Trials with an unchanged protocol are reused, whatever else has changed. An empty `before` has no changes.
+    Trials with an unchanged protocol are reused, whatever else has changed.
     """
     if before is None:
         return []
