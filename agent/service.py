@@ -32,8 +32,8 @@ class AgentHello:
 
     machine: Machine
     boot_id: str | None
-    host: str
-    """The machine's hostname, for people."""
+    hostname: str
+    """The machine's name on the network."""
     pid: int
     versions: Mapping[str, str]
     """Version by name: of joulefleet, protocol and schema, which must equal the coordinator's, and of libraries."""
@@ -98,7 +98,7 @@ class AgentService:
         return AgentHello(
             machine=machine,
             boot_id=boot_id(self._setup.proc_root),
-            host=platform.node(),
+            hostname=platform.node(),
             pid=os.getpid(),
             versions=versions(),
             waiting=waiting,

@@ -106,7 +106,7 @@ class ReadyAgent:
         return AgentHello(
             machine=machine,
             boot_id="boot",
-            host=name,
+            hostname=name,
             pid=os.getpid(),
             versions=versions(),
             waiting=(),
@@ -184,7 +184,7 @@ def peer_gaps(head: str, trial: Trial, state: Path, *, nodes: int, calls: int) -
         while len(joined) < nodes:
             joined += [change for change in cluster.changes() if isinstance(change, Joined)]
             cluster.answers(0.1)
-        node_id = next(change.node for change in joined if change.hello.host == state.name)
+        node_id = next(change.node for change in joined if change.hello.hostname == state.name)
         (state / "times").unlink(missing_ok=True)
         cluster.start(node_id, Prepare(work=()))
         for _ in range(calls):

@@ -44,7 +44,7 @@ def _check_versions(hello: AgentHello, own: Mapping[str, str]) -> Refusal | None
     if not differ:
         return None
     return Refusal(
-        why=f"{hello.host} has {', '.join(differ)}",
+        why=f"{hello.hostname} has {', '.join(differ)}",
         cure="Install the coordinator's versions there: pip install -c constraints.txt 'joulefleet[all]'; "
         "in containers, use images of one build for all.",
     )
@@ -55,7 +55,7 @@ def _check_study(hello: AgentHello, study: Study) -> Refusal | None:
     offered = {offer.label: offer for offer in hello.offers}
     lacking = [label for label in study.environments if label not in offered]
     if lacking:
-        why = f"{hello.host} offers {', '.join(offered)}, and the study needs {', '.join(lacking)}"
+        why = f"{hello.hostname} offers {', '.join(offered)}, and the study needs {', '.join(lacking)}"
         return Refusal(
             why="; ".join([why, *hello.not_offered]),
             cure=f"Start it there: joulefleet runner {lacking[0]}, in that environment. Or name what is there in the "
@@ -68,8 +68,8 @@ def _check_study(hello: AgentHello, study: Study) -> Refusal | None:
         limit = offered[label].cpu_limit
         if limit is not None and limit < threads:
             return Refusal(
-                why=f"in {label}, {hello.host} allows {limit:g} CPUs, and the study has trials of {threads} threads: "
-                "they would be paused whenever that is used up",
+                why=f"in {label}, {hello.hostname} allows {limit:g} CPUs, and the study has trials of {threads} "
+                "threads: they would be paused whenever that is used up",
                 cure="Raise the limit (Docker, Podman: --cpus; Compose: cpus; Kubernetes: limits.cpu), or name fewer "
                 "threads in the study's factors.threads.",
             )
@@ -82,21 +82,21 @@ def _check_identity(hello: AgentHello, present: Mapping[str, tuple[str, AgentHel
     if other is None:
         return None
     node, known = other
-    if (known.boot_id, known.host) == (hello.boot_id, hello.host):
+    if (known.boot_id, known.hostname) == (hello.boot_id, hello.hostname):
         return Refusal(
-            why=f"{hello.host} already has an agent, on node {node}",
+            why=f"{hello.hostname} already has an agent, on node {node}",
             cure="A machine has one node: take the other one down (`joulefleet node down`).",
         )
-    if known.host == hello.host:
+    if known.hostname == hello.hostname:
         return Refusal(
-            why=f"{hello.host} already has an agent on node {node}, from another boot of the machine",
+            why=f"{hello.hostname} already has an agent on node {node}, from another boot of the machine",
             cure="If it was restarted, the other node will go by itself. If two machines made from one image have the "
             "same name and /etc/machine-id, give one of them its own: delete its /etc/machine-id, run "
             "`sudo systemd-machine-id-setup`, restart its node.",
             temporary=True,
         )
     return Refusal(
-        why=f"{hello.host} has the machine id of {known.host} ({hello.machine.machine_id})",
+        why=f"{hello.hostname} has the machine id of {known.hostname} ({hello.machine.machine_id})",
         cure="They were made from one image. Give one of them an id of its own: delete its /etc/machine-id and run "
         "`sudo systemd-machine-id-setup`, then restart its node.",
     )

@@ -49,7 +49,7 @@ class FakeAgent:
         return AgentHello(
             machine=self.machine,
             boot_id=self.boot_id,
-            host=self.machine.name,
+            hostname=self.machine.name,
             pid=1,
             versions=versions(),
             waiting=tuple(sorted(self.outbox)),

@@ -165,7 +165,7 @@ def hello_of(agent: Agent) -> AgentHello:
     return AgentHello(
         machine=replace(MACHINE, machine_id=host.machine_id, name=host.name),
         boot_id=host.boot_id,
-        host=host.name,
+        hostname=host.name,
         pid=1,
         versions=own_versions(),
         waiting=agent.waiting(),

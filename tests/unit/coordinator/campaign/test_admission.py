@@ -70,7 +70,9 @@ def test_one_machine_has_one_agent() -> None:
     """A second node of one host and another host with its id are refused, each with its own cure."""
     present = {"machine": ("first", HELLO)}
     same = check_admission(HELLO, own=OWN, present=present, study=STUDY)
-    other = check_admission(replace(HELLO, host="elsewhere", boot_id="other"), own=OWN, present=present, study=STUDY)
+    other = check_admission(
+        replace(HELLO, hostname="elsewhere", boot_id="other"), own=OWN, present=present, study=STUDY
+    )
     assert same is not None
     assert other is not None
     assert "already" in same.why

@@ -1,16 +1,28 @@
-"""The order and the ids of imported runs, and the record of their study."""
+"""The rows of imported runs, their order and ids, and the record of their study."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import nan
 
 import pytest
 
 from coordinator.importing.mapping.spec import CommonMapping, MachineRecord
-from coordinator.importing.model import NOT_REPORTED, Identity, ImportedMachine, ImportedRun, Package, Values
+from coordinator.importing.model import (
+    FLAG_REPAIRED,
+    NOT_REPORTED,
+    Identity,
+    ImportedMachine,
+    ImportedRun,
+    Package,
+    ReportedEnergy,
+    Values,
+)
 from coordinator.importing.rows import attempt_id, check_pairs, import_record, import_rows, in_run_order, run_id
 from joulefleet.errors import StudyError
+from joulefleet.measurement import Channel, Readings
+from joulefleet.schema import COLUMNS, attempt_table
 from joulefleet.study.spec import Pair
 
 IDENTITY = Identity(model="bert", task="sst2", machine=ImportedMachine(name="bench", record=MachineRecord()))
@@ -83,3 +95,35 @@ def test_a_pair_without_runs_is_a_mistake() -> None:
     mapping = CommonMapping(pairs={"p": Pair(teacher="bert", student="gpt2")})
     with pytest.raises(StudyError, match=r"m\.yaml: pairs\.p\.student: no run has the model 'gpt2'; there are bert\."):
         check_pairs(mapping, package(run("a")), "m.yaml")
+
+
+def test_a_row_has_what_the_tool_reported_and_null_elsewhere() -> None:
+    """Joules of another tool are never in a column of measured ones, and the reason says so."""
+    energy = ReportedEnergy(joules=5.0, by="total_energy", repair="one wrap", repaired=True)
+    values = Values(window_s=2.0, cpu_seconds=3.0, items=10)
+    imported = replace(run("a"), energy=energy, values=values, libraries={"torch": "2"})
+    (row,) = import_rows("study", package(imported))
+    assert list(row) == [column.name for column in COLUMNS]
+    assert attempt_table(row).num_rows == 1
+    assert (row["energy_j"], row["energy_reported_j"], row["flags"]) == (None, 5.0, [FLAG_REPAIRED])
+    assert row["energy_reason"].startswith("imported from tool")
+    assert (row["window_s"], row["cpu_seconds"], row["items"], row["tokens"]) == (2.0, 3.0, 10, None)
+    assert (row["libraries"], row["labels"]) == ([("torch", "2")], [("folder", "e"), ("run", "a")])
+
+
+def test_a_row_names_the_imported_machine() -> None:
+    """Its id is made of what is known of it; the run's own operating system counts before the machine's."""
+    record = MachineRecord(cpu_model="a CPU", environment="bare", os="an OS")
+    machine = ImportedMachine(name="server", record=record)
+    imported = replace(run("a"), identity=replace(IDENTITY, machine=machine), os="another OS")
+    (row,) = import_rows("study", package(imported))
+    assert (row["machine"], row["machine_id"], row["place"]) == ("server", machine.machine_id, machine.machine_id)
+    assert (row["cpu_model"], row["environment"], row["os"]) == ("a CPU", "bare", "another OS")
+
+
+def test_a_gap_in_a_trace_is_null() -> None:
+    """NaN never reaches a store."""
+    channel = Channel(name="power_w", unit="W", kind="gauge", source="trace")
+    readings = Readings(channel=channel, t_ns=[0, 1], value=[nan, 2.0])
+    (row,) = import_rows("study", package(replace(run("a"), readings=(readings,))))
+    assert [(series["channel"], series["value"]) for series in row["readings"]] == [("power_w", [None, 2.0])]
