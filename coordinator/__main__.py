@@ -1,4 +1,4 @@
-"""The command line: registers the subcommands, and is the one boundary where errors become exit codes."""
+"""The command line: registers the subcommands, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -29,30 +29,29 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="""Measure what NLP models cost to run, and say with honest statistics what is cheaper.
+    help="""Measure what NLP models cost to run, and compare them statistically.
 
 \b
 Examples:
-  joulefleet doctor                 what this machine can measure
-  joulefleet plan quick             what a study would run
-  joulefleet run quick              run it, or what is missing of it
-  joulefleet compare                teacher against student
-  joulefleet sql "from trials"      ask anything
+  joulefleet doctor                 show what this machine can measure
+  joulefleet plan quick             show what the study `quick` would run
+  joulefleet run quick              run it, or the part of it that is missing
+  joulefleet compare                compare teacher and student
+  joulefleet sql "from trials"      query the results in SQL
 
 \b
-Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 the study, 4 the store, 5 the machine,
-6 the query, 7 some trials failed, 130 interrupted.""",
+Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 an error in the study, 4 in the store,
+5 on the machine, 6 in the query, 7 trials failed or are missing, 130 interrupted.""",
 )
-for command in (doctor, plan, run, status, compare, sample_size, sql, compact, publish):
+for command in (doctor, plan, run, status, compare, sample_size, sql, compact, publish, runner):
     app.command()(command)
-app.command()(runner)
 app.add_typer(node, name="node")
 app.add_typer(import_data, name="import")
 app.add_typer(export, name="export")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from joulefleet import __version__
 
         print(f"joulefleet {__version__}")
@@ -69,7 +68,7 @@ def _options(
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code, or end the process at once after `process_exit.at_once`."""
     return leave(_main())
 
 

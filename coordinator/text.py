@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Sequence
 
 
 def printable(text: str) -> str:
-    """`text` on one line, without anything that a terminal would obey."""
+    """Return `text` on one line, with control characters escaped that a terminal would act on."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def table_lines(
     headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = (), indent: str = ""
 ) -> Iterator[str]:
-    """`rows` under `headers` as aligned text; the columns numbered in `right` are aligned to the right."""
+    """Yield `headers` and `rows` as aligned lines; `right` has the numbers of the columns aligned to the right."""
     cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
@@ -25,7 +25,7 @@ def table_lines(
 
 
 def duration_text(seconds: float) -> str:
-    """`seconds` for people: 45 s, 3 min 20 s, 5 h 10 min."""
+    """Return `seconds` as text: 45 s, 3 min 20 s, 5 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""Joulefleet measures what NLP models cost to run, and says with honest statistics what is cheaper.
+"""Joulefleet measures what NLP models cost to run, and compares them with honest statistics.
 
 In a notebook: `joulefleet.open("joulefleet-store")` opens a store for reading.
 """
@@ -19,9 +19,9 @@ __version__ = "0.1.0"
 def open(store: str | Path | None = None, *, tables: Mapping[str, str | Path] | None = None) -> Store:
     """Open `store` (by default `$JOULEFLEET_STORE`, else ./joulefleet-store) for reading.
 
-    `tables` names files of your own (CSV, Parquet, JSON), which become tables beside the views. Raises
-    StoreError where there is no store, or one of a layout this version does not know, and QueryError
-    where one of `tables` will not do.
+    `tables` are files of your own (CSV, Parquet, JSON) by the name under which a query finds them. Raises
+    StoreError where there is no store or its layout is of another version, and QueryError where one of
+    `tables` cannot be read or named so.
     """
     # Imported here so that `import joulefleet` stays light.
     from joulefleet.query import Store

@@ -1,9 +1,8 @@
-"""Differences of counters that wrap, exactly: integers in the counter's own unit, or None with a reason.
+"""Exact differences of counters that wrap: integers in the counter's own unit, or None with a reason.
 
-A counter that counts to `range` and starts again is known modulo `range`. Readings often enough
-that it cannot have gone round between two of them (guard reads) make the sum of the differences the
-true total. Whether a gap was short enough is judged by the gap that really was, at the highest
-power the domain can draw.
+A counter that counts to `range` and starts again is known modulo `range`. The sum of the differences is the
+true total if it is read so often that it cannot wrap unseen between two readings. Whether that holds is
+decided for each gap by its real length, at the highest power that the domain can draw.
 
 Readings are two sequences of equal length: times in ns of CLOCK_MONOTONIC, and values, NaN where a
 read failed. Values are whole numbers, which floats hold exactly up to 2^53: no counter of
@@ -18,20 +17,21 @@ from math import isnan
 from typing import Literal
 
 PLAUSIBLE_PEAK_W = 500.0
-"""The least power that is taken for possible, so that one small limit cannot hide a wrap."""
+"""Lowest value used for the highest possible power, W, so that a limit set too low does not hide a wrap."""
 
 ASSUMED_RANGE_UJ = 65_532_610_987
-"""Where a counter's range is unreadable: the smallest that Intel's RAPL has (2^32 units of 15.3 uJ)."""
+"""Range of a counter whose range is unreadable, uJ: the smallest of Intel's RAPL (2^32 units of 15.3 uJ)."""
 
 COMMON_RANGE_J = 262_143.328850
-"""The range of most Intel packages: 2^32 - 1 units of 61.035 uJ."""
+"""Range of most Intel packages, J: 2^32 - 1 units of 61.035 uJ."""
 
 REFRESH_S = 0.005
-"""A counter is refreshed about every millisecond: a gap may hold so much more time than between its two reads."""
+"""Age that a counter's value may have, seconds: it is refreshed about every millisecond, so a gap may be longer."""
 
 BOOTTIME_JUMP_NS = 50_000_000
-"""CLOCK_BOOTTIME may run ahead of CLOCK_MONOTONIC by so much before it is a suspend, not read jitter."""
+"""Longest lead that CLOCK_BOOTTIME gains on CLOCK_MONOTONIC by read jitter, ns; more is a suspend."""
 
+# Of the power that readings show: the fewest steps, the shortest gap of a step, the share below it, the most readings.
 _OBSERVED_STEPS = 20
 _OBSERVED_GAP_S = 0.05
 _OBSERVED_SHARE = 0.9
@@ -42,31 +42,31 @@ Doubt = Literal["unread", "order", "below_zero", "gap", "stepped_back", "beyond_
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A total in the counter's unit."""
+    """A total that is known, in the counter's unit."""
 
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """No total, and why: in words, and as the kind of doubt."""
+    """A total that is not known: the reason for people, and the kind of doubt."""
 
     reason: str
     doubt: Doubt = "unread"
 
 
 Gap = tuple[int, int]
-"""The times of two readings one after the other, ns."""
+"""Times of two successive readings, ns."""
 
 
 def counter_total(
     t_ns: Sequence[int], values: Sequence[float], *, range_uj: int | None, peak_w: float = PLAUSIBLE_PEAK_W
 ) -> Known | Unknown:
-    """What an energy counter of microjoules counted from the first to the last of its readings.
+    """Return the energy that a counter counted from its first to its last reading, uJ.
 
-    `range_uj` is the counter's range (`max_energy_range_uj`), None where unreadable; `peak_w` the
-    highest power that the domain can draw, watts. A failed read in the middle is bridged by its
-    neighbours; one at either end makes the total unknown.
+    `range_uj` is the counter's range (`max_energy_range_uj`), None where unreadable; `peak_w` is the highest
+    power that the domain can draw, W. A failed read in the middle is skipped; one at either end makes the
+    total unknown.
     """
     if len(values) < 2:
         return Unknown("fewer than two readings")
@@ -82,27 +82,27 @@ def counter_total(
 
 
 def resets(t_ns: Sequence[int], values: Sequence[float], *, range_uj: int | None, peak_w: float) -> list[Gap]:
-    """The gaps in which the counter was, or may have been, reset or replaced: no power explains its step."""
-    found = []
+    """Return the gaps in which the counter was, or may have been, reset: no possible power explains its step."""
+    gaps = []
     for (t0, v0), (t1, v1) in _steps(t_ns, values):
         step = _step(v0, v1, gap_s=(t1 - t0) / 1e9, range_uj=range_uj, peak_w=peak_w)
-        # Without a range a step back is a wrap or a reset; as a witness against others it is taken for a reset.
+        # Without a range a step back may be a wrap or a reset; here it counts as a reset.
         if isinstance(step, Unknown) and step.doubt in ("reset", "stepped_back"):
-            found.append((t0, t1))
-    return found
+            gaps.append((t0, t1))
+    return gaps
 
 
 def steps_back(t_ns: Sequence[int], values: Sequence[float]) -> list[Gap]:
-    """The gaps after which the counter read less than before: wraps or resets."""
+    """Return the gaps after which the counter read less than before: wraps or resets."""
     return [(t0, t1) for (t0, v0), (t1, v1) in _steps(t_ns, values) if v1 < v0]
 
 
 def observed_peak_w(t_ns: Sequence[int], values: Sequence[float], *, range_uj: int | None) -> float | None:
-    """The power that the readings themselves show, watts: their 90th percentile, None of fewer than 20 steps.
+    """Return the 90th percentile of the power between readings, W; None where there are fewer than 20 steps.
 
-    Not the highest: a reset looks like an enormous power, and must not vouch for itself.
+    It is not the highest, because a reset looks like an enormous power and would pass its own check.
     """
-    # Evenly thinned: some thousand steps tell a percentile as well as a million.
+    # Evenly thinned: a percentile of some thousand steps is as good as one of a million.
     stride = max(1, len(values) // _OBSERVED_MOST)
     powers = []
     for index, ((t0, v0), (t1, v1)) in enumerate(_steps(t_ns, values)):
@@ -115,26 +115,29 @@ def observed_peak_w(t_ns: Sequence[int], values: Sequence[float], *, range_uj: i
 
 
 def unwrapped_power_w(power_w: float, *, seconds: float = 1.0, range_j: float = COMMON_RANGE_J) -> float | None:
-    """The power behind a reading of watts that a wrapped counter made negative; None where no one wrap explains it.
+    """Return the true power of a reading that a wrapped counter made negative, W; None where one wrap cannot be why.
 
-    For the data of tools that store power per sample of `seconds` from a counter of `range_j` joules
-    without minding its wraps. A power that is not negative is returned as it is.
+    It repairs data of tools that compute power per sample of `seconds` from a counter of `range_j` joules and
+    ignore its wraps. A power that is not negative is returned as it is.
     """
     if isnan(power_w) or seconds <= 0:
         return None
     if power_w >= 0:
         return power_w
-    mended = power_w + range_j / seconds
-    return mended if 0 <= mended <= PLAUSIBLE_PEAK_W else None
+    repaired = power_w + range_j / seconds
+    return repaired if 0 <= repaired <= PLAUSIBLE_PEAK_W else None
 
 
 def slept(offsets_ns: Sequence[int]) -> bool:
-    """Whether the machine was suspended: `offsets_ns` are CLOCK_BOOTTIME - CLOCK_MONOTONIC at several moments."""
+    """Tell whether the machine was suspended between several moments.
+
+    `offsets_ns` are CLOCK_BOOTTIME - CLOCK_MONOTONIC at these moments, ns.
+    """
     return bool(offsets_ns) and max(offsets_ns) - min(offsets_ns) > BOOTTIME_JUMP_NS
 
 
 def _steps(t_ns: Sequence[int], values: Sequence[float]) -> Iterator[tuple[tuple[int, float], tuple[int, float]]]:
-    """Each reading with the next one that did not fail."""
+    """Yield each reading that did not fail with the next one."""
     before: tuple[int, float] | None = None
     for t, value in zip(t_ns, values, strict=True):
         if isnan(value):
@@ -146,8 +149,9 @@ def _steps(t_ns: Sequence[int], values: Sequence[float]) -> Iterator[tuple[tuple
 
 
 def _step(v0: float, v1: float, *, gap_s: float, range_uj: int | None, peak_w: float) -> Known | Unknown:
+    """Return the energy between two successive readings `v0` and `v1`, uJ."""
     guard_uj = range_uj or ASSUMED_RANGE_UJ
-    # One bound for both questions below: a step within it is told from the same step and a wrap.
+    # The most that can be counted in the gap. If it is below the range, a step within it cannot hide a wrap.
     most_uj = (gap_s + REFRESH_S) * peak_w * 1e6
     if gap_s < 0:
         return Unknown("the readings are not in the order of their times", "order")

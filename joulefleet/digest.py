@@ -1,4 +1,4 @@
-"""Digests: one canonical form of plain data, so that equal things have equal ids everywhere."""
+"""Digests of plain data in one canonical form, so that equal data have equal ids everywhere."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import json
 from typing import Any
 
 DIGEST_LENGTH = 20
+"""Length of a digest, hexadecimal digits."""
 
 
 def digest(data: Any) -> str:
-    """The first 80 bits of SHA-256 over the canonical JSON of `data`, as 20 hexadecimal digits.
+    """Return the first 80 bits of SHA-256 over the canonical JSON of `data`, as 20 hexadecimal digits.
 
-    Canonical: keys sorted, no spaces, UTF-8, no NaN. With 80 bits a million trials collide with a
-    probability under 1e-12.
+    Canonical JSON has sorted keys, no spaces, UTF-8 and no NaN (which raises ValueError). With 80 bits the
+    probability that two of a million trials collide is under 1e-12.
     """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]

@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole, or not at all, whatever dies at whatever moment."""
+"""Writes files so that after a crash at any moment each is there complete, or not at all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import IO
 
 @contextmanager
 def temporary_file(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` to write to, and remove what is still there under it at the end.
+    """Yield the path of a temporary file in the folder of `path`; remove it at the end if it is still there.
 
-    It begins with a dot and ends in `.<pid>.tmp`, so no reader's pattern meets it and a sweep knows whose it is.
+    Its name begins with a dot, so that no reader's pattern matches it, and ends in `.<pid>.tmp`, so that a clean-up
+    knows the process that made it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -36,7 +37,7 @@ def rename_durably(temporary: Path, path: Path) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open `path` for writing: it is there whole and durable after the block, or not at all.
+    """Open `path` for writing; after the block it is there complete and durable, or not at all.
 
     Raises OSError and leaves nothing behind when the disk is full or read-only, or when the block raises.
     """
@@ -47,7 +48,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole and durable or not at all. Raises OSError."""
+    """Write `data` to `path`, complete and durable or not at all. Raises OSError."""
     with atomic_write(path) as file:
         file.write(data)
 
@@ -70,7 +71,7 @@ def append_durably(path: Path, line: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and new names in `folder` durable."""
+    """Make renames and new names in `folder` durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

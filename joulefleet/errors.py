@@ -1,9 +1,9 @@
-"""Every error of ours that a user can meet, and the exit code each ends with.
+"""Joulefleet's own errors, and the exit code with which a command ends on each.
 
 ::
 
     JoulefleetError
-    ├── StudyError     3   a study file (or a trial file, or data to import) says what cannot be
+    ├── StudyError     3   a study file, a trial file, or data to import has mistakes
     ├── StoreError     4   a store cannot be read or written
     │   └── SupersededError    a newer coordinator commands the agents of this store
     ├── MachineError   5   this machine (or its agent) cannot do what the study asks
@@ -40,9 +40,10 @@ def closest_or(name: str, known: Iterable[str], otherwise: str) -> str:
 
 
 class JoulefleetError(Exception):
-    """An error with a cure.
+    """Base of all errors of Joulefleet: what is wrong, and how to fix it.
 
-    `problems` are the mistakes, one line each; `cure` says what the user can do.
+    `problems` are the mistakes, one line each; `cure` is one line that says what the user can do. The command
+    line prints both and ends with `exit_code`. It survives pickling, so that it can cross a process.
     """
 
     exit_code = EXIT_BUG
@@ -67,7 +68,7 @@ def _rebuild(kind: type[JoulefleetError], problems: tuple[str, ...], cure: str) 
 
 
 class StudyError(JoulefleetError):
-    """A study file, a trial file, or data to import with their mapping, say something that cannot be."""
+    """A study file, a trial file, a mapping or data to import have mistakes."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""Lock files: taken without waiting, and given up when the descriptor is closed or its process dies."""
+"""Locks on files, taken without waiting; closing the descriptor or the end of its process gives them back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who the host is, and where on it the work runs."""
+"""The machine that is measured, and the environment on it in which the work runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from joulefleet.digest import digest
 
 BARE = "bare"
-"""The label of the environment that is no container: the host itself."""
+"""Label of the environment outside of any container: the host itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The host. `machine_id` is stable over reboots, names, addresses and Ray clusters."""
+    """The host. `machine_id` stays the same over reboots and changes of name, address or Ray cluster."""
 
     machine_id: str
     name: str
-    """For people; two machines may share it."""
+    """Name for people; two machines may share it."""
     cpu_model: str | None
     sockets: int | None
     physical_cores: int | None
@@ -28,12 +28,12 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What was found where the work runs. None: not readable there."""
+    """The record of what the work runs in. A field is None where it could not be read."""
 
     runtime: str
-    """The container runtime, `none` on bare metal."""
+    """Container runtime; `none` on bare metal."""
     engine: str
-    """What does the inference, with its version."""
+    """Library that runs the models, with its version."""
     image: str | None
     kernel: str
     kernel_command_line: str | None
@@ -49,12 +49,12 @@ class Environment:
     """Whether the CPU adds noise to its energy counters on purpose."""
     swap_bytes: int | None
     cgroup_cpu_limit: float | None
-    """CPUs, from the quota; None where unlimited."""
+    """CPU limit of the cgroup's quota, CPUs; None where unlimited."""
     cgroup_memory_limit_bytes: int | None
     libraries: dict[str, str]
-    """Name to version of everything that can change what is measured."""
+    """Versions of the libraries that can change what is measured, by name."""
 
     @property
     def environment_id(self) -> str:
-        """Digest of the record: equal ids, equal environments."""
+        """Digest of the record: equal environments have equal ids."""
         return digest(asdict(self))

@@ -39,7 +39,8 @@ from coordinator.cluster.ray.overhead import CoordinatorProcess
 from coordinator.store.writer import open_store
 from joulefleet.machine import Machine
 from joulefleet.measurement import Outcome
-from joulefleet.plan.expand import Pinned, blocks, passes_from_pilot
+from joulefleet.plan.design import Design
+from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
 
 BOUND_TIMES = 40.0
@@ -137,12 +138,8 @@ class ReadyCluster(RayCluster):
 
 def trials(pinned: Pinned, machine_id: str, store_id: str) -> list[Trial]:
     """Return all trials of a machine."""
-    passes = passes_from_pilot(pinned, {})
-    return [
-        trial
-        for block in blocks(pinned, passes=passes, machine_id=machine_id, store_id=store_id)
-        for trial in block.trials
-    ]
+    design = Design(pinned, store_id=store_id)
+    return [trial for block in design.blocks(machine_id, design.passes({})) for trial in block.trials]
 
 
 def measured(trial: Trial, folder: Path) -> Outcome:

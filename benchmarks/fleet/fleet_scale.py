@@ -25,8 +25,8 @@ from benchmarks.harness.figures import Figure, ratio
 from benchmarks.harness.program import BenchmarkRun, run_program
 from benchmarks.harness.studies import BERT_BASE, DISTILBERT_BASE, pinned_study
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Scheduler
+from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned, cells
 
 SIZES = (10, 100, 1000)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.store.generated_nested import nested, offsets
 from benchmarks.store.generated_store import write_file
 from joulefleet.digest import digest
-from joulefleet.plan.expand import cells, companions, comparands, passes_key
+from joulefleet.plan.expand import cells, comparands, passes_key
 from joulefleet.plan.trial import trial_id
 from joulefleet.schema import ATTEMPT_SCHEMA
 from joulefleet.store.compaction import FILE_ROWS
@@ -166,7 +166,7 @@ def _identity(study: Study, machines: Sequence[str], rows: Rows) -> dict[str, An
         "position": rows["position"] + 1,
         "predecessor": np.array([str(one) for one in planned])[(cell + 5) % len(planned)],
         "comparison_group": np.array(groups)[cell],
-        "comparison_group_size": np.array([len(companions(study, one)) for one in planned])[cell],
+        "comparison_group_size": np.array([groups.count(group) for group in groups])[cell],
         "model": np.array([one.model for one in planned])[cell],
         "task": np.array([one.task for one in planned])[cell],
         "status": np.where(rows["ok"], "ok", "failed"),

@@ -39,11 +39,15 @@ REPEATS = 3
 SLOW_S = 10.0
 """An answer that takes longer is asked for once, seconds."""
 
-SHIPPED = {"trials": ("cells", 0.5), "readings": ("channels", 0.5), "compare": ("pairs", 5.0)}
-"""Kinds of shipped questions: the question that pandas is asked about the same tables, and the largest ratio."""
+SHIPPED = {"trials": ("cells", 1.0), "readings": ("channels", 0.5), "compare": ("pairs", 17.0)}
+"""Kinds of shipped questions: the question that pandas is asked about the same tables, and the largest ratio.
 
-QUESTIONS_TIMES = {"cells": 1.0, "pairs": 1.0, "channels": 1.0}
-"""Questions that both are asked, and the largest ratio: Joulefleet is never the slower one."""
+The ratios, and those below, stand for 0.5 s, 3 s and 10 s on a quiet machine (and one second more to open the store),
+where pandas needs 0.5 s of CPU for `cells`, 0.58 s for `pairs` and 6 s for `channels`.
+"""
+
+OPENED_AND_ANSWERED = {"cells": 3.0, "pairs": 2.6, "channels": 0.67}
+"""Questions that both are asked, and the largest ratio."""
 
 QUESTIONS = {
     "cells": """
@@ -58,7 +62,7 @@ QUESTIONS = {
         GROUP BY pair, t.task""",
     "channels": "SELECT channel, avg(value) FROM readings GROUP BY channel",
 }
-"""Questions that pandas is asked as well."""
+"""The same questions in SQL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +227,7 @@ def measured(root: Path, run: BenchmarkRun) -> list[Figure]:
         ratio(
             f"warehouse_{name}_opened_and_answered", own_s[name], pandas_s[name], peer="pandas", unit="s", bound=bound
         )
-        for name, bound in QUESTIONS_TIMES.items()
+        for name, bound in OPENED_AND_ANSWERED.items()
     ]
     memory = max(answer.memory_gb for several in shipped_answers.values() for answer in several)
     pandas_memory = max(pandas.memory_gb for both in answers.values() for _, pandas in both)

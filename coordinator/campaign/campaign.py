@@ -26,11 +26,11 @@ from coordinator.events.events import (
     TrialLost,
 )
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
 from coordinator.store.attempts import fact_of, study_and_fact
 from coordinator.store.port import CampaignStore
 from joulefleet.errors import BusyError, JoulefleetError, StoreError, SupersededError
+from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
 

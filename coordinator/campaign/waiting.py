@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from coordinator.events.events import Event, Stalled
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.place import Place
 from joulefleet.errors import MachineError
+from joulefleet.plan.design import Design
 
 NOTICE_S = 10.0
 """Time after which a wait for agents' hellos is reported, seconds: a new agent needs some seconds for its own."""

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli.options import AsJson, StoreToRead
+
 export = typer.Typer(
     no_args_is_help=True,
-    help="""Write a store in the form of another tool.
+    help="""Write a store in the format of another tool.
 
 \b
 Examples:
@@ -19,7 +21,7 @@ Examples:
 
 @export.callback()
 def _kinds() -> None:
-    # With a callback the kind stays part of the command where there is one kind alone.
+    # Without a callback typer drops the command's name while there is only one command.
     pass
 
 
@@ -27,41 +29,31 @@ def _kinds() -> None:
 def duckdb(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     *,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH|URI", help="A folder, or a published store. Default: $JOULEFLEET_STORE, ./joulefleet-store."
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file where it is there already.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    store: StoreToRead = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write every view and macro into one DuckDB file, for any client of DuckDB from 1.0 on.
+    """Write every view and macro into one DuckDB file that any DuckDB client from version 1.0 can open.
 
-    The file needs neither Joulefleet nor the store. Comments of its columns carry units and
-    meanings. It is a copy of one moment, also while a study runs; where the export is stopped, there
-    is no file, or the one that was there before.
+    The file needs neither Joulefleet nor the store. The comments of its columns give units and meanings.
+    It is a copy of the store at one moment; a study may be running meanwhile. If the export is stopped,
+    FILE is left as it was.
 
     \b
     Examples:
       joulefleet export duckdb results.duckdb --store results
       duckdb results.duckdb "from pareto_front()"
     """
-    import json
     import sys
 
-    from coordinator.cli.render.json import plain
+    from coordinator.cli.render.json import json_text
     from coordinator.cli.render.steps import StepLine
     from joulefleet.export.duckdb import export_duckdb
     from joulefleet.query import Store
 
-    line = StepLine(sys.stderr)
-    with Store.open(store) as opened:
-        try:
-            done = export_duckdb(opened, file, force=force, on_step=line)
-        finally:
-            line.end()
+    with Store.open(store) as opened, StepLine(sys.stderr) as on_step:
+        result = export_duckdb(opened, file, force=force, on_step=on_step)
     if as_json:
-        print(json.dumps(plain(done), indent=2))
+        print(json_text(result))
     else:
-        print(f"{done.rows['trials']} trials in {done.file} ({done.size_bytes / 1e6:.1f} MB)")
+        print(f"{result.rows['trials']} trials in {result.file} ({result.size_bytes / 1e6:.1f} MB)")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from coordinator.cli.options import AsJson, StoreToWrite
 
-    from coordinator.importing.mapping.spec import CommonMapping
-    from coordinator.importing.model import Package
-    from coordinator.importing.tables.csv import CsvReader
+if TYPE_CHECKING:
+    from coordinator.importing.mapping.load import AnyMapping
+    from coordinator.importing.tools.base import PackageReader
 
 import_data = typer.Typer(
     no_args_is_help=True,
-    help="""Bring what another tool measured into a store.
+    help="""Import the measurements of another tool into a store.
 
-Joules of other tools stand in energy_reported_j alone: it is not known whether they were measured
-or modelled. The trials have no blocks, and are compared unpaired. All of the data is judged before
-anything is written; every mistake is said at once, and importing the same again adds nothing.
+The energy that another tool reports is written to the column energy_reported_j only, because it is
+unknown whether it was measured or modelled. Imported trials have no blocks, so `compare` compares them
+unpaired. All data is checked before anything is written, and all mistakes are reported together.
+Importing the same data again adds nothing.
 
 \b
 Examples:
@@ -32,34 +32,35 @@ Examples:
 docs/how-to-import.md explains the mapping.""",
 )
 
-_Mapping = Annotated[Path | None, typer.Option(metavar="FILE", help="What columns and folders mean, in YAML.")]
-_Study = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The study's name in the store. Default: the mapping's `name`.")
-]
-_Store = Annotated[
+_MappingFile = Annotated[
     Path | None,
-    typer.Option(metavar="PATH", help="Made where there is none. Default: $JOULEFLEET_STORE, else ./joulefleet-store."),
+    typer.Option("--mapping", metavar="FILE", help="YAML file that states the meaning of columns and folders."),
+]
+_NewStudyName = Annotated[
+    str | None,
+    typer.Option("--study", metavar="NAME", help="Name of the study in the store. Default: `name` of the mapping."),
 ]
 _Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a mapping, for editors.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
 
 
 @import_data.command("experiment-runner")
 def experiment_runner(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="FOLDER", help="The folder of an experiment, or one around several.")
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="The folder of an experiment, or one that contains several."),
     ] = None,
     *,
-    mapping: _Mapping = None,
-    study: _Study = None,
-    store: _Store = None,
+    mapping: _MappingFile = None,
+    study: _NewStudyName = None,
+    store: StoreToWrite = None,
     schema: _Schema = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Import the output of Experiment Runner: each run_table.csv in FOLDER or below, with the traces of PowerJoular.
+    """Import the output of Experiment Runner: each run_table.csv in FOLDER or below, and the traces of PowerJoular.
 
-    A run whose energy counter wrapped is rebuilt from its traces and flagged energy_repaired; where
-    that cannot be done its energy is null, with the reason. Rows that are TODO are no results.
+    If the energy counter wrapped during a run, its energy is computed again from the traces, and the trial
+    gets the flag energy_repaired. Where that is impossible the energy is null, with the reason. Rows that
+    are TODO are not imported.
 
     \b
     Examples:
@@ -67,32 +68,31 @@ def experiment_runner(
       joulefleet import experiment-runner data --mapping mapping.yaml --study published --store results
       joulefleet import experiment-runner --schema > mapping.schema.json
     """
-    from coordinator.importing.mapping.load import load_mapping
     from coordinator.importing.mapping.spec import ExperimentRunnerMapping
-    from coordinator.importing.tools.experiment_runner import read_package
+    from coordinator.importing.tools.experiment_runner import RunTableReader
 
     if schema:
         _print_schema(ExperimentRunnerMapping)
-        return
-    source, file = _both(folder, "FOLDER", mapping)
-    asked, given = load_mapping(file, ExperimentRunnerMapping)
-    name = _study_name(study, asked, file)
-    package = read_package(source, asked, mapping_name=str(file), reader=_reader())
-    _import(package, asked, given, file=file, study=name, store=store, as_json=as_json)
+    elif folder is None:
+        raise typer.BadParameter("name the folder to import.", param_hint="FOLDER")
+    else:
+        _import(
+            RunTableReader, ExperimentRunnerMapping, folder, file=mapping, study=study, store=store, as_json=as_json
+        )
 
 
 @import_data.command("codecarbon")
 def codecarbon(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE|FOLDER", help="An emissions.csv, or a folder with some in it or below."),
+        typer.Argument(metavar="FILE|FOLDER", help="An emissions.csv, or a folder with such files in it or below."),
     ] = None,
     *,
-    mapping: _Mapping = None,
-    study: _Study = None,
-    store: _Store = None,
+    mapping: _MappingFile = None,
+    study: _NewStudyName = None,
+    store: StoreToWrite = None,
     schema: _Schema = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import the output of CodeCarbon, version 2 or 3: each row of an emissions.csv is a run.
 
@@ -102,83 +102,58 @@ def codecarbon(
       joulefleet import codecarbon runs --mapping mapping.yaml --study laptop --store results
       joulefleet import codecarbon --schema > mapping.schema.json
     """
-    from coordinator.importing.mapping.load import load_mapping
     from coordinator.importing.mapping.spec import CodecarbonMapping
-    from coordinator.importing.tools.codecarbon import read_package
+    from coordinator.importing.tools.codecarbon import EmissionsReader
 
     if schema:
         _print_schema(CodecarbonMapping)
-        return
-    source, file = _both(path, "FILE|FOLDER", mapping)
-    asked, given = load_mapping(file, CodecarbonMapping)
-    name = _study_name(study, asked, file)
-    package = read_package(source, asked, mapping_name=str(file), reader=_reader())
-    _import(package, asked, given, file=file, study=name, store=store, as_json=as_json)
+    elif path is None:
+        raise typer.BadParameter("name the file or folder to import.", param_hint="FILE|FOLDER")
+    else:
+        _import(EmissionsReader, CodecarbonMapping, path, file=mapping, study=study, store=store, as_json=as_json)
 
 
-def _print_schema(kind: type[CommonMapping]) -> None:
-    import json
-
+def _print_schema(kind: type[AnyMapping]) -> None:
+    from coordinator.cli.render.json import json_text
     from coordinator.importing.mapping.load import mapping_json_schema
 
-    print(json.dumps(mapping_json_schema(kind), indent=2))
-
-
-def _both(source: Path | None, what: str, mapping: Path | None) -> tuple[Path, Path]:
-    if source is None:
-        raise typer.BadParameter("name what to import.", param_hint=what)
-    if mapping is None:
-        raise typer.BadParameter("name the file that says what the columns mean.", param_hint="--mapping")
-    return source, mapping
-
-
-def _reader() -> CsvReader:
-    from coordinator.importing.problems import Complaints
-    from coordinator.importing.tables.csv import CsvReader
-
-    return CsvReader(Complaints())
-
-
-def _study_name(asked: str | None, mapping: CommonMapping, file: Path) -> str:
-    from coordinator.importing.mapping.load import check_study_name
-
-    return check_study_name(asked or mapping.name, file)
+    print(json_text(mapping_json_schema(kind)))
 
 
 def _import(
-    package: Package,
-    mapping: CommonMapping,
-    given: Mapping[str, Any],
+    reader: type[PackageReader[AnyMapping]],
+    kind: type[AnyMapping],
+    source: Path,
     *,
-    file: Path,
-    study: str,
+    file: Path | None,
+    study: str | None,
     store: Path | None,
     as_json: bool,
 ) -> None:
-    import json
+    """Import `source` with `reader`, by the mapping of type `kind` in `file`; print what was imported."""
     import sys
 
-    from coordinator.importing.commit import place
-    from coordinator.importing.record import check_pairs, import_record
-    from coordinator.store.writer import open_store
+    from coordinator.cli.render.json import json_text
+    from coordinator.importing.commit import import_package
+    from coordinator.importing.mapping.load import check_study_name, load_mapping
     from coordinator.text import printable
     from joulefleet.store.layout import default_store
 
-    check_pairs(mapping, package, str(file))
-    root = store or default_store()
-    with open_store(root, study="joulefleet import") as writer:
-        added = place(writer, package, import_record(study, package, mapping, given))
+    if file is None:
+        raise typer.BadParameter("name the YAML file that states the meaning of the columns.", param_hint="--mapping")
+    mapping, given = load_mapping(file, kind)
+    name, root = check_study_name(study or mapping.name, file), store or default_store()
+    package = reader(source, mapping, mapping_name=str(file)).read()
+    added = import_package(root, name, package, mapping, given, mapping_name=str(file))
     for note in package.notes:
         print(printable(note), file=sys.stderr)
-    runs = len(package.runs)
+    runs, planned = len(package.runs), len(package.planned)
     if as_json:
-        planned = len(package.planned)
-        done = {"study": study, "runs": runs, "added": added, "planned": planned, "notes": list(package.notes)}
-        print(json.dumps(done | {"store": str(root)}, indent=2, ensure_ascii=False))
+        counts = {"study": name, "runs": runs, "added": added, "planned": planned}
+        print(json_text(counts | {"notes": list(package.notes), "store": str(root)}))
         return
-    left = len(package.planned) - runs
-    never = f" ({left} more were planned and never done)" if left else ""
+    unfinished = f" ({planned - runs} more were planned and never done)" if planned > runs else ""
     if added:
-        print(f"{added} runs of {package.folders} folders imported into {root} as study {study}{never}.")
+        print(f"{added} runs of {package.folders} folders imported into {root} as study {name}{unfinished}.")
     else:
-        print(f"Nothing to add: {root} has these {runs} runs as study {study} already{never}.")
+        print(f"Nothing to add: {root} already has these {runs} runs as study {name}{unfinished}.")

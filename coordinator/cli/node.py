@@ -13,68 +13,75 @@ if TYPE_CHECKING:
 
 node = typer.Typer(
     no_args_is_help=True,
-    help="""Make this machine a node of a fleet, or end that.
+    help="""Start or stop the Ray node of this machine, which makes it part of a fleet.
 
 \b
 Examples:
   joulefleet node up --head --listen 192.0.2.7     on the machine that coordinates
   joulefleet node up --join 192.0.2.7:6379 --listen 192.0.2.8
                                                    on each machine that measures
-  joulefleet node down                             on each of them, at the end""",
+  joulefleet node down                             on each of these machines, at the end""",
 )
 
 
 @node.command()
 def up(
     *,
-    head: Annotated[bool, typer.Option("--head", help="Start a cluster; the others join it.")] = False,
+    head: Annotated[bool, typer.Option("--head", help="Start a cluster, which other nodes then join.")] = False,
     join: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Join the cluster of this head.")] = None,
     listen: Annotated[
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="The address or name by which the other nodes reach this machine; auto: its address on the way to "
-            "the head.",
+            help="The address or name under which the other nodes reach this machine. auto: the address that this "
+            "machine uses to reach the head.",
         ),
     ] = "127.0.0.1",
-    port_base: Annotated[int, typer.Option(min=1024, max=65000, help="The first of the 30 ports of the node.")] = 6379,
+    port_base: Annotated[
+        int, typer.Option(min=1024, max=65000, help="The first of the 30 ports that the node uses.")
+    ] = 6379,
     measure_here: Annotated[
         bool | None,
         typer.Option(
             "--measure-here/--no-measure-here",
-            help="Whether trials run on this node. By default all but the head measure.",
+            help="Whether trials run on this node. Default: on all nodes except the head.",
         ),
     ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="The cluster's token. Default: $RAY_AUTH_TOKEN_PATH, ray-token in the state."
+            metavar="PATH",
+            help="File with the cluster's token. Default: $RAY_AUTH_TOKEN_PATH, else ray-token in the state folder.",
         ),
     ] = None,
     tls: Annotated[
         tuple[Path, Path, Path] | None,
-        typer.Option(metavar="CERT KEY CA", help="Encrypt: this node's certificate, its key, the authority's."),
+        typer.Option(
+            metavar="CERT KEY CA",
+            help="Encrypt with TLS: files with this node's certificate, its key, and the authority's certificate.",
+        ),
     ] = None,
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Stay until the node ends; SIGTERM and Ctrl-C end it. For services.")
+        bool,
+        typer.Option("--foreground", help="Run until the node ends; SIGTERM and Ctrl-C end it. For services."),
     ] = False,
     heartbeat: Annotated[
         Path | None,
         typer.Option(
             envvar="JOULEFLEET_HEARTBEAT",
-            help="In the foreground: touch this file every 30 s while the node answers. For health checks.",
+            help="With --foreground: touch this file every 30 s while the node answers. For health checks.",
         ),
     ] = None,
 ) -> None:
-    """Start a quiet node on this machine; returns once it is up.
+    """Start a Ray node with as few background processes as possible on this machine; return once it is up.
 
-    The head makes the token that all nodes show each other; copy it to the others. A token does not
-    encrypt: use --tls, or a network of your own. On any address but 127.0.0.1 the node listens to
-    the whole network.
+    The head creates the token with which all nodes authenticate; copy it to the other nodes. The token
+    does not encrypt: use --tls, or a private network. A node that listens on any address except 127.0.0.1
+    can be reached from the network.
 
     \b
-    Ports, from --port-base B on:
-      B           the head: nodes and coordinators connect here
+    Ports, with B for --port-base:
+      B           on the head: nodes and coordinators connect here
       B+1 … B+6   between nodes
       B+10 … B+29 agents and coordinators
 
@@ -98,7 +105,7 @@ def up(
     from joulefleet.errors import MachineError
 
     if token_file is not None and VALUE_VARIABLE in os.environ:
-        raise typer.BadParameter(f"${VALUE_VARIABLE} is set, and would be used instead.", param_hint="--token-file")
+        raise typer.BadParameter(f"${VALUE_VARIABLE} is set and takes precedence: unset it.", param_hint="--token-file")
     if head == (join is not None):
         raise typer.BadParameter("give --head, or --join and the head's HOST:PORT.", param_hint="--head / --join")
     plan = NodePlan(
@@ -110,23 +117,24 @@ def up(
     certificates = None if tls is None else Tls(cert=tls[0], key=tls[1], ca=tls[2])
     state = state_folder()
     if not foreground:
-        _say(plan, nodes.up(plan, state=state, token=token_file, tls=certificates), token_file, state)
+        _print_next_steps(plan, nodes.up(plan, state=state, token=token_file, tls=certificates), token_file, state)
         return
     with foreground_lock(state):
-        # Told to end while the node is being started, `up` takes back what it has begun.
+        # A SIGTERM during the start raises KeyboardInterrupt, upon which `up` ends what it has started.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         record = nodes.up(plan, state=state, token=token_file, tls=certificates)
         signals = StopSignals()
-        _say(plan, record, token_file, state)
-        asked = signals.wait(record, None if heartbeat is None else Heartbeat(heartbeat, plan.address))
+        _print_next_steps(plan, record, token_file, state)
+        requested = signals.wait(record, None if heartbeat is None else Heartbeat(heartbeat, plan.address))
         nodes.down(state)
-    if not asked:
+    if not requested:
         raise MachineError(
-            "the node has ended by itself.", cure="See `journalctl -k` for want of memory; start it again."
+            "the node has ended by itself.",
+            cure="Look in `journalctl -k` for an out-of-memory kill, then start the node again.",
         )
 
 
-def _say(plan: NodePlan, record: NodeRecord, token_file: Path | None, state: Path) -> None:
+def _print_next_steps(plan: NodePlan, record: NodeRecord, token_file: Path | None, state: Path) -> None:
     import sys
 
     from coordinator.cluster.ray.auth import token_file as default_token_file
@@ -148,17 +156,22 @@ def _token_text(file: Path) -> str:
     from coordinator.cluster.ray.auth import MOUNTED, VALUE_VARIABLE
 
     if VALUE_VARIABLE in os.environ:
-        return f"Its token is that of ${VALUE_VARIABLE}: set it on each node too."
+        return f"Its token is the value of ${VALUE_VARIABLE}: set the same value on each node."
     if file.is_relative_to(MOUNTED):
-        return f"Its token is the secret in {file}: give each node the same."
+        return f"Its token is the secret in {file}: give each node the same secret."
     return f"Its token is in {file}: copy it to the same place on each node, chmod 600."
 
 
 @node.command()
 def down() -> None:
-    """End the node of this machine: exactly the processes that `up` started, and what they run.
+    """Stop the node of this machine: the processes that `up` started, and their child processes.
 
-    A trial under way is lost and runs again; finished ones wait here until the node is up again.
+    A trial that is running is lost and will run again. Finished trials that were not delivered yet stay on
+    this machine until the node is up again.
+
+    \b
+    Examples:
+      joulefleet node down
     """
     import sys
 

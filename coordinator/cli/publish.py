@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from coordinator.cli.options import AsJson, StoreFolder
+
 
 def publish(
     uri: Annotated[
-        str, typer.Argument(metavar="URI", help="Where to: s3://bucket/prefix, gs://bucket/prefix, file:///folder.")
+        str,
+        typer.Argument(metavar="URI", help="The destination: s3://bucket/prefix, gs://bucket/prefix, file:///folder."),
     ],
     *,
-    store: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Default: $JOULEFLEET_STORE, else ./joulefleet-store.")
-    ] = None,
+    store: StoreFolder = None,
     no_compact: Annotated[
-        bool, typer.Option("--no-compact", help="Publish what is compacted already; a study may be running.")
+        bool,
+        typer.Option(
+            "--no-compact", help="Publish only what is compacted already. This also works while a study is running."
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Copy a store to where others can read it: compacted files, manifests, studies.
+    """Copy a store to a place where others can read it: compacted files, manifests and studies.
 
-    What is there already is not sent again, so the same command goes on after an interruption, and
-    brings a publication up to date. Any URI of pyarrow.fs will do; credentials come from where its
-    service looks for them (for S3: the environment, ~/.aws). `sql`, `compare`, `status` and
-    joulefleet.open read such a URI as they read a folder.
+    Files that are there already are not sent again. So the same command continues after an interruption,
+    and updates an earlier publication. Any URI that pyarrow.fs knows will do; its service finds the
+    credentials where it usually does (for S3: the environment, ~/.aws). `sql`, `compare`, `status` and
+    joulefleet.open read such a URI like a folder.
 
     \b
     Examples:
@@ -35,10 +38,9 @@ def publish(
       joulefleet publish file:///mnt/share/study --no-compact
       joulefleet compare --store s3://bucket/study
     """
-    import json
     import sys
 
-    from coordinator.cli.render.json import plain
+    from coordinator.cli.render.json import json_text
     from coordinator.cli.render.steps import StepLine
     from coordinator.store import publish as publishing
     from coordinator.store.status import coordinator_of
@@ -50,27 +52,24 @@ def publish(
 
     layout = StoreLayout(store or default_store())
     read_format(layout)
-    remote(uri)  # an address that cannot be is said before the work
-    line = StepLine(sys.stderr)
-    try:
+    remote(uri)  # refuse an impossible URI before the work begins
+    if not no_compact and coordinator_of(layout) is not None:
+        raise StoreError(
+            f"{layout.root}: a coordinator writes to this store.",
+            cure="Publish what is compacted already with --no-compact, or wait until the coordinator has ended.",
+        )
+    with StepLine(sys.stderr) as on_step:
         if not no_compact:
-            if coordinator_of(layout) is not None:
-                raise StoreError(
-                    f"{layout.root}: a coordinator writes to this store.",
-                    cure="Publish what is compacted already with --no-compact, or wait for it.",
-                )
             with open_store(layout.root, study="joulefleet publish") as writer:
-                compaction.compact(writer.layout, on_step=line)
-        done = publishing.publish(layout, uri, on_step=line)
-    finally:
-        line.end()
-    if done.not_compacted:
+                compaction.compact(writer.layout, on_step=on_step)
+        result = publishing.publish(layout, uri, on_step=on_step)
+    if result.not_compacted:
         print(
-            f"{done.not_compacted} attempts are not compacted yet, so not published: `joulefleet compact`.",
+            f"{result.not_compacted} attempts are not compacted yet, so not published: run `joulefleet compact`.",
             file=sys.stderr,
         )
     if as_json:
-        print(json.dumps(plain(done), indent=2))
+        print(json_text(result))
     else:
-        megabytes = done.sent_bytes / 1e6
-        print(f"{done.attempts} attempts at {uri}: {done.sent_files} files sent ({megabytes:.1f} MB)")
+        megabytes = result.sent_bytes / 1e6
+        print(f"{result.attempts} attempts at {uri}: {result.sent_files} files sent ({megabytes:.1f} MB)")

@@ -12,21 +12,23 @@ def runner(
         str | None,
         typer.Argument(
             metavar="ENVIRONMENT",
-            help="What studies call this environment. Default: $JOULEFLEET_ENVIRONMENT; else pod, container or bare.",
+            help="The name of this environment in studies. Default: $JOULEFLEET_ENVIRONMENT, else pod, container or "
+            "bare, whichever this is.",
         ),
     ] = None,
 ) -> None:
-    """Wait in this environment for the host's agent, which has trials of it done here, until Ctrl-C or SIGTERM.
+    """Run trials in this environment for the agent of the same machine, until Ctrl-C or SIGTERM.
 
-    The agent measures bare metal, containers and pods of one machine through the same path. It finds the
-    runner in the host's folder ($JOULEFLEET_HOST_FOLDER, default /run/joulefleet), which both must see, as
-    they must the cache ($JOULEFLEET_CACHE); and it must see the runner's processes.
+    So one agent measures bare metal, containers and pods of its machine in the same way. The runner and
+    the agent must both see the shared folder ($JOULEFLEET_HOST_FOLDER, default /run/joulefleet), in which
+    the agent finds the runner, and the cache ($JOULEFLEET_CACHE). The agent must also see the processes of
+    the runner.
 
     \b
     Examples:
       joulefleet runner                      in a container or a pod
-      joulefleet runner rootless             under a name of your own: `environments: [bare, rootless]`
-      joulefleet run mine.yaml               whose `environments:` name it
+      joulefleet runner rootless             a name of your own, for `environments: [bare, rootless]`
+      joulefleet run mine.yaml               a study whose `environments:` include the runner's
     """
     import re
     import signal
@@ -41,7 +43,7 @@ def runner(
 
     label = label or environment_label()
     if not re.fullmatch(NAME_PATTERN, label):
-        raise typer.BadParameter("letters, digits, and . _ + - between them.", param_hint="ENVIRONMENT")
+        raise typer.BadParameter("use letters and digits, and . _ + - between them.", param_hint="ENVIRONMENT")
     setup = AgentSetup()
     describe = partial(describe_own, label, setup.cache, sysfs_root=setup.sysfs_root, proc_root=setup.proc_root)
     service = RunnerService(runners_folder(), label, describe)

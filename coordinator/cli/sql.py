@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from coordinator.cli.options import StoreToRead
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
@@ -14,44 +16,47 @@ if TYPE_CHECKING:
     from coordinator.cli.render.query_result import StreamedResult
     from joulefleet.query import Store
 
-Form = Literal["table", "csv", "json", "parquet"]
+OutputFormat = Literal["table", "csv", "json", "parquet"]
 
 
 def sql(
     query: Annotated[
         str | None,
-        typer.Argument(metavar="QUERY", help="The question. Absent: asked interactively, or read from standard input."),
+        typer.Argument(
+            metavar="QUERY", help="The query. Default: standard input, or an interactive shell on a terminal."
+        ),
     ] = None,
     *,
     describe: Annotated[
-        bool, typer.Option("--describe", help="Say what the views hold, with units; QUERY names one. Needs no store.")
+        bool,
+        typer.Option(
+            "--describe",
+            help="Describe the columns of all views and macros, or of the one named QUERY. Needs no store.",
+        ),
     ] = False,
     list_examples: Annotated[
-        bool, typer.Option("--examples", help="List the shipped questions; QUERY names one, to see its SQL.")
+        bool, typer.Option("--examples", help="List the shipped queries, or show the SQL of the one named QUERY.")
     ] = False,
-    example: Annotated[str | None, typer.Option(metavar="NAME", help="Ask this shipped question.")] = None,
+    example: Annotated[str | None, typer.Option(metavar="NAME", help="Run this shipped query.")] = None,
     own: Annotated[
         list[str] | None,
         typer.Option(
-            "--with", metavar="NAME=FILE", help="Your own CSV, Parquet or JSON file as a table NAME; may be repeated."
+            "--with",
+            metavar="NAME=FILE",
+            help="Make a CSV, Parquet or JSON file of your own available as table NAME. Can be given several times.",
         ),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="How the answer is written.")] = "table",
+    output_format: Annotated[OutputFormat, typer.Option("--format", help="Format of the result.")] = "table",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the answer here.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result to FILE.")
     ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH|URI", help="A folder, or a published store. Default: $JOULEFLEET_STORE, ./joulefleet-store."
-        ),
-    ] = None,
+    store: StoreToRead = None,
 ) -> None:
-    """Ask the store anything in SQL (DuckDB's). It is only read.
+    """Query the store in SQL (DuckDB's dialect). The store is only read, never changed.
 
-    Views: trials, attempts, pairs, energy, readings, latencies, machines, environments, studies;
-    --describe says what they hold, and which macros there are. A table shows the first 100 rows; the
-    other formats give all of them.
+    Views: trials, attempts, pairs, energy, readings, latencies, machines, environments, studies.
+    --describe lists their columns, and the macros. Format `table` shows the first 100 rows; the other
+    formats give all rows.
 
     \b
     Examples:
@@ -68,70 +73,68 @@ def sql(
     import signal
     import sys
 
-    from coordinator.cli.render.query_result import write_answer_table
+    from coordinator.cli.render.query_result import write_result_table
     from joulefleet.errors import QueryError
     from joulefleet.query import Store
     from joulefleet.query.shipped_sql import example as shipped
     from joulefleet.query.user_tables import parse_user_tables
 
     if describe + list_examples + (example is not None) > 1:
-        raise typer.BadParameter("one of --describe, --examples and --example at a time.")
+        raise typer.BadParameter("give only one of --describe, --examples and --example.")
     if example is not None and query is not None:
-        raise typer.BadParameter("--example asks a shipped question: leave QUERY out.")
-    # `joulefleet sql … | head` ends quietly, as other commands do.
+        raise typer.BadParameter("--example runs a shipped query: leave QUERY out.")
+    # `joulefleet sql … | head` ends without an error message, as other commands do.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if form == "parquet" and output is None and sys.stdout.isatty():
-        raise QueryError("Parquet is nothing for a terminal.", cure="Name a file with -o FILE.")
+    if output_format == "parquet" and output is None and sys.stdout.isatty():
+        raise QueryError("Parquet cannot be shown on a terminal.", cure="Name a file with -o FILE.")
     if describe:
-        _write(*_described(query), form, output)
+        _write(*_descriptions(query), output_format, output)
         return
     if list_examples:
-        _write(*_listed(query), form, output)
+        _write(*_examples(query), output_format, output)
         return
-    asked = query if example is None else shipped(example).sql
-    files = parse_user_tables(own or ())
-    with Store.open(store, tables=files) as opened:
-        if asked is None and output is None and form == "table" and sys.stdin.isatty() and sys.stdout.isatty():
+    text = query if example is None else shipped(example).sql
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    with Store.open(store, tables=parse_user_tables(own or ())) as opened:
+        if text is None and output is None and output_format == "table" and terminal:
             _interact(opened)
             return
-        answer = opened.batches(_read_query() if asked is None else asked)
-        _write(answer, lambda out: write_answer_table(answer, out, sys.stderr), form, output)
+        result = opened.batches(_read_query() if text is None else text)
+        _write(result, lambda out: write_result_table(result, out, sys.stderr), output_format, output)
 
 
-def _described(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
-    from coordinator.cli.render.catalog import catalogue_answer, write_catalogue
+def _descriptions(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
+    from coordinator.cli.render.catalog import catalogue_result, write_catalogue
     from joulefleet.query.catalog import catalogue, entry
 
     entries = catalogue() if name is None else (entry(name),)
-    return catalogue_answer(entries), lambda out: write_catalogue(entries, out)
+    return catalogue_result(entries), lambda out: write_catalogue(entries, out)
 
 
-def _listed(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
-    from coordinator.cli.render.catalog import examples_answer, write_examples
+def _examples(name: str | None) -> tuple[StreamedResult, Callable[[TextIO], None]]:
+    from coordinator.cli.render.catalog import examples_result, write_examples
     from joulefleet.query.shipped_sql import example, examples
 
     if name is None:
         every = examples()
-        return examples_answer(every), lambda out: write_examples(every, out)
+        return examples_result(every), lambda out: write_examples(every, out)
     one = example(name)
-
-    def write(out: TextIO) -> None:
-        out.write(one.sql)
-
-    return examples_answer([one]), write
+    return examples_result([one]), lambda out: out.writelines([one.sql])
 
 
-def _write(answer: StreamedResult, write_table: Callable[[TextIO], None], form: Form, output: Path | None) -> None:
-    """Write `answer` where and how it is wanted; as a table, `write_table` does."""
+def _write(
+    result: StreamedResult, write_table: Callable[[TextIO], None], output_format: OutputFormat, output: Path | None
+) -> None:
+    """Write `result` in `output_format` to `output` or standard output; `write_table` writes format `table`."""
     import io
     import sys
     from contextlib import nullcontext
 
-    from coordinator.cli.render.query_result import new_file, write_answer
+    from coordinator.cli.render.query_result import new_file, write_result
 
     with nullcontext(sys.stdout.buffer) if output is None else new_file(output) as out:
-        if form != "table":
-            write_answer(answer, form, out)
+        if output_format != "table":
+            write_result(result, output_format, out)
         elif output is None:
             write_table(sys.stdout)
         else:
@@ -155,7 +158,7 @@ def _read_query() -> str:
     from joulefleet.errors import QueryError
 
     if sys.stdin.isatty():
-        print("The query, ended by Ctrl-D:", file=sys.stderr)
+        print("Type the query, then Ctrl-D:", file=sys.stderr)
     try:
         return sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:

@@ -7,29 +7,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli.options import AsJson, StoreToRead
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from coordinator.store.status import StoreState
     from joulefleet.store.layout import StoreLayout
 
-_LOOK_EVERY_S = 2.0
+_POLL_S = 2.0
+"""Time between two looks at a store that is watched, seconds."""
 
 
 def status(
     *,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH|URI", help="A folder, or a published store. Default: $JOULEFLEET_STORE, ./joulefleet-store."
-        ),
-    ] = None,
+    store: StoreToRead = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on until no trial is missing; a new state whenever a trial ends.")
+        bool,
+        typer.Option("--watch", help="Show the state again whenever a trial ends, until no trial is missing."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON; with --watch one line a state.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say how far each study is, and what failed.
+    """Show the progress of each study, and which trials failed.
+
+    With --watch and --json, each state is one line.
 
     \b
     Examples:
@@ -38,42 +39,41 @@ def status(
       joulefleet status --store s3://bucket/study
       joulefleet status --json | jq '.studies[] | {study, ok, planned}'
     """
-    import json
-    import os
     import sys
 
-    from coordinator.cli.render.json import plain
-    from coordinator.store.status import published_state, state_lines, store_state
-    from joulefleet.store.layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
+    from coordinator.cli.render.json import json_text
+    from coordinator.cli.render.status import state_lines
+    from coordinator.store.status import published_state, store_state
+    from joulefleet.store.layout import StoreLayout, default_store
     from joulefleet.store.remote import is_uri
 
-    asked = store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
-    if is_uri(asked):
+    location = store or str(default_store())
+    if is_uri(location):
         if watch:
-            raise typer.BadParameter("a published store is not watched: leave --watch out")
-        states = iter([published_state(asked)])
+            raise typer.BadParameter("a published store cannot be watched: leave the option out.", param_hint="--watch")
+        states = iter([published_state(location)])
     else:
-        layout = StoreLayout(Path(asked).absolute())
-        states = _states(layout) if watch else iter([store_state(layout)])
-    if as_json:
-        for state in states:
-            print(json.dumps(plain(state), indent=None if watch else 2, ensure_ascii=False), flush=True)
-    elif watch and sys.stdout.isatty():
+        layout = StoreLayout(Path(location).absolute())
+        states = _watch(layout) if watch else iter([store_state(layout)])
+    if watch and not as_json and sys.stdout.isatty():
         _redraw(states)
-    else:
-        for number, state in enumerate(states):
+        return
+    for number, state in enumerate(states):
+        if as_json:
+            print(json_text(state, indent=None if watch else 2), flush=True)
+        else:
             print(*([""] if number else []), *state_lines(state), sep="\n", flush=True)
 
 
-def _states(layout: StoreLayout) -> Iterator[StoreState]:
-    """The present state, then one whenever it has changed, until no trial is missing."""
+def _watch(layout: StoreLayout) -> Iterator[StoreState]:
+    """Yield the present state, then a new one after each change, until no trial is missing."""
     import time
 
     from coordinator.store.status import coordinator_of, newest_change_ns, store_state
 
     seen: object = None
     while True:
-        # On the machine that is measured every look disturbs: the store is read only when it has changed.
+        # The store may be on the machine that measures, where each read disturbs: read it only after a change.
         now = (newest_change_ns(layout), coordinator_of(layout))
         if now != seen:
             seen = now
@@ -81,14 +81,15 @@ def _states(layout: StoreLayout) -> Iterator[StoreState]:
             yield state
             if state.finished and state.studies:
                 return
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_S)
 
 
 def _redraw(states: Iterator[StoreState]) -> None:
+    """Show `states` on a terminal, each in the place of the one before."""
     from rich.live import Live
     from rich.text import Text
 
-    from coordinator.store.status import state_lines
+    from coordinator.cli.render.status import state_lines
 
     with Live(auto_refresh=False) as live:
         for state in states:

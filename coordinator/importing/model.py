@@ -1,4 +1,4 @@
-"""What was read of another tool's output, before it becomes rows: runs, machines, and what was noticed."""
+"""The output of another tool after it was read, and before it becomes rows: runs, their machines, and notes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ FLAG_REPAIRED = "energy_repaired"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedMachine:
-    """The machine that another tool measured on. Its id is made of what is known of it."""
+    """A machine that another tool measured on."""
 
     name: str
     record: MachineRecord
 
     @property
     def machine_id(self) -> str:
-        """As the mapping says, else a digest of its name, its CPU model and the number of its CPUs."""
+        """The id that the mapping gives, else a digest of name, CPU model and number of logical CPUs."""
         known = self.record
         return known.machine_id or digest(["imported machine", self.name, known.cpu_model, known.logical_cpus])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What was run, and where."""
+    """The model, task, machine and factors of a run."""
 
     model: str
     task: str
@@ -39,27 +39,27 @@ class Identity:
     dtype: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     items: int | None = None
-    """Of each run, where the mapping says so."""
+    """Number of items of the run, if the mapping states it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedEnergy:
-    """What the other tool reported, in joules, and what had to be done about it."""
+    """The energy of a run, joules, as the other tool reported it or after a repair."""
 
     joules: float | None
     by: str | None
     repair: str | None = None
-    """How the joules were repaired, or why there are none."""
+    """How the joules were repaired, or why there are none; None if they are as reported."""
     repaired: bool = False
 
 
 NOT_REPORTED = ReportedEnergy(joules=None, by=None)
-"""Where the mapping names no column of energy."""
+"""The energy of every run of a mapping that names no column of energy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
-    """What the mapping found of our metrics in one run."""
+    """The metrics of a run in the units of the schema; None for each that the tool did not report."""
 
     window_s: float | None = None
     cpu_percent: float | None = None
@@ -75,13 +75,13 @@ class Values:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedRun:
-    """One run of the other tool that was done."""
+    """One finished run of the other tool."""
 
     folder: str
-    """Relative to the folder that was imported."""
+    """Folder of the run's table, relative to the imported folder."""
     run: str
     content: str
-    """Digest of everything that was read of it."""
+    """Digest of everything that was read of the run: its row and its traces."""
     identity: Identity
     values: Values
     energy: ReportedEnergy
@@ -92,13 +92,14 @@ class ImportedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """All that is to be imported."""
+    """Everything that one import adds to a store."""
 
     tool: str
     runs: Sequence[ImportedRun]
-    """In the order of their folders, and of the rows in each."""
+    """Finished runs, ordered by folder, then by row."""
     planned: Sequence[Identity]
-    """One a run that the tool had planned, done or not."""
+    """The identity of each run that the tool had planned, finished or not."""
     folders: int
+    """Number of folders with a table that was read."""
     notes: Sequence[str]
-    """What the user should know, one line each: repaired and invalid energies, folders that were not read."""
+    """Lines for the user: repaired and invalid energies, and folders that were not read."""

@@ -1,4 +1,4 @@
-"""Everything that is wrong with the data, gathered while all of it is read, so that it is said at once."""
+"""The problems of the data to import, collected while everything is read so that all are reported together."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from pathlib import Path
 from coordinator.text import printable
 from joulefleet.errors import StudyError
 
-MOST_SHOWN = 50
-"""A wrong column is wrong in each of thousands of rows."""
+MAX_SHOWN = 50
+"""Most problems that are shown: a wrong column is wrong in thousands of rows."""
 
 
-class Complaints:
-    """Gathers mistakes, each with the file that it is in and what to do."""
+class ImportProblems:
+    """Collects the problems of an import. Readers `add` them; `raise_if_any` ends the import before it writes."""
 
     def __init__(self) -> None:
-        self._found: list[str] = []
+        self._messages: list[str] = []
 
     @property
-    def found(self) -> Sequence[str]:
-        """Each mistake, on one line whatever stands in names and cells."""
-        return self._found
+    def messages(self) -> Sequence[str]:
+        """The problems in the order in which they were added, each on one line."""
+        return self._messages
 
     def add(self, where: Path | str, text: str, *, line: int | None = None) -> None:
-        """Note that `text` is wrong in the file `where`."""
+        """Add the problem `text` of the file or folder `where`."""
         at = "" if line is None else f":{line}"
-        self._found.append(printable(f"{where}{at}: {text}"))
+        self._messages.append(printable(f"{where}{at}: {text}"))
 
-    def settle(self) -> None:
-        """Raise StudyError with all that was found, if there is any."""
-        if not self._found:
+    def raise_if_any(self) -> None:
+        """Raise StudyError with the problems, each once, if there are any."""
+        if not self._messages:
             return
-        shown = list(dict.fromkeys(self._found))
-        more = len(shown) - MOST_SHOWN
+        shown = list(dict.fromkeys(self._messages))
+        more = len(shown) - MAX_SHOWN
         if more > 0:
-            shown = [*shown[:MOST_SHOWN], f"and {more} more"]
-        raise StudyError(shown, cure="Nothing was imported. Mend the data or the mapping, and import again.")
+            shown = [*shown[:MAX_SHOWN], f"and {more} more"]
+        raise StudyError(shown, cure="Nothing was imported. Fix the data or the mapping, and import again.")
 
 
 def quoted(text: str) -> str:
-    """`text` of the data, in quotes and not too long, for a message."""
+    """Return `text` of the data in quotes, shortened to 60 characters, for a message."""
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,15 +1,19 @@
-"""Imported runs as rows of the schema; a column is null where the other tool reported no value."""
+"""Imported runs as rows of the schema, null where the tool reported no value, and the record of their study."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from coordinator.importing.mapping.spec import CommonMapping
 from coordinator.importing.model import FLAG_REPAIRED, Identity, ImportedRun, Package
+from coordinator.importing.problems import ImportProblems, quoted
 from coordinator.importing.tables.folders import natural_path
 from joulefleet.digest import digest
 from joulefleet.schema import columns_of, complete_row
+from joulefleet.store.records import ComparandRecord, ImportRecord, StudyRecord
 
 
 def run_id(study: str, tool: str, run: ImportedRun) -> str:
@@ -86,3 +90,47 @@ def _row(study: str, tool: str, run: ImportedRun, *, repetition: int) -> dict[st
             "readings": run.readings,
         }
     )
+
+
+def import_record(study: str, package: Package, mapping: CommonMapping, given: Mapping[str, Any]) -> StudyRecord:
+    """Return the record of `package` as the study named `study`; `given` is the mapping as plain data."""
+    planned = Counter(identity.machine.machine_id for identity in package.planned)
+    names = {identity.machine.machine_id: identity.machine.name for identity in package.planned}
+    models = dict.fromkeys(identity.model for identity in package.planned)
+    tasks = dict.fromkeys(identity.task for identity in package.planned)
+    return StudyRecord(
+        definition={
+            "name": study,
+            "description": mapping.description,
+            "models": {name: {} for name in models},
+            "tasks": {name: {} for name in tasks},
+        },
+        machines=tuple(sorted(names.items())),
+        places=tuple(sorted(names.items())),
+        comparands=tuple(
+            ComparandRecord(name=name, kind="distillation", teacher=pair.teacher, student=pair.student)
+            for name, pair in mapping.pairs.items()
+        ),
+        asked_at=datetime.now(tz=UTC),
+        imported=ImportRecord(
+            tool=package.tool,
+            planned=dict(sorted(planned.items())),
+            content=digest([sorted(attempt_id(study, package.tool, run) for run in package.runs), given]),
+            mapping=given,
+        ),
+    )
+
+
+def check_pairs(mapping: CommonMapping, package: Package, name: str) -> None:
+    """Raise StudyError if a pair of `mapping`, which messages call `name`, has a model without runs."""
+    problems = ImportProblems()
+    models = sorted({identity.model for identity in package.planned})
+    for pair_name, pair in mapping.pairs.items():
+        for side in ("teacher", "student"):
+            model = getattr(pair, side)
+            if model not in models:
+                known = ", ".join(models)
+                problems.add(
+                    name, f"pairs.{pair_name}.{side}: no run has the model {quoted(model)}; there are {known}."
+                )
+    problems.raise_if_any()

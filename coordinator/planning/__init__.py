@@ -1,1 +1,1 @@
-"""What a run would do: a study resolved, compared with the store, and previewed."""
+"""The preparation of a run: models and items are pinned, changes are named, and the plan is previewed."""

@@ -1,4 +1,4 @@
-"""What has changed in a study since it was last asked of a store, and what that means for its trials. Pure."""
+"""Changes of a study since its last run on a store, and what they mean for its trials. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from joulefleet.store.records import StudyRecord
 
 _HARMLESS = ("description", "labels", "thresholds", "seed")
 _HARMLESS_MEASURES = ("sampling_hz", "modelled", "timeout_s")
-"""Of `measure`: what is no part of a protocol."""
+"""Keys of `measure` that are no part of a protocol."""
 _PARTS = ("models", "tasks", "pairs")
 
 
 def changes(before: StudyRecord | None, now: StudyRecord) -> list[str]:
     """Return one line for each change; `before` is None where the study is new.
 
-    Trials whose way of being measured is unchanged are reused whatever else has changed.
+    Trials with an unchanged protocol are reused, whatever else has changed. An empty `before` has no changes.
     """
     if before is None:
         return []
@@ -46,9 +46,9 @@ def _part(
 ) -> list[str]:
     one = part.removesuffix("s")
     again = {
-        "models": "every pair that it is compared in is measured again, as it could not be told from the day otherwise",
+        "models": "every pair with it is measured again, as a difference could otherwise be one between days",
         "tasks": "its cells are measured in every block; other tasks are reused",
-        "pairs": "models that it joins are measured again together",
+        "pairs": "the models that it joins are measured again together",
     }[part]
     lines = [f"new {one} {name}: {again}" for name in new if name not in old]
     lines += [f"{one} {name} is gone: its trials stay in the store" for name in old if name not in new]
@@ -70,9 +70,9 @@ def _measure(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     lines = []
     for key in sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
         if key == "timeout_s":
-            what = "what ran into it stays failed without --retry-quarantined"
+            what = "trials that ran into it stay failed without --retry-quarantined"
         elif key in _HARMLESS_MEASURES:
-            what = "new trials have it, and nothing is measured again for it"
+            what = "new trials use it, and nothing is measured again for it"
         else:
             what = "every trial is measured in another way, so again"
         lines.append(f"measure.{key} has changed: {what}")
@@ -96,7 +96,7 @@ def _other(key: str, old: Any, new: Any) -> str:
     if key in _HARMLESS:
         return f"{key} has changed: nothing is measured again for it"
     if key == "primary":
-        return "primary has changed: nothing is measured again, and what was measured before is exploratory now"
+        return "primary has changed: nothing is measured again, and earlier trials are exploratory now"
     if key == "placement":
         return "placement has changed: trials belong to other places, so everything is measured again"
-    return f"{key} has changed: trials that it concerns are measured in another way, so again"
+    return f"{key} has changed: the trials that it concerns are measured in another way, so again"

@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.config import AgentSetup
-from coordinator.scheduling.design import Design
+from coordinator.scheduling.machine_class import machine_class
 from coordinator.scheduling.place import Place
 from coordinator.store.attempts import facts_in
-from coordinator.text import duration_text
 from joulefleet.durable import write_durably
 from joulefleet.errors import MachineError, StoreError
-from joulefleet.plan.expand import (
-    Pinned,
-    PlannedBlock,
-    blocks,
-    cells,
-    comparands,
-    expected_trial_s,
-    original,
-    passes_from_pilot,
-    passes_key,
-    pilots,
-)
-from joulefleet.plan.trial import Cell, trial_to_json
+from joulefleet.plan.design import Design, PlannedBlock
+from joulefleet.plan.expand import Pinned, brief, expected_trial_s, original
+from joulefleet.plan.trial import trial_to_json
 from joulefleet.store.layout import StoreLayout, is_empty, read_format
-from joulefleet.study.load import study_to_json
-from joulefleet.study.primary import primary_digest
-from joulefleet.study.spec import Study
 from joulefleet.study.timing import timing
 
 NOWHERE = "no-machine"
-"""Stands for the machine's id where it has none, or where the agent's extra is not installed."""
+"""The machine id in a plan for a machine without an id, or without the agent's extra."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """A plan on one machine, against one store."""
+    """The plan of a study at one place, against one store; made by `look_ahead`, never changed."""
 
     pinned: Pinned
     machine_id: str
@@ -52,8 +37,9 @@ class Outlook:
     obsolete: int
     """Attempts in the store that were measured in another way than the study now asks for."""
     expected_s: float
+    """Time that is still to spend, seconds."""
     measured_passes: bool
-    """Whether pilots have fixed the passes; the windows' durations are the study's shortest otherwise."""
+    """Whether pilots have fixed the passes; otherwise the windows have the shortest duration allowed."""
 
     @property
     def total(self) -> int:
@@ -62,60 +48,64 @@ class Outlook:
 
 
 def look_ahead(pinned: Pinned, store: Path, *, must_exist: bool) -> Outlook:
-    """The outlook of a study here. Raises StoreError where `store` must exist and does not."""
+    """Return the outlook of a study on this machine. Raises StoreError where `store` must exist and does not."""
     store_id, facts = None, []
-    # An empty folder is where a store will be: a new volume.
+    # An empty folder counts as no store yet: it may be a new volume.
     if must_exist or (store.exists() and not is_empty(store)):
         store_id = read_format(StoreLayout(store))
         facts = facts_in(store, pinned.study.name)
-    machine_id = _place(pinned)
+    name = _place(pinned)
     design = Design(pinned, store_id=store_id or "")
-    place = Place(name=machine_id, design=design, facts=[fact for fact in facts if fact.place == machine_id])
-    known = place.passes is not None
-    measured = {design.cells[cell]: seconds for cell, seconds in place.pass_s.items()}
-    passes = passes_from_pilot(pinned, measured)
-    plan = tuple(blocks(pinned, passes=passes, machine_id=machine_id, store_id=store_id or ""))
-    guess = measured if known else _guessed_pass_s(pinned, measured)
-    every = [trial for block in plan for trial in block.trials]
-    expected = sum(expected_trial_s(trial.protocol, pass_s=guess.get(trial.cell)) for trial in every)
-    short = [pilot for pilot in pilots(pinned, machine_id=machine_id, store_id="") if pilot.cell not in measured]
-    expected += sum(expected_trial_s(pilot.protocol, pass_s=guess.get(pilot.cell)) for pilot in short)
+    place = Place(name=name, design=design, facts=[fact for fact in facts if fact.place == name])
+    passes = design.passes(place.pass_s) if place.passes is None else place.passes
     tally = place.tally()
     return Outlook(
         pinned=pinned,
-        machine_id=machine_id,
+        machine_id=name,
         store_id=store_id,
-        blocks=plan,
+        blocks=tuple(design.blocks(name, passes)),
         pilots_to_do=place.pilots_left,
         done=tally.ok + tally.failed,
         failed=tally.failed,
         obsolete=place.obsolete,
-        expected_s=place.expected_s() if known else expected,
-        measured_passes=known,
+        expected_s=_guessed_s(design, place.pass_s, passes) if place.passes is None else place.expected_s(),
+        measured_passes=place.passes is not None,
     )
 
 
-def _guessed_pass_s(pinned: Pinned, measured: Mapping[Cell, float]) -> dict[Cell, float]:
-    """Before a pilot: the fastest of a group fills the shortest window, the others in proportion to their layers."""
-    study, least = pinned.study, timing(pinned.study).window_at_least_s
-    layers = {cell: pinned.models[original(study, cell.model)[0]].layers for cell in cells(study)}
-    fewest: dict[object, int] = {}
-    for cell, count in layers.items():
-        if count is not None:
-            key = passes_key(study, cell)
-            fewest[key] = min(count, fewest.get(key, count))
-    guessed = {
-        cell: least * (count / fewest[passes_key(study, cell)]) * original(study, cell.model)[1]
-        for cell, count in layers.items()
-        if count is not None
-    }
-    return guessed | dict(measured) if study.measure.window.passes is None else dict(measured)
+def _guessed_s(design: Design, measured: Mapping[int, float], passes: tuple[int, ...]) -> float:
+    """Return how long the whole design takes, seconds, before its pilots have ended."""
+    pass_s = _guessed_pass_s(design) | dict(measured)
+    every = range(len(design.cells))
+    block_s = sum(design.expected_s(cell, passes=passes[cell], pass_s=pass_s.get(cell)) for cell in every)
+    left = [cell for cell in every if cell not in measured]
+    pilots_s = sum(expected_trial_s(brief(design.protocol(cell, 1)), pass_s=pass_s.get(cell)) for cell in left)
+    return design.repetitions * block_s + pilots_s
+
+
+def _guessed_pass_s(design: Design) -> dict[int, float]:
+    """Guess the seconds of a pass by cell: the model with the fewest layers of a group fills the shortest window.
+
+    The others take longer in proportion to their layers. A model whose layers are unknown has no guess.
+    """
+    study, least_s = design.pinned.study, timing(design.pinned.study).window_at_least_s
+    guessed: dict[int, float] = {}
+    for group in design.groups:
+        work = {}
+        for cell in group:
+            name, repeats = original(study, design.cells[cell].model)
+            layers = design.pinned.models[name].layers
+            if layers:
+                work[cell] = (layers, repeats)
+        fewest = min((layers for layers, _ in work.values()), default=1)
+        guessed |= {cell: least_s * (layers / fewest) * repeats for cell, (layers, repeats) in work.items()}
+    return guessed
 
 
 def _place(pinned: Pinned) -> str:
+    """Return the place of this machine in the study: its id, or the id of its class."""
     try:
         from agent.host.machine import read_machine
-        from coordinator.scheduling.machine_class import machine_class
 
         setup = AgentSetup()
         machine = read_machine(setup.sysfs_root, setup.proc_root)
@@ -124,106 +114,8 @@ def _place(pinned: Pinned) -> str:
     return machine.machine_id if pinned.study.placement == "every-machine" else machine_class(machine)
 
 
-def outlook_text(outlook: Outlook) -> str:
-    """The outlook for people."""
-    study = outlook.pinned.study
-    times = timing(study)
-    window = study.measure.window.passes
-    every = cells(study)
-    lines = [
-        f"Study {study.name}: {study.description.strip()}".rstrip(": "),
-        "",
-        (
-            f"{len(study.models)} models × {len(study.tasks)} tasks, {len(every)} cells, "
-            f"{study.repetitions} blocks = {outlook.total} trials on each machine, regime {study.regime}."
-        ),
-        f"Each trial: baseline {times.baseline_s:g} s, warm-up {times.warm_up_at_least_s:g} s or more, window "
-        + (f"{window} passes" if window else f"{times.window_at_least_s:g} s or more")
-        + f", {study.measure.isolation} isolation.",
-        "",
-        "Compared:",
-        *(
-            f"  {c.name}: {c.student} / {c.teacher}"
-            + (f" (a proof: should be {c.expected_ratio:.2f})" if c.expected_ratio else "")
-            for c in comparands(study)
-        ),
-        *_primary_lines(study),
-        "",
-        "Order:" + ("" if outlook.machine_id != NOWHERE else " (of a machine without an identity)"),
-    ]
-    shown = outlook.blocks[:3]
-    lines += [f"  block {block.number}: " + ", ".join(str(t.cell) for t in block.trials) for block in shown]
-    if len(outlook.blocks) > len(shown):
-        lines.append(f"  … and {len(outlook.blocks) - len(shown)} blocks more")
-    lines.append("")
-    if outlook.pilots_to_do:
-        lines.append(f"First {outlook.pilots_to_do} short pilots fix the passes of each window.")
-    if outlook.store_id is not None:
-        failed = f", {outlook.failed} of them failed" if outlook.failed else ""
-        lines.append(f"In the store: {outlook.done} of {outlook.total} trials done{failed}.")
-        if outlook.obsolete:
-            lines.append(f"  {outlook.obsolete} attempts of an earlier form of the study stay there and are not used.")
-    about = "" if outlook.measured_passes else " (a guess until the pilots have run)"
-    lines.append(f"Expected: {duration_text(outlook.expected_s)}{about}.")
-    return "\n".join(lines)
-
-
-def _primary_lines(study: Study) -> list[str]:
-    stated = study.primary
-    pairs = study.pairs if stated.pairs is None else stated.pairs
-    if not pairs:
-        return []
-    tasks = study.tasks if stated.tasks is None else stated.tasks
-    what = f"{stated.metric} of {', '.join(pairs)} on {', '.join(tasks)}"
-    lines = [
-        f"Primary, stated before the data ({primary_digest(study_to_json(study))[:8]}):",
-        f"  {what}, alpha {stated.alpha:g} over all of them (Holm)",
-    ]
-    if stated.non_inferior_percent is not None:
-        lines.append(f"  also: is it at most {stated.non_inferior_percent:g} % more")
-    if stated.equivalent_percent is not None:
-        lines.append(f"  also: is it the same within {stated.equivalent_percent:g} %")
-    if stated.exclude_flags:
-        lines.append(f"  left out: blocks with a trial flagged {', '.join(stated.exclude_flags)}")
-    if stated.precision_percent is not None:
-        lines.append(f"  blocks are added after the pilot blocks until it is within {stated.precision_percent:g} %")
-    return lines
-
-
-def outlook_json(outlook: Outlook) -> dict[str, Any]:
-    """The outlook as data."""
-    return {
-        "study": outlook.pinned.study.name,
-        "machine_id": outlook.machine_id,
-        "trials": outlook.total,
-        "done": outlook.done,
-        "failed": outlook.failed,
-        "obsolete": outlook.obsolete,
-        "pilots_to_do": outlook.pilots_to_do,
-        "primary": asdict(outlook.pinned.study.primary)
-        | {"digest": primary_digest(study_to_json(outlook.pinned.study))},
-        "expected_s": round(outlook.expected_s, 1),
-        "passes_known": outlook.measured_passes,
-        "blocks": [
-            {
-                "block": block.number,
-                "trials": [
-                    {
-                        "position": trial.position,
-                        "cell": str(trial.cell),
-                        "trial_id": trial.trial_id if outlook.measured_passes else None,
-                        "passes": trial.protocol.passes if outlook.measured_passes else None,
-                    }
-                    for trial in block.trials
-                ],
-            }
-            for block in outlook.blocks
-        ],
-    }
-
-
 def write_trials(outlook: Outlook, folder: Path) -> int:
-    """Write each trial of the plan as a JSON file, numbered in the order of the plan. Raises StoreError."""
+    """Write each trial as a JSON file, numbered in the order of the plan; return how many. Raises StoreError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trials = [trial for block in outlook.blocks for trial in block.trials]

@@ -1,4 +1,4 @@
-"""A study with its models and items pinned: what the plan and the ids are made of."""
+"""Pinning of a study's models and items: the digests that the plan and all ids are made of."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from joulefleet.study.validate import tasks_of
 
 _LAYER_KEYS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 _ITEMS_VERSION = 1
-"""Raised when the same list of items would come out different."""
+"""Version of how items are made. Raise it when the same description would give other items."""
 
 
 def resolve(study: Study, base: Path) -> Pinned:
-    """`study` with every model and task pinned; relative paths begin at `base`.
+    """Return `study` with every model and task pinned; relative paths begin at `base`.
 
-    Raises StudyError that names everything that is missing or amiss in the files it names.
+    Raises StudyError with everything that is missing or wrong in the files that the study names, and MachineError
+    where the environment of this process has a label that no study can name.
     """
     problems: list[str] = []
     models: dict[str, ResolvedModel] = {}
@@ -45,12 +46,12 @@ def resolve(study: Study, base: Path) -> Pinned:
         except StudyError as error:
             problems += [f"models.{name}: {problem} {error.cure}" for problem in error.problems]
     if problems:
-        raise StudyError(problems, cure="" if len(problems) == 1 else "Mend these and try again.")
+        raise StudyError(problems, cure="" if len(problems) == 1 else "Fix these and try again.")
     return Pinned(study=in_its_environment(study), models=models, tasks=tasks)
 
 
 def in_its_environment(study: Study) -> Study:
-    """`study` with its environments; where it names none, that of this process."""
+    """Return `study` with its environments; where it names none, with that of this process. Raises MachineError."""
     if study.environments:
         return study
     label = environment_label()
@@ -120,34 +121,34 @@ def _task(task: Task, base: Path) -> ResolvedTask:
 
 
 def _items(task: Task, base: Path) -> tuple[Items, Any]:
-    """The items with what they need filled in, and what identifies them."""
+    """Return the items with absolute paths and the preset's lengths, and the data that identifies them."""
     preset = TASK_PRESETS.get(task.preset or "")
-    asked = task.items
-    if asked.synthetic is not None:
-        full = replace(asked.synthetic, lengths=asked.synthetic.lengths or (preset.lengths if preset else None))
+    given = task.items
+    if given.synthetic is not None:
+        full = replace(given.synthetic, lengths=given.synthetic.lengths or (preset.lengths if preset else None))
         return Items(synthetic=full), {"synthetic": asdict(full)}
-    if asked.file is not None:
-        path = (base / asked.file.path).resolve()
-        read_texts(path, asked.file)
-        columns = asdict(asked.file)
+    if given.file is not None:
+        path = (base / given.file.path).resolve()
+        read_texts(path, given.file)
+        columns = asdict(given.file)
         del columns["path"]
-        return Items(file=replace(asked.file, path=str(path))), {"file": file_digest(path), **columns}
-    assert asked.hub is not None
-    return asked, {"hub": asdict(asked.hub)}
+        return Items(file=replace(given.file, path=str(path))), {"file": file_digest(path), **columns}
+    assert given.hub is not None
+    return given, {"hub": asdict(given.hub)}
 
 
 def _head_mistakes(name: str, study: Study, model: ResolvedModel, tasks: dict[str, ResolvedTask]) -> list[str]:
-    """Where a local folder's own head has another number of labels than a task."""
+    """Return a message for each task whose number of labels is not that of the head in the model's folder."""
     if model.path is None or model.head != "own":
         return []
     config = _config(Path(model.path))
-    named = config.get("id2label")
-    has = len(named) if isinstance(named, dict) and named else int(config.get("num_labels", 2))
+    names = config.get("id2label")
+    labels = len(names) if isinstance(names, dict) and names else int(config.get("num_labels", 2))
     return [
-        f"models.{name}: its head has {has} labels, task {task} has {tasks[task].labels}; "
+        f"models.{name}: its head has {labels} labels, task {task} has {tasks[task].labels}; "
         f"name the tasks it can do under `tasks:`, or say `head: seeded`."
         for task in tasks_of(study, study.models[name])
-        if task in tasks and tasks[task].labels != has
+        if task in tasks and tasks[task].labels != labels
     ]
 
 
@@ -155,10 +156,10 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StudyError(f"{folder}/config.json cannot be read ({error}).", cure="Mend the folder.") from error
+        raise StudyError(f"{folder}/config.json cannot be read ({error}).", cure="Fix the folder.") from error
     return data if isinstance(data, dict) else {}
 
 
 def _layers(config: dict[str, Any]) -> int | None:
-    found = [config[key] for key in _LAYER_KEYS if isinstance(config.get(key), int)]
-    return found[0] if found else None
+    """Return the number of hidden layers, None where the configuration does not have it."""
+    return next((config[key] for key in _LAYER_KEYS if isinstance(config.get(key), int)), None)

@@ -1,4 +1,4 @@
-"""What is known of an attempt that has ended: the few columns that decide what is still to do."""
+"""Attempts that have ended, reduced to the columns that decide what is still to do."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from joulefleet.plan.trial import Cell
 
 DETERMINISTIC = frozenset({"exception", "out_of_memory", "timeout", "weights_mismatch"})
-"""Failures of the work itself, which would most likely come again. All others are the infrastructure's."""
+"""Reasons of failures of the work itself, which would most likely repeat. All others are the infrastructure's."""
 
 AGENT_LOST = "agent_lost"
-"""The reason of a trial in which the agent was lost again and again; the coordinator writes its row."""
+"""Reason of a trial in which the agent was lost in every attempt; the coordinator writes its row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFact:
-    """One attempt that has ended. Times are seconds since 1970."""
+    """One attempt that has ended. `ended_s` is in seconds since 1970, the other times are durations in seconds."""
 
     trial_id: str
     attempt_id: str
@@ -43,5 +43,5 @@ class AttemptFact:
 
     @property
     def pass_s(self) -> float | None:
-        """Seconds of one pass."""
+        """Duration of one pass, seconds; None where nothing was measured."""
         return None if self.window_s is None else self.window_s / self.passes

@@ -11,7 +11,7 @@ _GIB = 2**30
 
 
 def machine_class(machine: Machine) -> str:
-    """The id of the class of machines that measure alike: CPU model, topology, and memory as it is sold."""
+    """Return the id of the class of `machine`: the same CPU model, topology, and memory as it is sold."""
     return "class-" + digest(
         [
             machine.cpu_model,
@@ -24,9 +24,10 @@ def machine_class(machine: Machine) -> str:
 
 
 def _installed_gib(visible_bytes: int) -> float:
-    """The next 2^n or 3 x 2^n GiB above what the kernel sees, which firmware, kernel and graphics have lessened.
+    """Return the memory as it is sold, GiB: the next 2^n or 3 x 2^n above what the kernel sees.
 
-    Rounded to whole GiB, two equal machines with 15.49 and 15.51 would be of two classes.
+    Firmware, kernel and graphics keep a part, so that the kernel sees less. Rounded to whole GiB, two equal
+    machines with 15.49 and 15.51 would be of two classes.
     """
     exponent = math.ceil(math.log2(max(visible_bytes, 1) / _GIB))
     return 0.75 * 2.0**exponent if visible_bytes <= 0.75 * 2.0**exponent * _GIB else 2.0**exponent

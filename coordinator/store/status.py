@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from coordinator.events.live_file import MachineActivity, read_live
-from coordinator.text import printable, table_lines
 from joulefleet.locks import try_lock
 from joulefleet.query import Store
 from joulefleet.query.progress import StudyProgress, progress
@@ -113,62 +111,3 @@ def _parse_holder(text: bytes) -> StoreCoordinator:
         )
     except (ValueError, KeyError, TypeError):
         return StoreCoordinator(host=None, pid=None, epoch=None, study=None, since=None)
-
-
-def state_lines(state: StoreState) -> Iterator[str]:
-    """Yield the lines that `joulefleet status` prints."""
-    yield printable(f"{state.store}: {_coordinator_text(state.coordinator)}")
-    if not state.studies:
-        yield "This store has no study yet. Run one with `joulefleet run STUDY`."
-        return
-    yield ""
-    rows = [row for study in state.studies for row in _rows(study)]
-    yield from table_lines(
-        ("study", "machine", "trials", "ok", "failed", "missing", "done"), rows, right=(2, 3, 4, 5, 6)
-    )
-    for study in state.studies:
-        if study.imported_from is not None:
-            never = f"; {study.missing} of its {study.planned} runs were never done there" if study.missing else ""
-            yield printable(f"{study.study} was imported from {study.imported_from}{never}.")
-        if study.failures:
-            reasons = ", ".join(f"{reason} ×{count}" for reason, count in study.failures.items())
-            yield printable(f"{study.study} failed: {reasons}")
-    if state.now:
-        yield ""
-        yield from table_lines(("machine", "doing"), [(now.name, now.doing) for now in state.now])
-    if state.expected_end is not None:
-        without = f", without {', '.join(state.not_expected)}" if state.not_expected else ""
-        yield printable(f"Expected to be done at {state.expected_end.astimezone():%Y-%m-%d %H:%M %Z}{without}.")
-
-
-def _coordinator_text(coordinator: StoreCoordinator | None) -> str:
-    if coordinator is None:
-        return "nobody writes to it"
-    if coordinator.pid is None:
-        return "a coordinator writes to it"
-    return (
-        f"process {coordinator.pid} on {coordinator.host} runs {coordinator.study} since {_time(coordinator.since)} "
-        f"(epoch {coordinator.epoch})"
-    )
-
-
-def _time(iso: str | None) -> str:
-    try:
-        return f"{datetime.fromisoformat(iso or '').astimezone():%Y-%m-%d %H:%M:%S %Z}"
-    except ValueError:
-        return "some time"
-
-
-def _rows(study: StudyProgress) -> Iterator[tuple[str, ...]]:
-    several = len(study.machines) > 1
-    name = study.study
-    for machine in sorted(study.machines, key=lambda machine: machine.name):
-        yield (name, machine.name, *_counts(machine.planned, machine.ok, machine.failed))
-        name = ""
-    if several or not study.machines:
-        yield (name, "all", *_counts(study.planned, study.ok, study.failed))
-
-
-def _counts(planned: int, ok: int, failed: int) -> tuple[str, ...]:
-    done = f"{100 * (ok + failed) // planned} %" if planned else "–"
-    return (str(planned), str(ok), str(failed), str(planned - ok - failed), done)

@@ -63,10 +63,10 @@ class _StudyResult:
     trials: Sequence[TrialValues]
     facts: Sequence[MatchFacts]
     per_machine: Sequence[MetricComparison]
-    """Those of proofs too."""
+    """Including those of proofs."""
     interactions: Sequence[MetricComparison]
     findings: Sequence[PooledFinding]
-    """Those of proofs too."""
+    """Including those of proofs."""
     hidden: frozenset[str]
     """Ids of the machines without comparisons of their own."""
 

@@ -49,7 +49,7 @@ def sentence_of(finding: PooledFinding, varied: Collection[str] = ()) -> str:
     start, quantity = _subject(finding, varied)
     results, pooled = finding.machines, finding.pooled
     if not results:
-        return f"{start} an unknown part {quantity}: {_no_interval(finding)}."
+        return f"{start} a part {quantity} for which there is no interval: {_no_interval(finding)}."
     if finding.by == "machine":
         return f"{start} {_part(results[0].ratio)} {quantity}{_p(finding.p_adjusted, finding)}."
     if pooled is None:

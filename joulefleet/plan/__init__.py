@@ -1,1 +1,1 @@
-"""What a study expands to on one machine: an ordered list of blocks of trials."""
+"""The plan: a study expanded into blocks of trials in an order, for each machine."""

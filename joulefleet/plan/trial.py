@@ -1,13 +1,13 @@
-"""The Trial: all that an agent needs to know to measure one cell once, and nothing it must look up."""
+"""The trial: all that an agent needs to know to measure one cell once."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from joulefleet.digest import digest
 from joulefleet.errors import StudyError
@@ -25,18 +25,15 @@ from joulefleet.study.spec import (
 )
 from joulefleet.study.timing import Timing
 from joulefleet.versions import PROTOCOL_VERSION
+from joulefleet.yamlfile.record import ClosedRecord
 
 AttemptKind = Literal["trial", "pilot"]
 WeightsSource = Literal["seeded", "pretrained"]
 
-_CLOSED = ConfigDict(extra="forbid")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """Model × task × factors × environment."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Cell(ClosedRecord):
+    """One combination of model, task, levels of the factors, and environment."""
 
     model: str
     task: str
@@ -53,37 +50,33 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedModel:
+class ResolvedModel(ClosedRecord):
     """A model with its weights pinned.
 
-    `digest` identifies the weights: of the recipe (configuration, seed) where they are seeded, of
-    id and commit on the hub, of the files' bytes in a folder.
+    `digest` identifies the weights. It is made of the configuration and the seed where they are drawn from a
+    seed, of id and commit for a model of the hub, and of the files' bytes for a folder.
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     architecture: Architecture | None = None
     hub: Hub | None = None
     path: str | None = None
     tokenizer: str | None = None
     tokenizer_digest: str | None = None
-    """Of the tokenizer's files, where there are some: with texts they decide which tokens are worked."""
+    """Digest of the tokenizer's files, None where there are none; with texts they decide which tokens are worked."""
     head: HeadOrigin = "own"
     digest: str
     layers: int | None = None
-    """Hidden layers, where the configuration says; only the expected duration uses it."""
+    """Number of hidden layers, None where unknown; used for the expected duration only."""
 
     @property
     def weights_source(self) -> WeightsSource:
-        """`seeded` where the body's weights are drawn from a seed."""
+        """Origin of the body's weights: `seeded` where they are drawn from a seed."""
         return "seeded" if self.architecture is not None else "pretrained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedTask:
+class ResolvedTask(ClosedRecord):
     """A task with its preset filled in and its items pinned by `digest`."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     inputs: Literal["single", "pair"]
     labels: int
@@ -94,10 +87,8 @@ class ResolvedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """How a trial is measured: everything that changes what comes out, and nothing else."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Protocol(ClosedRecord):
+    """How a trial is measured: everything that changes the result, and nothing else."""
 
     version: int = PROTOCOL_VERSION
     regime: Regime
@@ -107,14 +98,14 @@ class Protocol:
     passes: Annotated[int, Field(ge=1)]
     item_repeats: Annotated[int, Field(ge=1, description="2 in the 2x arm: each item is worked twice.")] = 1
     companions: str = ""
-    """Digest of all that is compared with this cell: a new model beside it opens new trials for every pair
-    concerned, since measured on another day it could not be told from that day."""
+    """Digest of the models that are compared with this cell. A new one opens new trials of all of them, since a
+    model measured on another day could not be told apart from that day."""
     model: ResolvedModel
     task: ResolvedTask
 
     @property
     def digest(self) -> str:
-        """Identity of the protocol: folders count by their bytes, never by where they lie."""
+        """Identity of the protocol, 20 hexadecimal digits. Folders count by their bytes, never by their paths."""
         data = _PROTOCOL.dump_python(self, mode="json")
         items = data["task"].pop("items")
         data["task"]["items_kind"] = [key for key, value in items.items() if value is not None]
@@ -128,29 +119,31 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One attempt at one trial, as it is sent to an agent."""
+class Trial(ClosedRecord):
+    """One attempt at one trial, as it is sent to an agent; `joulefleet.plan.design.Design` makes it.
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    It is a record without behaviour: the coordinator sends it, the agent measures by it and copies its names into
+    the row, and neither changes it. A trial file holds it as JSON (`trial_to_json`, `read_trial`).
+    """
 
     study: str
     store_id: str
     kind: AttemptKind = "trial"
     trial_id: str
     place: str
-    """The machine's id; of placement any-machine the id of its class."""
+    """Id of the machine to which the repetition belongs; under placement any-machine the id of its class."""
     machine_id: str = ""
-    """The machine that runs it, where its place is a class of machines."""
+    """Id of the machine that runs it, where its place is a class of machines; otherwise empty."""
     attempt: Annotated[int, Field(ge=1)] = 1
     round: Annotated[int, Field(ge=1)] = 1
     block: Annotated[int, Field(ge=0)]
     position: Annotated[int, Field(ge=0)]
     predecessor: str | None = None
-    """The cell that ran before it on the machine."""
+    """Cell that ran before it on the machine, as text; None where none did since the machine started."""
     assignment: str = ""
-    """Why it runs now, for people."""
+    """Reason why it runs now, for people."""
     comparison_group: str = ""
-    """The cells with which it is compared, in this block of this place."""
+    """Digest that it shares with the cells with which it is compared, within one block of one place."""
     comparison_group_size: Annotated[int, Field(ge=0)] = 0
     cell: Cell
     protocol: Protocol
@@ -162,31 +155,31 @@ class Trial:
 
     @property
     def attempt_id(self) -> str:
-        """Names the attempt's file, in the outbox and in the store."""
+        """Identity of the attempt, and the name of its file in the outbox and in the store."""
         # Two machines of a class may be at the same attempt, where one of them was taken for lost.
-        by = f"-{self.machine_id}" if self.machine_id else ""
-        return f"{self.trial_id}-r{self.round}-a{self.attempt}{by}"
+        machine = f"-{self.machine_id}" if self.machine_id else ""
+        return f"{self.trial_id}-r{self.round}-a{self.attempt}{machine}"
 
 
 def trial_id(
     *, study: str, cell: Cell, repetition: int, place: str, protocol: Protocol | str, kind: AttemptKind = "trial"
 ) -> str:
-    """The identity of a trial; it does not depend on order, retries, thresholds or how many repetitions there are.
+    """Return the identity of a trial, 20 hexadecimal digits; `protocol` may be a protocol or its digest.
 
-    `protocol` may be its digest.
+    It does not depend on order, retries, thresholds or the number of repetitions.
     """
-    by = protocol if isinstance(protocol, str) else protocol.digest
-    return digest([kind, study, _CELL.dump_python(cell, mode="json"), repetition, place, by])
+    protocol_digest = protocol if isinstance(protocol, str) else protocol.digest
+    return digest([kind, study, _CELL.dump_python(cell, mode="json"), repetition, place, protocol_digest])
 
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:
-    """`trial` as plain JSON data."""
+    """Return `trial` as plain JSON data."""
     data: dict[str, Any] = _TRIAL.dump_python(trial, mode="json")
     return data
 
 
 def trial_from_json(data: Any, *, name: str = "trial") -> Trial:
-    """The inverse of `trial_to_json`. Raises StudyError that names every mistake."""
+    """Return the trial of which `trial_to_json` made `data`. Raises StudyError that names every mistake."""
     try:
         return _TRIAL.validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
@@ -197,7 +190,7 @@ def trial_from_json(data: Any, *, name: str = "trial") -> Trial:
 
 
 def read_trial(path: Path) -> Trial:
-    """The trial in the JSON file `path`. Raises StudyError."""
+    """Read the trial in the JSON file `path`. Raises StudyError."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

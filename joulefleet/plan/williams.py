@@ -1,10 +1,11 @@
-"""The order of cells within blocks: random, seeded, and balanced for what stands before what.
+"""Williams designs: random orders of the cells in which each cell follows every other one equally often.
 
-Williams' designs (E. J. Williams 1949, "Experimental designs balanced for the estimation of
-residual effects of treatments", Australian Journal of Scientific Research A 2:149-168): in a
-square of n orders (2n for odd n) every cell follows every other cell equally often. Each square is
-relabelled and its orders shuffled by the seed, so a study with fewer blocks than a square has a
-random part of one, in which no neighbourhood occurs twice as long as n is even.
+A Williams design (E. J. Williams 1949, "Experimental designs balanced for the estimation of residual
+effects of treatments", Australian Journal of Scientific Research A 2:149-168) is a Latin square of n
+orders, or two squares of 2n orders where n is odd, that is balanced for first-order carry-over: what a
+trial leaves behind on the machine (heat, caches) affects all cells alike. Here the cells of each square
+get random numbers and its orders a random sequence, from a seed. A study with fewer blocks than a square
+runs a random part of one, in which no cell follows the same cell twice where n is even.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Iterator
 
 
 def williams_square(size: int) -> list[list[int]]:
-    """Orders of `range(size)` in which each value follows each other equally often.
+    """Return orders of `range(size)` in which each value follows every other one equally often.
 
-    `size` orders where `size` is even; twice as many where it is odd.
+    There are `size` orders where `size` is even, and twice as many where it is odd.
     """
     first = [0]
     low, high = 1, size - 1
@@ -31,10 +32,10 @@ def williams_square(size: int) -> list[list[int]]:
 
 
 def balanced_orders(size: int, *, seed: str) -> Iterator[list[int]]:
-    """Endless orders of `range(size)`, one a block; the same `seed` gives the same orders.
+    """Yield orders of `range(size)` without end, one for each block; the same `seed` gives the same orders.
 
-    With two or more cells no cell follows itself, not even from one block to the next. With
-    exactly two that leaves one order for ever, each cell always after the other.
+    With two or more cells no cell follows itself, not even from one block to the next. With exactly two cells
+    this leaves one order for all blocks.
     """
     # A str seeds Random through SHA-512, which no version of Python changes.
     rng = random.Random(seed)
@@ -51,7 +52,7 @@ def balanced_orders(size: int, *, seed: str) -> Iterator[list[int]]:
 
 
 def _shuffled(size: int, rng: random.Random, last: int | None) -> list[list[int]]:
-    """A relabelled, shuffled square whose orders can follow each other and `last`."""
+    """Return a random square whose orders can follow each other and the cell `last`: no cell follows itself."""
     while True:
         labels = rng.sample(range(size), size)
         square = [[labels[value] for value in order] for order in williams_square(size)]

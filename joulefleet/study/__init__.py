@@ -1,1 +1,1 @@
-"""What the user writes: a study, its shipped examples, and the checks of both."""
+"""The study as the user writes it, the shipped studies, and the check of both."""

@@ -1,10 +1,10 @@
-"""The shipped tasks: what they ask of a model, and the published lengths of their items.
+"""The shipped tasks: their inputs, labels and metric, and the published lengths of their items.
 
 The lengths are quantiles, in bert-base-uncased WordPieces without special tokens, counted over the
 development sets (SST-2: 872 sentences, STS-B: 1,500 pairs, MNLI matched: 9,815 pairs). With the
 special tokens their means are 25.16, 31.47 and 39.05 tokens, the figures published in
-WoosukKwon/retraining-free-pruning (dataset/glue.py), to every digit. `rank_correlation` is Spearman's,
-of the two lengths of a pair, over the same sets.
+WoosukKwon/retraining-free-pruning (dataset/glue.py), to every digit. `rank_correlation` is the Spearman
+correlation of the two lengths of a pair, over the same sets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MNLI_2 = (1, 4, 5, 7, 7, 8, 9, 9, 10, 10, 11, 11, 12, 13, 13, 14, 15, 16, 17, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPreset:
-    """A GLUE task (Wang et al. 2018, doi 10.18653/v1/W18-5446) as a model meets it."""
+    """A GLUE task (Wang et al. 2018, doi 10.18653/v1/W18-5446)."""
 
     inputs: Literal["single", "pair"]
     labels: int

@@ -1,46 +1,52 @@
-"""What a study states before it has any data: which comparisons are primary, and how they are judged.
+"""The primary comparisons of a study, stated before it has any data, and how they are judged.
 
-All else that its data show is exploratory. The statement is part of the study, so of every record of
-it, and its digest says whether it has changed since the first trial.
+Everything else that its data show is exploratory. The statement is part of the study, and therefore of every
+record of it; its digest shows whether it has changed since the first trial.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from joulefleet.digest import digest
+from joulefleet.yamlfile.record import ClosedRecord
 
 PrimaryMetric = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Primary:
+class Primary(ClosedRecord):
     """The primary family: one metric of some pairs on some tasks, at every level of the factors."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    metric: Annotated[PrimaryMetric, Field(description="energy and the times are of one item.")] = "energy"
+    metric: Annotated[PrimaryMetric, Field(description="Energy and times are those of one item.")] = "energy"
     pairs: Annotated[tuple[str, ...] | None, Field(min_length=1, description="Default: every pair.")] = None
     tasks: Annotated[tuple[str, ...] | None, Field(min_length=1, description="Default: every task.")] = None
     alpha: Annotated[
-        float, Field(gt=0, le=0.5, description="Rate of any false positive in the family; 1 - alpha is the intervals'.")
+        float,
+        Field(
+            gt=0,
+            le=0.5,
+            description="Probability of any false positive in the family; intervals have the level 1 - alpha.",
+        ),
     ] = 0.05
     non_inferior_percent: Annotated[
-        float | None, Field(gt=0, lt=1000, description="Ask also whether the student needs at most so much more.")
+        float | None, Field(gt=0, lt=1000, description="Also test whether the student needs at most this much more.")
     ] = None
     equivalent_percent: Annotated[
-        float | None, Field(gt=0, lt=1000, description="Ask also whether both need the same within this margin.")
+        float | None, Field(gt=0, lt=1000, description="Also test whether both need the same within this margin.")
     ] = None
     exclude_flags: Annotated[
         tuple[str, ...], Field(description="Blocks with a trial that carries one of these flags are left out.")
     ] = ()
     precision_percent: Annotated[
         float | None,
-        Field(gt=0, lt=1000, description="Blocks are added after the pilot blocks until the intervals are so narrow."),
+        Field(
+            gt=0, lt=1000, description="Blocks are added after the pilot blocks until the intervals are this narrow."
+        ),
     ] = None
     pilot_blocks: Annotated[
         int | None,
@@ -49,20 +55,20 @@ class Primary:
 
 
 def primary_digest(definition: Mapping[str, Any]) -> str:
-    """What tells the statements of two studies apart, from the study as JSON data.
+    """Return the digest of the primary statement in `definition`, a study as JSON data.
 
-    The family is hashed as it is: which models each pair compares, the tasks, every level of the factors.
-    A task that is added joins the family, unless the study names the tasks that are primary. How many
-    blocks the pilot has is no part of it: `run` fills that in.
+    It covers the family as it is: the models of each pair, the tasks, every level of the factors. A task that is
+    added joins the family, unless the study names the tasks that are primary. The number of pilot blocks is not
+    covered, because `run` fills it in.
     """
     stated: dict[str, Any] = {**definition["primary"], "pilot_blocks": None}
     pairs: Mapping[str, Any] = definition["pairs"]
     tasks = definition["tasks"] if stated["tasks"] is None else stated["tasks"]
-    named = pairs if stated["pairs"] is None else stated["pairs"]
+    names = pairs if stated["pairs"] is None else stated["pairs"]
     return digest(
         stated
         | {
-            "pairs": {name: pairs.get(name) for name in named},
+            "pairs": {name: pairs.get(name) for name in names},
             "tasks": sorted(tasks),
             "factors": definition["factors"],
             "environments": definition["environments"],

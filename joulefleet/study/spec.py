@@ -1,20 +1,19 @@
-"""The Study: what the user asks to be measured, as frozen records.
+"""The study, the description of what is to be measured, as frozen records.
 
-The same definitions serve the YAML file (read by `joulefleet.study.load`, which adds line
-numbers), the JSON schema for editors (`joulefleet plan --schema`) and the copy in the store.
-What types alone cannot say (a pair names two models that exist, ...) is in `joulefleet.study.validate`.
+The same definitions serve the YAML file (`joulefleet.study.load` reads it), the JSON schema for editors
+(`joulefleet plan --schema`) and the copy in the store. Rules that types cannot express, such as that a pair
+names two models that exist, are in `joulefleet.study.validate`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from joulefleet.study.primary import Primary
-
-_CLOSED = ConfigDict(extra="forbid")
+from joulefleet.yamlfile.record import ClosedRecord
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$"
 
@@ -28,26 +27,23 @@ HeadOrigin = Literal["own", "seeded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Architecture:
+class Architecture(ClosedRecord):
     """A model built from a configuration, with weights drawn from a seed."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     model_type: Annotated[
         str, Field(pattern=r"^[a-z0-9_-]+$", description="transformers' model_type, such as bert or gpt2.")
     ]
     config: Annotated[
-        dict[str, Any], Field(description="The published configuration: what differs from transformers' default.")
+        dict[str, Any],
+        Field(description="The published configuration, as far as it differs from transformers' default."),
     ] = field(default_factory=dict)
-    published_as: Annotated[str, Field(description="Where the configuration was published; for people.")] = ""
+    published_as: Annotated[str, Field(description="Where the configuration was published, for people.")] = ""
     seed: Annotated[Seed, Field(description="Seed of the weights.")] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
+class Hub(ClosedRecord):
     """A model of the Hugging Face hub, pinned to a commit."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     id: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="Such as google-bert/bert-base-uncased.")]
     revision: Annotated[
@@ -60,10 +56,8 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """One model, from exactly one source: architecture, hub or path."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Model(ClosedRecord):
+    """One model, of exactly one source: architecture, hub or path."""
 
     architecture: Architecture | None = None
     hub: Hub | None = None
@@ -72,72 +66,66 @@ class Model:
     ] = None
     tokenizer: Annotated[
         str | None,
-        Field(description="A folder with the tokenizer, for an architecture that meets texts; else the model's own."),
+        Field(
+            description="A folder with the tokenizer, for an architecture whose task has texts; else the model's own."
+        ),
     ] = None
     head: Annotated[
         HeadOrigin,
-        Field(description="own: the classification head in the weights; seeded: a fresh one drawn from the seed."),
+        Field(description="own: the classification head in the weights; seeded: a new one drawn from the seed."),
     ] = "own"
     tasks: Annotated[
         tuple[Name, ...] | None,
-        Field(min_length=1, description="The tasks this model does; all of the study's where absent."),
+        Field(min_length=1, description="The tasks that this model does; default: all of the study."),
     ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(ClosedRecord):
     """A teacher and the student distilled from it."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     teacher: Name
     student: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lengths:
-    """A distribution of token counts: quantile (percent, as text) to tokens, special tokens not counted."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Lengths(ClosedRecord):
+    """A distribution of lengths in tokens without special tokens, as quantiles: percent (as text) to tokens."""
 
     first: dict[str, Annotated[float, Field(ge=1)]]
     second: dict[str, Annotated[float, Field(ge=1)]] | None = None
-    rank_correlation: Annotated[float, Field(ge=-1, le=1, description="Of the two lengths of a pair.")] = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyntheticItems:
-    """Seeded token sequences whose lengths follow a published distribution. They have no labels."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
-
-    count: Annotated[int, Field(ge=1, le=100_000, description="Items in one pass.")] = 64
-    seed: Seed = 0
-    lengths: Annotated[
-        Lengths | None, Field(description="The quantiles of the lengths; the preset's where absent.")
-    ] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileItems:
-    """Texts and labels from a file: JSON lines, CSV or Parquet, told by its ending."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
-
-    path: Annotated[str, Field(description="Relative to the study's file.")]
-    text: Annotated[str, Field(description="The column of the (first) text.")] = "text"
-    text_pair: Annotated[str | None, Field(description="The column of the second text of a pair.")] = None
-    label: Annotated[str | None, Field(description="The column of the label, where there is one.")] = None
-    count: Annotated[int | None, Field(ge=1, le=100_000, description="The first so many rows; all where absent.")] = (
-        None
+    rank_correlation: Annotated[float, Field(ge=-1, le=1, description="Correlation of the two lengths of a pair.")] = (
+        0.0
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HubItems:
-    """Texts and labels of a data set of the Hugging Face hub, pinned to a commit."""
+class SyntheticItems(ClosedRecord):
+    """Seeded token sequences whose lengths follow a published distribution. They have no labels."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    count: Annotated[int, Field(ge=1, le=100_000, description="Items in one pass.")] = 64
+    seed: Seed = 0
+    lengths: Annotated[
+        Lengths | None, Field(description="The quantiles of the lengths; default: those of the preset.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileItems(ClosedRecord):
+    """Texts and labels from a file: JSON lines, CSV or Parquet, by the ending of its name."""
+
+    path: Annotated[str, Field(description="Relative to the study's file.")]
+    text: Annotated[str, Field(description="The column of the (first) text.")] = "text"
+    text_pair: Annotated[str | None, Field(description="The column of the second text of a pair.")] = None
+    label: Annotated[str | None, Field(description="The column of the label; without it items have no labels.")] = None
+    count: Annotated[
+        int | None, Field(ge=1, le=100_000, description="Number of rows, from the first; default: all.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubItems(ClosedRecord):
+    """Texts and labels from a data set of the Hugging Face hub, pinned to a commit."""
 
     id: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -150,10 +138,8 @@ class HubItems:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Items:
-    """Where a task's items come from: exactly one of the three."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Items(ClosedRecord):
+    """The source of a task's items: exactly one of the three."""
 
     synthetic: SyntheticItems | None = None
     file: FileItems | None = None
@@ -161,141 +147,130 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What the models have to do. A preset fills in inputs, labels, metric and lengths."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Task(ClosedRecord):
+    """The work of the models. A preset fills in inputs, labels, metric and lengths."""
 
     preset: Annotated[str | None, Field(description="A shipped task: sst2, stsb or mnli.")] = None
-    inputs: Annotated[Literal["single", "pair"] | None, Field(description="One text an item, or two.")] = None
-    labels: Annotated[int | None, Field(ge=1, le=10_000, description="Classes; 1 is regression.")] = None
+    inputs: Annotated[Literal["single", "pair"] | None, Field(description="Whether an item is one text or two.")] = None
+    labels: Annotated[int | None, Field(ge=1, le=10_000, description="Number of classes; 1 is regression.")] = None
     metric: Annotated[Literal["accuracy", "pearson"] | None, Field(description="How labelled items are scored.")] = None
-    max_length: Annotated[int, Field(ge=4, le=100_000, description="Longer items are cut to so many tokens.")] = 128
+    max_length: Annotated[int, Field(ge=4, le=100_000, description="Longest item, tokens; longer ones are cut.")] = 128
     items: Items = field(default_factory=lambda: Items(synthetic=SyntheticItems()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Factors:
-    """What is varied beside model and task. Every combination of levels is a cell."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Factors(ClosedRecord):
+    """The factors other than model and task, each with its levels. Every combination of levels is a cell."""
 
     batch_size: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1)] = (1,)
     threads: Annotated[
         tuple[Annotated[int, Field(ge=0, le=4096)], ...],
-        Field(min_length=1, description="Threads of the work; 0 is one for every CPU it may use."),
+        Field(min_length=1, description="Threads of the work; 0: one for every CPU it may use."),
     ] = (0,)
     dtype: Annotated[tuple[Literal["float32", "bfloat16"], ...], Field(min_length=1)] = ("float32",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """How long the measured window is: so many whole passes, or as many as a pilot says last long enough."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Window(ClosedRecord):
+    """The length of the measured window: a number of whole passes, given here or found by a pilot."""
 
     passes: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     at_least_s: Annotated[
-        Seconds | None, Field(description="The faster model of a pair works at least so long; default by regime.")
+        Seconds | None, Field(description="Shortest work of the faster model of a pair, seconds; default by regime.")
     ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WarmUp:
-    """The work before the window. sustained also waits until throughput and power drift under 1 %."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class WarmUp(ClosedRecord):
+    """The work before the window. In regime sustained it lasts until throughput and power drift by less than 1 %."""
 
     at_least_s: Annotated[Seconds | None, Field(description="Default by regime.")] = None
     at_most_s: Annotated[Seconds | None, Field(description="Default by regime.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CoolDown:
+class CoolDown(ClosedRecord):
     """The rest after a trial: until temperature or idle power is back, or a fixed time where neither is readable."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
-
-    fixed_s: Annotated[Seconds | None, Field(description="Where neither is readable; default by regime.")] = None
-    at_most_s: Annotated[Seconds | None, Field(description="Ceiling where one is; default by regime.")] = None
+    fixed_s: Annotated[Seconds | None, Field(description="Rest where neither is readable; default by regime.")] = None
+    at_most_s: Annotated[Seconds | None, Field(description="Longest rest where one is; default by regime.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """Beyond these a trial is flagged. Flags change no value and drop no trial."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+class Thresholds(ClosedRecord):
+    """Limits beyond which a trial is flagged. Flags change no value and drop no trial."""
 
     foreign_cpu_percent: Annotated[
-        float, Field(gt=0, description="CPU of processes that are neither the work nor ours; 100 = one core.")
+        float,
+        Field(gt=0, description="CPU use of processes that are neither the work nor Joulefleet's; 100 = one core."),
     ] = 5.0
-    steal_percent: Annotated[float, Field(gt=0, description="CPU time taken by the hypervisor.")] = 1.0
-    observer_cpu_percent: Annotated[float, Field(gt=0, description="CPU of agent, coordinator and Ray.")] = 5.0
+    steal_percent: Annotated[float, Field(gt=0, description="CPU time that the hypervisor took.")] = 1.0
+    observer_cpu_percent: Annotated[float, Field(gt=0, description="CPU use of agent, coordinator and Ray.")] = 5.0
     log_bytes: Annotated[int, Field(gt=0, description="Bytes the work wrote to its output in the window.")] = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Modelled:
-    """Parameters of the modelled energy, a stand-in that is never called measured.
+class Modelled(ClosedRecord):
+    """Parameters of the modelled energy, which is never called measured.
 
-    Defaults: Cloud Carbon Footprint's averages for a logical CPU of AWS (0.74 W idle, 3.5 W busy).
+    The defaults are Cloud Carbon Footprint's averages for a logical CPU of AWS (0.74 W idle, 3.5 W busy).
     """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     idle_w_per_cpu: Annotated[float, Field(ge=0, le=1000)] = 0.74
     busy_w_per_cpu: Annotated[float, Field(gt=0, le=1000)] = 3.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class Measure(ClosedRecord):
     """How every trial is measured."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
-
-    baseline_s: Annotated[Seconds | None, Field(description="Idle time before each trial; default by regime.")] = None
+    baseline_s: Annotated[
+        Seconds | None, Field(description="Idle time before each trial, seconds; default by regime.")
+    ] = None
     warm_up: WarmUp = field(default_factory=WarmUp)
     window: Window = field(default_factory=Window)
     cool_down: CoolDown = field(default_factory=CoolDown)
     isolation: Annotated[
         Isolation, Field(description="warm: a fork with torch already imported; cold: a new interpreter.")
     ] = "warm"
-    timeout_s: Annotated[float, Field(gt=0, le=604_800, description="A trial is ended after so long.")] = 1800
+    timeout_s: Annotated[float, Field(gt=0, le=604_800, description="A trial is ended after this time, seconds.")] = (
+        1800
+    )
     energy_source: Annotated[
         EnergySource,
-        Field(description="powercap: Joulefleet's own reader; pyrapl: pyRAPL reads the counters, where it can."),
+        Field(description="powercap: Joulefleet reads the counters; pyrapl: pyRAPL does, where it can."),
     ] = "powercap"
     sampling_hz: Annotated[float, Field(gt=0, le=20, description="Energy readings a second, 20 at most.")] = 10
-    modelled: Annotated[
-        Modelled | None, Field(description="Fill energy_modelled_j as well; absent: it stays null.")
-    ] = None
+    modelled: Annotated[Modelled | None, Field(description="Fill energy_modelled_j too; default: it is null.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProofArm:
+class ProofArm(ClosedRecord):
     """A model and a task on which a proof runs."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
 
     model: Name
     task: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proofs:
-    """Comparisons whose true ratio is known: the study's own proof."""
+class Proofs(ClosedRecord):
+    """Comparisons whose true ratio is known, to check that the study measures right."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
-
-    a_a: Annotated[tuple[ProofArm, ...], Field(description="The model against itself: 1.00.")] = ()
-    twice: Annotated[tuple[ProofArm, ...], Field(description="The model doing each item twice: 2.00.")] = ()
+    a_a: Annotated[tuple[ProofArm, ...], Field(description="The model against itself: the ratio is 1.00.")] = ()
+    twice: Annotated[
+        tuple[ProofArm, ...],
+        Field(description="The model that works each item twice, against itself: the ratio is 2.00."),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
-    """What the user wrote."""
+class Study(ClosedRecord):
+    """The study: all that the user decides about an experiment.
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CLOSED
+    `joulefleet.study.load` makes it from YAML or from the store's copy, and nobody changes it: a command that
+    fills something in makes a new one. Types hold by construction; `joulefleet.study.validate.check_study`
+    checks the rest, and `load_study` does both and raises StudyError.
+    """
 
     name: Name
     description: str = ""
@@ -310,7 +285,7 @@ class Study:
         tuple[Name, ...],
         Field(
             description="Where the work runs: bare, container, pod, or the name that a runner was given. "
-            "Where absent: where the coordinator runs."
+            "Default: where the coordinator runs."
         ),
     ] = ()
     placement: Annotated[
@@ -324,6 +299,6 @@ class Study:
     thresholds: Thresholds = field(default_factory=Thresholds)
     proofs: Proofs = field(default_factory=Proofs)
     primary: Primary = field(default_factory=Primary)
-    labels: Annotated[dict[str, str], Field(description="Your own words, kept with every row.")] = field(
+    labels: Annotated[dict[str, str], Field(description="Your own labels, kept with every row.")] = field(
         default_factory=dict
     )

@@ -1,4 +1,4 @@
-"""The durations of a trial: those that the study gives, else those of its regime."""
+"""The durations of a trial: those that the study gives, otherwise those of its regime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from joulefleet.study.spec import Regime, Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """The durations of one trial in seconds, defaults of its regime filled in."""
+    """The durations of one trial, seconds, with the defaults of its regime filled in."""
 
     baseline_s: float
     warm_up_at_least_s: float
@@ -21,7 +21,7 @@ class Timing:
 
 
 # sustained: the warm-up outlasts twice a power-limit window of 28 s (the usual PL1), the baseline of a
-# block of a dozen trials pools to over 30 s. burst: a demonstration, as short as still means something.
+# block of a dozen trials adds up to over 30 s. burst: a demonstration, as short as it can be with any meaning.
 _REGIME_TIMING: Mapping[Regime, Timing] = {
     "sustained": Timing(
         baseline_s=5.0,
@@ -43,22 +43,22 @@ _REGIME_TIMING: Mapping[Regime, Timing] = {
 
 
 def timing(study: Study) -> Timing:
-    """The durations that hold for `study`: its own where given, else those of its regime."""
-    asked, default = study.measure, _REGIME_TIMING[study.regime]
-    at_least = _given(asked.warm_up.at_least_s, default.warm_up_at_least_s)
-    fixed = _given(asked.cool_down.fixed_s, default.cool_down_fixed_s)
+    """Return the durations that hold for `study`: its own where given, otherwise those of its regime."""
+    measure, default = study.measure, _REGIME_TIMING[study.regime]
+    at_least = _given(measure.warm_up.at_least_s, default.warm_up_at_least_s)
+    fixed = _given(measure.cool_down.fixed_s, default.cool_down_fixed_s)
     return Timing(
-        baseline_s=_given(asked.baseline_s, default.baseline_s),
+        baseline_s=_given(measure.baseline_s, default.baseline_s),
         warm_up_at_least_s=at_least,
-        warm_up_at_most_s=max(at_least, _given(asked.warm_up.at_most_s, default.warm_up_at_most_s)),
+        warm_up_at_most_s=max(at_least, _given(measure.warm_up.at_most_s, default.warm_up_at_most_s)),
         window_at_least_s=_window_at_least_s(study, default),
         cool_down_fixed_s=fixed,
-        cool_down_at_most_s=_given(asked.cool_down.at_most_s, max(fixed, default.cool_down_at_most_s)),
+        cool_down_at_most_s=_given(measure.cool_down.at_most_s, max(fixed, default.cool_down_at_most_s)),
     )
 
 
 def _window_at_least_s(study: Study, default: Timing) -> float:
-    # Passes that the study fixes last as long as they last, but a sustained window is long in any case.
+    # Fixed passes have no shortest duration, except that a sustained window is long in any case.
     if study.measure.window.passes is not None:
         return default.window_at_least_s if study.regime == "sustained" else 0.0
     return _given(study.measure.window.at_least_s, default.window_at_least_s)

@@ -1,4 +1,4 @@
-"""What the types of a study cannot say: names that must exist, sources that exclude each other, equal work."""
+"""Rules of a study that types cannot express: names that must exist, sources that exclude each other, equal work."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from joulefleet.yamlfile.problems import Mistake
 from joulefleet.yamlfile.reader import Location
 
 PROOF_SUFFIXES = {"a_a": "+again", "twice": "+twice"}
-"""How the name of a proof's arm ends: the model against itself, and the model doing each item twice."""
+"""Endings of the names under which a model runs in a proof: against itself, and with each item worked twice."""
 
 
 def check_study(study: Study) -> list[Mistake]:
-    """Every mistake of meaning in `study`."""
+    """Return every mistake in `study`, whose types are right."""
     return [
         *_models(study),
         *_tasks(study),
@@ -39,14 +39,14 @@ def _models(study: Study) -> Iterator[Mistake]:
         here: Location = ("models", name)
         given = [key for key in ("architecture", "hub", "path") if getattr(model, key) is not None]
         if len(given) != 1:
-            said = " and ".join(given) if given else "none"
+            listed = " and ".join(given) if given else "none"
             yield Mistake(
                 here,
-                f"models.{name}: give exactly one of architecture, hub and path, not {said}.",
+                f"models.{name}: give exactly one of architecture, hub and path, not {listed}.",
                 rests_on=tuple((*here, key) for key in ("architecture", "hub", "path")),
             )
         if name.endswith(tuple(PROOF_SUFFIXES.values())):
-            yield Mistake(here, f"models.{name}: such a name is kept for the proofs; give it another.")
+            yield Mistake(here, f"models.{name}: names with this ending are kept for the proofs; give it another.")
         if model.path is not None and not model.path.strip():
             yield Mistake((*here, "path"), f"models.{name}.path: is empty.")
         for index, task in enumerate(model.tasks or ()):
@@ -66,12 +66,12 @@ def _models(study: Study) -> Iterator[Mistake]:
 
 
 def head_of(model: Model) -> HeadOrigin:
-    """Where the model's classification head comes from: an architecture's is seeded as all of it is."""
+    """Return the origin of the model's classification head; an architecture has a seeded one."""
     return "seeded" if model.architecture is not None else model.head
 
 
 def tasks_of(study: Study, model: Model) -> list[str]:
-    """The names of the tasks that `model` does."""
+    """Return the names of the tasks that `model` does, in the order of the study."""
     return [name for name in study.tasks if model.tasks is None or name in model.tasks]
 
 
@@ -92,8 +92,9 @@ def _items(name: str, task: Task, here: Location) -> Iterator[Mistake]:
     items = task.items
     given = [key for key in ("synthetic", "file", "hub") if getattr(items, key) is not None]
     if len(given) != 1:
-        said = " and ".join(given) if given else "none"
-        yield Mistake((*here, "items"), f"tasks.{name}.items: give exactly one of synthetic, file and hub, not {said}.")
+        listed = " and ".join(given) if given else "none"
+        text = f"tasks.{name}.items: give exactly one of synthetic, file and hub, not {listed}."
+        yield Mistake((*here, "items"), text)
         return
     preset = TASK_PRESETS.get(task.preset or "")
     inputs = task.inputs or (preset.inputs if preset else None)
@@ -128,15 +129,15 @@ def _lengths(name: str, lengths: Lengths, inputs: str | None, here: Location) ->
             yield Mistake((*here, part), f"tasks.{name}: lengths.{part}: quantiles are numbers from 0 to 100.")
             continue
         quantiles = [quantile for quantile, _ in points]
-        said = f"tasks.{name}: lengths.{part}:"
+        where = f"tasks.{name}: lengths.{part}:"
         if not all(0 <= quantile <= 100 for quantile in quantiles):
-            yield Mistake((*here, part), f"{said} quantiles are numbers from 0 to 100.")
+            yield Mistake((*here, part), f"{where} quantiles are numbers from 0 to 100.")
         elif len(points) < 2 or quantiles[0] != 0 or quantiles[-1] != 100:
-            yield Mistake((*here, part), f"{said} give at least the quantiles 0 and 100.")
+            yield Mistake((*here, part), f"{where} give at least the quantiles 0 and 100.")
         elif len(set(quantiles)) != len(quantiles):
-            yield Mistake((*here, part), f"{said} a quantile stands twice.")
+            yield Mistake((*here, part), f"{where} a quantile is given twice.")
         elif any(later < earlier for (_, earlier), (_, later) in itertools.pairwise(points)):
-            yield Mistake((*here, part), f"{said} the tokens must not fall as the quantile grows.")
+            yield Mistake((*here, part), f"{where} the tokens must not fall as the quantile grows.")
 
 
 def _pairs(study: Study) -> Iterator[Mistake]:
@@ -190,8 +191,8 @@ def _measure(study: Study) -> Iterator[Mistake]:
     window = study.measure.window
     if window.passes is not None and window.at_least_s is not None:
         yield Mistake(("measure", "window"), "measure.window: give passes or at_least_s, not both.")
-    asked = study.measure.warm_up
-    if asked.at_most_s is not None and asked.at_least_s is not None and asked.at_most_s < asked.at_least_s:
+    warm_up = study.measure.warm_up
+    if warm_up.at_most_s is not None and warm_up.at_least_s is not None and warm_up.at_most_s < warm_up.at_least_s:
         yield Mistake(("measure", "warm_up"), "measure.warm_up: at_most_s is less than at_least_s.")
     modelled = study.measure.modelled
     if modelled is not None and modelled.busy_w_per_cpu < modelled.idle_w_per_cpu:
@@ -199,14 +200,13 @@ def _measure(study: Study) -> Iterator[Mistake]:
     if study.regime == "sustained" and window.passes is None and timing(study).window_at_least_s < 30:
         yield Mistake(
             ("measure", "window", "at_least_s"),
-            "measure.window.at_least_s: a sustained window lasts 30 s or more; for less say `regime: burst`.",
+            "measure.window.at_least_s: a sustained window lasts 30 s or more; for less write `regime: burst`.",
             rests_on=(("regime",), ("measure", "window")),
         )
 
 
 def _primary(study: Study) -> Iterator[Mistake]:
-    named = (("pairs", "pair", study.pairs), ("tasks", "task", study.tasks))
-    for key, what, known in named:
+    for key, what, known in (("pairs", "pair", study.pairs), ("tasks", "task", study.tasks)):
         for index, name in enumerate(getattr(study.primary, key) or ()):
             if name not in known:
                 here: Location = ("primary", key, index)
@@ -217,6 +217,6 @@ def _repeated_levels(study: Study) -> Iterator[Mistake]:
     levels = {name: getattr(study.factors, name) for name in ("batch_size", "threads", "dtype")}
     for name, values in levels.items():
         if len(set(values)) != len(values):
-            yield Mistake(("factors", name), f"factors.{name}: a level stands twice.")
+            yield Mistake(("factors", name), f"factors.{name}: a level is given twice.")
     if len(set(study.environments)) != len(study.environments):
-        yield Mistake(("environments",), "environments: one stands twice.")
+        yield Mistake(("environments",), "environments: one is given twice.")

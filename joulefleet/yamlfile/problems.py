@@ -1,11 +1,10 @@
-"""What pydantic refuses of a file that a user wrote, as mistakes in plain English, each with its place in the file."""
+"""Mistakes that pydantic finds in a file that a user wrote, in plain English and with their location in the file."""
 
 from __future__ import annotations
 
 import json
 import re
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,45 +13,51 @@ from pydantic import ValidationError
 from joulefleet.errors import did_you_mean
 from joulefleet.yamlfile.reader import Location
 
-MISSING = ("missing", "missing_argument")
-"""pydantic's names of a mistake that lies in what encloses its location."""
+UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
+"""pydantic's names of a key that is not known."""
 
-KEY = "[key]"
-"""pydantic puts it behind the location of a key that is wrong itself."""
+_MISSING = ("missing", "missing_argument")
+"""pydantic's names of a missing key, whose location ends in that key."""
+
+_KEY = "[key]"
+"""Last element that pydantic adds to the location of a key whose text is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One mistake: where in the study, and what."""
+    """One mistake: its location in the file, and what is wrong."""
 
     location: Location
     text: str
     rests_on: tuple[Location, ...] = ()
-    """What it follows from, where that is not `location` alone: no mistake where these are mended."""
+    """The values that together make the mistake, where `location` alone does not: fixing one of them may cure it."""
 
 
 def details(error: ValidationError) -> list[Any]:
-    """What pydantic says of each mistake."""
-    found: list[Any] = error.errors(include_url=False)
+    """Return pydantic's record of each mistake, without those that follow from another one."""
+    every: list[Any] = error.errors(include_url=False)
     # pydantic counts only the good items of a list, so that a bad one makes it too short as well.
     return [
         detail
-        for detail in found
+        for detail in every
         if detail["type"] != "too_short"
-        or not any(related(detail["loc"], other["loc"]) for other in found if other is not detail)
+        or not any(related(detail["loc"], other["loc"]) for other in every if other is not detail)
     ]
 
 
 def describe(detail: Any, schema: dict[str, Any], *, whole: str) -> Mistake:
-    """One of `details`, of a file called `whole` in the messages whose JSON schema is `schema`."""
-    location = _location(detail)
+    """Return the mistake that one of `details` records.
+
+    `schema` is the JSON schema of the file, and `whole` names the file as a whole in the message.
+    """
+    location = location_of(detail)
     where = ".".join(str(part) for part in location) or whole
-    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+    if detail["type"] in UNKNOWN_KEY:
         known = _known_keys(location[:-1], schema)
         close = did_you_mean(str(location[-1]), known)
         hint = f"; {close}" if close else f"; known here: {', '.join(known)}." if known else "."
         return Mistake(location, f"{where}: unknown key{hint}")
-    if detail["type"] in MISSING:
+    if detail["type"] in _MISSING:
         return Mistake(location[:-1], f"{where}: missing.")
     if detail["type"] == "dataclass_type":
         return Mistake(location, f"{where}: must be a mapping of keys to values.")
@@ -62,18 +67,20 @@ def describe(detail: Any, schema: dict[str, Any], *, whole: str) -> Mistake:
     return Mistake(location, f"{where}: {message}{shown}.")
 
 
+def location_of(detail: Any) -> Location:
+    """Return where in the file one of `details` lies."""
+    location: Location = tuple(detail["loc"])
+    return location[:-1] if location[-1:] == (_KEY,) and detail["type"] not in UNKNOWN_KEY else location
+
+
 def related(one: Location, other: Location) -> bool:
-    """Whether one lies in the other."""
+    """Tell whether one location lies in the other, or is the same."""
     shared = min(len(one), len(other))
     return one[:shared] == other[:shared]
 
 
-def _location(detail: Mapping[str, Any]) -> Location:
-    return tuple(part for part in detail["loc"] if part != KEY)
-
-
 def _known_keys(location: Location, schema: dict[str, Any]) -> list[str]:
-    """The keys that the schema knows at `location`."""
+    """Return the keys that `schema` allows at `location`."""
     node: Any = schema
     for part in location:
         node = _follow(schema, node)
@@ -88,6 +95,7 @@ def _known_keys(location: Location, schema: dict[str, Any]) -> list[str]:
 
 
 def _follow(schema: dict[str, Any], node: Any) -> dict[str, Any]:
+    """Return the schema that `node` refers to, or its first alternative that is not null."""
     while isinstance(node, dict):
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]

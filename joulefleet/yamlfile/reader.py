@@ -1,6 +1,6 @@
-"""YAML as plain data with the line of every value, and nothing that YAML can do beyond data.
+"""Reads YAML as plain data with the line of every value, and refuses what is more than data.
 
-Refused with their line: tags (they can construct objects), anchors and aliases (a few lines of
+Refused, each with its line: tags (they can construct objects), anchors and aliases (a few lines of
 them expand to gigabytes), duplicate keys, keys that are not text, several documents, deep nesting,
 numbers and characters that JSON cannot carry, and files over 64 KiB.
 """
@@ -15,13 +15,16 @@ from typing import Any
 from joulefleet.errors import StudyError
 
 MAX_BYTES = 1 << 16
-"""The slowest text of this size (a flow sequence of single digits) takes 3 s to refuse; a mebibyte takes a minute."""
-MAX_DEPTH = 24
+"""Largest file, bytes: the slowest text of this size takes 3 s to refuse, a mebibyte takes a minute."""
 
-# Everything else is text, dates too: a study has none, and a name may look like one.
+MAX_DEPTH = 24
+"""Deepest nesting of lists and mappings that is read; a study has about seven levels."""
+
+# Everything else is text, also dates: a study has none, and a name may look like one.
 _NOT_TEXT = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null"))
 
 Location = tuple[str | int, ...]
+"""Path to a value: the keys of mappings and the indices of lists, from the outermost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class YamlDocument:
     lines: dict[Location, int]
 
     def line_of(self, location: Location) -> int:
-        """The line of `location`, or of the nearest enclosing value that has one."""
+        """Return the line of `location`, or of the nearest enclosing value that has one."""
         for end in range(len(location), -1, -1):
             if location[:end] in self.lines:
                 return self.lines[location[:end]]
@@ -40,7 +43,7 @@ class YamlDocument:
 
 
 def read_yaml(path: Path) -> YamlDocument:
-    """Read `path`. Raises StudyError with the line of what is wrong."""
+    """Read the file `path`. Raises StudyError with the line of each mistake."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -62,7 +65,7 @@ def read_yaml(path: Path) -> YamlDocument:
 
 
 def parse_yaml(text: str, *, name: str) -> YamlDocument:
-    """Parse `text`; `name` stands in the messages."""
+    """Parse `text`; messages call it `name`. Raises StudyError with the line of each mistake."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -75,33 +78,34 @@ def parse_yaml(text: str, *, name: str) -> YamlDocument:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise StudyError(f"{where}: not YAML: {error.problem or error.context}.", cure="Mend that line.") from error
+        raise StudyError(f"{where}: not YAML: {error.problem or error.context}.", cure="Fix that line.") from error
     except (YAMLError, RecursionError, ValueError, ArithmeticError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StudyError(f"{name}: not YAML: {reason}.", cure="Mend the file.") from error
+        raise StudyError(f"{name}: not YAML: {reason}.", cure="Fix the file.") from error
     if node is None:
         raise StudyError(f"{name}: empty.", cure="See `joulefleet plan --schema`, or begin with a shipped study.")
     builder = _Builder(name)
     data = builder.build(node, ())
     if builder.problems:
-        raise StudyError(builder.problems, cure="Mend those lines.")
+        raise StudyError(builder.problems, cure="Fix those lines.")
     return YamlDocument(data, builder.lines)
 
 
 def _forbidden(events: Any, name: str) -> list[str]:
+    """Return the problems of a stream of YAML events that is more than data; stops at about 20."""
     from ruamel.yaml import events as kinds
 
     problems, depth, documents = [], 0, 0
     for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, kinds.AliasEvent) or getattr(event, "anchor", None):
-            problems.append(f"{name}:{line}: anchors and aliases are not taken.")
+            problems.append(f"{name}:{line}: anchors and aliases are not allowed.")
         elif getattr(event, "ctag", None) is not None and str(event.ctag) not in ("", "None"):
-            problems.append(f"{name}:{line}: the tag {event.ctag} is not taken.")
+            problems.append(f"{name}:{line}: the tag {event.ctag} is not allowed.")
         if isinstance(event, kinds.DocumentStartEvent):
             documents += 1
             if documents == 2:
-                problems.append(f"{name}:{line}: a second document begins here; a study is one.")
+                problems.append(f"{name}:{line}: a second document begins here; only one is allowed.")
         if isinstance(event, kinds.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -114,6 +118,8 @@ def _forbidden(events: Any, name: str) -> list[str]:
 
 
 class _Builder:
+    """Makes plain data of YAML nodes, and keeps the line of each and what is wrong with it."""
+
     def __init__(self, name: str) -> None:
         from ruamel.yaml import YAML
 
@@ -142,7 +148,7 @@ class _Builder:
                 continue
             key = self._text(key_node)
             if key in result:
-                self._problem(key_node, f"{_shown(key)} stands here a second time.")
+                self._problem(key_node, f"the key {_shown(key)} is here a second time.")
                 continue
             self.lines[(*location, key)] = key_node.start_mark.line + 1
             result[key] = self.build(value_node, (*location, key))
@@ -161,9 +167,9 @@ class _Builder:
             self._problem(node, f"{_shown(node.value)} cannot be read as a number.")
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            self._problem(node, f"{_shown(node.value)} is not a finite number; text stands in quotes.")
+            self._problem(node, f"{_shown(node.value)} is not a finite number; put text in quotes.")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            self._problem(node, f"{_shown(node.value)} is beyond 64 bits; text stands in quotes.")
+            self._problem(node, f"{_shown(node.value)} is beyond 64 bits; put text in quotes.")
         return value
 
     def _problem(self, node: Any, text: str) -> None:

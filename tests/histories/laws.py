@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from coordinator.campaign.campaign import CampaignResult
 from coordinator.scheduling.attempt import AGENT_LOST, DETERMINISTIC, AttemptFact
 from coordinator.scheduling.block import COHERENT_S, MOST_DETERMINISTIC, MOST_INFRASTRUCTURE
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import LOSSES_OF_A_TRIAL
+from joulefleet.plan.design import Design
 from joulefleet.plan.trial import Trial
 from tests.histories.stage import Stage
 from tests.support.fate import AWAY_S

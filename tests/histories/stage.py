@@ -11,10 +11,10 @@ from pathlib import Path
 
 from coordinator.campaign.campaign import Campaign, CampaignResult
 from coordinator.cluster.interface import Command
-from coordinator.scheduling.design import Design
 from coordinator.store.port import CampaignStore
 from coordinator.store.writer import open_store
 from joulefleet.errors import JoulefleetError
+from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
 from tests.support.fate import Fate, Fault

@@ -1,4 +1,4 @@
-"""What Experiment Runner left, imported with a mapping alone."""
+"""The output of Experiment Runner and CodeCarbon, imported from the command line with a mapping alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 import typer.testing
 
 from coordinator.__main__ import app
-from coordinator.store.status import state_lines, store_state
+from coordinator.cli.render.status import state_lines
+from coordinator.store.status import store_state
 from joulefleet.errors import StoreError
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
@@ -28,13 +29,13 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "how-to-import.md"
 
 @pytest.fixture
 def package(tmp_path: Path) -> list[FakeRun]:
-    """The package in `data`, and its mapping in `mapping.yaml`."""
+    """Write the replication package to `data`, and its mapping to `mapping.yaml`."""
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     return write_package(tmp_path / "data")
 
 
 def command(*arguments: str) -> str:
-    """What a command prints. Raises what it raises."""
+    """Return what a command prints. Raises what the command raises."""
     done = typer.testing.CliRunner().invoke(app, list(arguments), catch_exceptions=False, standalone_mode=False)
     if done.exception is not None:
         raise done.exception
@@ -48,17 +49,17 @@ def import_data(folder: Path, *more: str, mapping: str = "mapping.yaml") -> str:
 
 
 def rows(store: Path, query: str) -> list[dict[str, Any]]:
-    """The answer of a store."""
+    """Return the rows of a query to a store."""
     with Store.open(store) as opened:
-        found: list[dict[str, Any]] = opened.arrow(query).to_pylist()
-        return found
+        result: list[dict[str, Any]] = opened.arrow(query).to_pylist()
+        return result
 
 
 def test_a_replication_package_is_imported_with_a_mapping_alone(tmp_path: Path, package: list[FakeRun]) -> None:
-    """Means and totals of each model are those of an independent computation."""
-    said = import_data(tmp_path)
-    assert said.startswith("42 runs of 6 folders imported into")
-    assert said.endswith("as study published (2 more were planned and never done).\n")
+    """Means and totals of each model agree with an independent computation."""
+    output = import_data(tmp_path)
+    assert output.startswith("42 runs of 6 folders imported into")
+    assert output.endswith("as study published (2 more were planned and never done).\n")
     expected: dict[str, list[list[float]]] = defaultdict(list)
     for folder, _ in EXPERIMENTS:
         with (tmp_path / "data" / folder / "run_table.csv").open(newline="") as file:
@@ -73,9 +74,9 @@ def test_a_replication_package_is_imported_with_a_mapping_alone(tmp_path: Path, 
     metrics = ("energy_reported_j", "window_s", "cpu_percent", "mean_rss_bytes")
     sums = ", ".join(f"fsum({name}) {name}" for name in metrics)
     query = f"select model, count(*) n, {sums} from trials group by model"  # noqa: S608 - ours
-    found = rows(tmp_path / "store", query)
-    assert {row["model"]: row["n"] for row in found} == {"bert": 11, "distilbert": 10, "gpt2": 10, "distilgpt2": 11}
-    for row in found:
+    result = rows(tmp_path / "store", query)
+    assert {row["model"]: row["n"] for row in result} == {"bert": 11, "distilbert": 10, "gpt2": 10, "distilgpt2": 11}
+    for row in result:
         runs = expected[row["model"]]
         for place, name in enumerate(metrics):
             total = math.fsum(run[place] for run in runs)
@@ -84,7 +85,7 @@ def test_a_replication_package_is_imported_with_a_mapping_alone(tmp_path: Path, 
 
 
 def repaired_total(folder: Path) -> float:
-    """The sum of a run's process trace, its wrapped second mended with the arithmetic of the format's description."""
+    """Return the sum of a run's process trace, repaired in its wrapped second by the formula in the guide."""
     with (folder / "powerjoular.csv").open(newline="") as file:
         machine = [float(line["CPU Power"]) for line in csv.DictReader(file)]
     with (folder / "powerjoular.csv-4711.csv").open(newline="") as file:
@@ -95,8 +96,8 @@ def repaired_total(folder: Path) -> float:
     return math.fsum(process)
 
 
-def test_the_two_wrapped_seconds_come_out_as_published(tmp_path: Path, package: list[FakeRun]) -> None:
-    """44.02 and 47.13 W of the machine, 42.61 and 46.31 W of the process, and a flag on these two runs alone."""
+def test_the_two_wrapped_seconds_are_repaired_as_published(tmp_path: Path, package: list[FakeRun]) -> None:
+    """They are 44.02 and 47.13 W of the machine, 42.61 and 46.31 W of the process; only these two runs are flagged."""
     import_data(tmp_path)
     query = (
         "select trial_id, flags, energy_repair, energy_reported_j, labels from trials where energy_repair is not null"
@@ -104,26 +105,26 @@ def test_the_two_wrapped_seconds_come_out_as_published(tmp_path: Path, package: 
     flagged = rows(tmp_path / "store", f"{query} order by model")
     assert rows(tmp_path / "store", "select count(*) n from trials where len(flags) > 0") == [{"n": 2}]
     assert [dict(row["labels"]) for row in flagged] == [{"folder": folder, "run": run} for folder, run in WRAPS]
-    for row, said, watts in zip(
+    for row, recorded, watts in zip(
         flagged, (-262099.3125, -262096.20313), (("44.0163", "42.6139"), ("47.1257", "46.3051")), strict=True
     ):
         assert row["flags"] == ["energy_repaired"]
         assert "262143.328850 J" in row["energy_repair"]
-        assert f"the machine's {said} W became {watts[0]} W" in row["energy_repair"]
+        assert f"the machine's {recorded} W became {watts[0]} W" in row["energy_repair"]
         assert f"became {watts[1]} W" in row["energy_repair"]
         assert "The table said -25" in row["energy_repair"]
         assert 2000 < row["energy_reported_j"] < 4000
     channel = "process.cpu_power"
-    found = rows(
+    result = rows(
         tmp_path / "store",
         f"select round(r.value, 2) w from readings r join readings s using (trial_id, t_ns) "  # noqa: S608 - ours
         f"where r.channel = '{channel}_repaired' and s.channel = '{channel}' and s.value < 0 order by w",
     )
-    assert [row["w"] for row in found] == [42.61, 46.31]
+    assert [row["w"] for row in result] == [42.61, 46.31]
 
 
 def test_imported_joules_are_neither_measured_nor_modelled(tmp_path: Path, package: list[FakeRun]) -> None:
-    """They stand in a column of their own; no block, no regime, and a reason for each null."""
+    """They are in a column of their own; there is no block and no regime, and each null has a reason."""
     import_data(tmp_path)
     (row,) = rows(
         tmp_path / "store",
@@ -150,30 +151,30 @@ def test_imported_joules_are_neither_measured_nor_modelled(tmp_path: Path, packa
 
 
 def test_runs_are_numbered_and_dated_as_they_ran(tmp_path: Path, package: list[FakeRun]) -> None:
-    """The start is the first date of the trace; both experiments of a model are numbered on."""
+    """The start is the first date of the trace; the numbers continue over both experiments of a model."""
     import_data(tmp_path)
-    found = rows(
+    result = rows(
         tmp_path / "store",
         "select repetition, labels['folder'] folder, labels['run'] run, started_at from trials "
         "where model = 'bert' order by repetition",
     )
-    theirs = [run for run in package if run.folder.startswith("bert/")]
-    assert [row["repetition"] for row in found] == list(range(1, 12))
-    assert [(row["folder"], row["run"]) for row in found] == [(run.folder, run.run) for run in theirs]
-    assert [row["started_at"].replace(tzinfo=None) for row in found] == [run.started for run in theirs]
+    of_bert = [run for run in package if run.folder.startswith("bert/")]
+    assert [row["repetition"] for row in result] == list(range(1, 12))
+    assert [(row["folder"], row["run"]) for row in result] == [(run.folder, run.run) for run in of_bert]
+    assert [row["started_at"].replace(tzinfo=None) for row in result] == [run.started for run in of_bert]
 
 
 def test_traces_become_readings_as_recorded(tmp_path: Path, package: list[FakeRun]) -> None:
-    """With whole seconds from the first."""
+    """Times count in whole seconds from the first date."""
     import_data(tmp_path)
     first = package[0]
-    found = rows(
+    result = rows(
         tmp_path / "store",
         "select channel, unit, source, list(t_ns order by t_ns) t, list(value order by t_ns) v from readings "
         "join trials using (trial_id) where labels['folder'] = 'bert/experiment_1' and labels['run'] = 'run_0' "
         "group by all",
     )
-    series = {row["channel"]: row for row in found}
+    series = {row["channel"]: row for row in result}
     assert {name: (row["unit"], row["source"]) for name, row in series.items()} == {
         "machine.cpu_utilization": ("", "powerjoular"),
         "machine.total_power": ("W", "powerjoular"),
@@ -188,7 +189,7 @@ def test_traces_become_readings_as_recorded(tmp_path: Path, package: list[FakeRu
 
 
 def test_importing_again_adds_nothing_and_says_so(tmp_path: Path, package: list[FakeRun]) -> None:
-    """Also after a compaction."""
+    """This also holds after a compaction."""
     import_data(tmp_path)
     before = rows(tmp_path / "store", "select * exclude (readings) from attempts order by attempt_id")
     assert import_data(tmp_path).startswith("Nothing to add: ")
@@ -199,7 +200,7 @@ def test_importing_again_adds_nothing_and_says_so(tmp_path: Path, package: list[
 
 
 def test_changed_data_need_another_name(tmp_path: Path, package: list[FakeRun]) -> None:
-    """One cell, or one word of the mapping, and both would be mixed under one name."""
+    """Otherwise two versions of the data would be mixed under one name."""
     import_data(tmp_path)
     table = tmp_path / "data" / "bert" / "experiment_1" / "run_table.csv"
     text = table.read_text()
@@ -217,8 +218,8 @@ def test_changed_data_need_another_name(tmp_path: Path, package: list[FakeRun]) 
     ]
 
 
-def test_status_tells_what_was_never_done(tmp_path: Path, package: list[FakeRun]) -> None:
-    """TODO rows are planned and no results; nobody waits for them."""
+def test_status_counts_runs_that_were_never_done(tmp_path: Path, package: list[FakeRun]) -> None:
+    """Rows that are TODO were planned; they do not make the study unfinished."""
     import_data(tmp_path)
     with Store.open(tmp_path / "store") as store:
         (state,) = progress(store)
@@ -232,7 +233,7 @@ def test_status_tells_what_was_never_done(tmp_path: Path, package: list[FakeRun]
 
 
 def test_the_study_names_its_models_and_tasks(tmp_path: Path, package: list[FakeRun]) -> None:
-    """And holds the mapping as it was given."""
+    """The record also holds the mapping as it was given."""
     import_data(tmp_path)
     (study,) = rows(tmp_path / "store", "select study, models, tasks, regime, seed, repetitions from studies")
     assert study == {
@@ -257,7 +258,7 @@ def test_the_study_names_its_models_and_tasks(tmp_path: Path, package: list[Fake
 
 @pytest.mark.usefixtures("environment")
 def test_a_study_that_was_imported_is_not_run(tmp_path: Path, package: list[FakeRun]) -> None:
-    """Its trials have no blocks to go on with."""
+    """Its trials have no blocks that could be continued."""
     import_data(tmp_path)
     (tmp_path / "tiny.yaml").write_text(re.sub(r"(?m)^name: .*$", "name: published", TINY_STUDY))
     arguments = (str(tmp_path / "tiny.yaml"), "--store", str(tmp_path / "store"))
@@ -267,8 +268,8 @@ def test_a_study_that_was_imported_is_not_run(tmp_path: Path, package: list[Fake
             command(*verb)
 
 
-def test_what_was_measured_is_not_imported_over(tmp_path: Path, package: list[FakeRun]) -> None:
-    """Neither where it was asked for, nor where there are trials alone."""
+def test_an_import_cannot_take_the_name_of_a_measured_study(tmp_path: Path, package: list[FakeRun]) -> None:
+    """The name is taken by a record, or by trials whose record is lost."""
     study = study_from()
     write_store(tmp_path / "store", twelve_cell_rows(study)[:1], study)
     for _ in range(2):
@@ -279,8 +280,8 @@ def test_what_was_measured_is_not_imported_over(tmp_path: Path, package: list[Fa
     assert len(rows(tmp_path / "store", "from attempts")) == 1
 
 
-def test_the_mapping_of_the_guide_is_one(tmp_path: Path, package: list[FakeRun]) -> None:
-    """What docs/how-to-import.md shows imports the package that it speaks of."""
+def test_the_mapping_in_the_guide_works(tmp_path: Path, package: list[FakeRun]) -> None:
+    """The example in docs/how-to-import.md imports the package that it describes."""
     text, _ = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "guide.yaml").write_text(text)
     assert import_data(tmp_path, mapping="guide.yaml").startswith("42 runs")
@@ -291,27 +292,27 @@ def test_the_mapping_of_the_guide_is_one(tmp_path: Path, package: list[FakeRun])
     assert row == {"items": 872, "environment": "bare", "layout": "flat"}
 
 
-def test_json_says_what_was_done(tmp_path: Path, package: list[FakeRun]) -> None:
-    """For programs."""
+def test_json_has_the_counts(tmp_path: Path, package: list[FakeRun]) -> None:
+    """Programs read the counts there."""
     done = json.loads(import_data(tmp_path, "--json"))
     assert (done["study"], done["runs"], done["added"], done["planned"]) == ("published", 42, 42, 44)
     assert len(done["notes"]) == 2
 
 
 def test_a_command_without_its_mapping_is_wrong_usage(tmp_path: Path) -> None:
-    """Exit code 2, with what is missing."""
+    """The exit code is 2."""
     for arguments in (["import", "experiment-runner"], ["import", "codecarbon", str(tmp_path)]):
         assert typer.testing.CliRunner().invoke(app, arguments).exit_code == 2
 
 
 @pytest.mark.parametrize("kind", ["experiment-runner", "codecarbon"])
 def test_the_schema_of_a_mapping_is_printed(kind: str) -> None:
-    """For editors."""
+    """Editors use it."""
     assert "pairs" in json.loads(command("import", kind, "--schema"))["properties"]
 
 
 def test_a_run_of_codecarbon_is_a_trial(tmp_path: Path) -> None:
-    """By the mapping of the guide."""
+    """The mapping is the one in the guide."""
     _, text = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "mapping.yaml").write_text(text)
     columns = "timestamp,project_name,run_id,duration,energy_consumed,codecarbon_version,cpu_model,cpu_count"
@@ -321,12 +322,14 @@ def test_a_run_of_codecarbon_is_a_trial(tmp_path: Path) -> None:
     ]
     (tmp_path / "emissions.csv").write_text("\n".join([columns, *lines]))
     store = ("--store", str(tmp_path / "store"))
-    asked = ("import", "codecarbon", str(tmp_path / "emissions.csv"), "--mapping", str(tmp_path / "mapping.yaml"))
-    assert command(*asked, *store).startswith("2 runs of 1 folders imported")
-    assert command(*asked, *store).startswith("Nothing to add")
-    found = rows(tmp_path / "store", "select model, machine, energy_reported_j, reported_by from trials order by model")
-    by = "codecarbon 2.8.4, tracking_mode unknown: not said whether measured or modelled"
-    assert found == [
+    arguments = ("import", "codecarbon", str(tmp_path / "emissions.csv"), "--mapping", str(tmp_path / "mapping.yaml"))
+    assert command(*arguments, *store).startswith("2 runs of 1 folders imported")
+    assert command(*arguments, *store).startswith("Nothing to add")
+    result = rows(
+        tmp_path / "store", "select model, machine, energy_reported_j, reported_by from trials order by model"
+    )
+    by = "codecarbon 2.8.4, tracking_mode unknown: unknown whether measured or modelled"
+    assert result == [
         {"model": model, "machine": "laptop", "energy_reported_j": 3600.0, "reported_by": by}
         for model in ("bert", "distilbert")
     ]

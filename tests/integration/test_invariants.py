@@ -19,7 +19,7 @@ from coordinator.campaign.campaign import Campaign
 from coordinator.cluster.interface import Command
 from coordinator.cluster.local import LocalCluster
 from coordinator.store.writer import open_store
-from joulefleet.plan.expand import blocks, passes_from_pilot
+from joulefleet.plan.design import Design
 from joulefleet.schema import COLUMNS
 from tests.support.machines import unpacked
 from tests.support.trials import TINY_STUDY, tiny_pinned
@@ -78,9 +78,9 @@ def test_invariant_5_a_part_is_never_added_to_what_contains_it() -> None:
 
 
 def test_invariant_6_both_of_a_pair_do_equal_work(store: Path) -> None:
-    """Within a task, everything that defines the work is equal for both models of the pair."""
-    pinned = tiny_pinned()
-    trials = next(iter(blocks(pinned, passes=passes_from_pilot(pinned, {}), machine_id="m", store_id="s"))).trials
+    """Within a task, everything that defines the work is the same for both models of the pair."""
+    design = Design(tiny_pinned(), store_id="s")
+    trials = next(design.blocks("m", design.passes({}))).trials
     for task in ("one", "two"):
         big, small = (t for t in sorted(trials, key=lambda t: t.cell.model) if t.cell.task == task)
         assert big.protocol.task == small.protocol.task
@@ -99,7 +99,8 @@ def test_invariant_7_the_order_is_stored(store: Path) -> None:
     )
     with joulefleet.open(store) as opened:
         rows = opened.arrow("select * from attempts order by started_at").to_pylist()
-    plan = blocks(pinned, passes=passes_from_pilot(pinned, {}), machine_id=rows[0]["place"], store_id="")
+    design = Design(pinned, store_id="")
+    plan = design.blocks(rows[0]["place"], design.passes({}))
     planned = {t.trial_id: (str(t.cell), t.block, t.position) for block in plan for t in block.trials}
     assert {row["trial_id"]: (planned[row["trial_id"]][0], row["block"], row["position"]) for row in rows} == planned
     ran = [planned[row["trial_id"]][0] for row in rows]

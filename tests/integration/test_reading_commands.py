@@ -32,62 +32,62 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_store(tmp_path_factory.mktemp("twelve") / "store", twelve_cell_rows(study), study))
 
 
-def said(*arguments: str, typed: str | None = None) -> str:
-    """The standard output of `joulefleet` with `arguments`. Raises what the command raises."""
+def output_of(*arguments: str, typed: str | None = None) -> str:
+    """Return the standard output of `joulefleet` with `arguments`. Raises what the command raises."""
     result = CliRunner().invoke(app, arguments, input=typed, catch_exceptions=False)
     assert result.exit_code == 0
     return result.stdout
 
 
 def test_sql_writes_csv(store: str) -> None:
-    """A header and a row."""
+    """The result is a header and a row."""
     query = "select count(*) n, count(distinct model) m from trials where status='ok'"
-    assert said("sql", "--store", store, "--format", "csv", query) == "n,m\n36,4\n"
+    assert output_of("sql", "--store", store, "--format", "csv", query) == "n,m\n36,4\n"
 
 
 def test_sql_reads_the_query_from_standard_input(store: str) -> None:
-    """Where none is given."""
-    assert said("sql", "--store", store, "--format", "json", typed="select 1 as a") == '[\n{"a": 1}\n]\n'
+    """This is so if no query is given."""
+    assert output_of("sql", "--store", store, "--format", "json", typed="select 1 as a") == '[\n{"a": 1}\n]\n'
 
 
 def test_sql_writes_a_file(store: str, tmp_path: Path) -> None:
-    """In any format, and nothing to standard output."""
+    """This works in any format, and leaves standard output empty."""
     file = tmp_path / "out.parquet"
-    assert said("sql", "--store", store, "--format", "parquet", "-o", str(file), "from trials") == ""
+    assert output_of("sql", "--store", store, "--format", "parquet", "-o", str(file), "from trials") == ""
     assert pq.read_table(file).num_rows == 36
     table = tmp_path / "out.txt"
-    assert said("sql", "--store", store, "-o", str(table), "select 1 as a") == ""
+    assert output_of("sql", "--store", store, "-o", str(table), "select 1 as a") == ""
     assert table.read_text() == "a\n1\n"
 
 
 @pytest.mark.parametrize("form", ["csv", "table"])
 def test_failed_query_leaves_no_file(store: str, tmp_path: Path, form: str) -> None:
-    """Neither under the name nor beside it."""
+    """There is no temporary file either."""
     folder = tmp_path / "answers"
     folder.mkdir()
     with pytest.raises(QueryError):
-        said("sql", "--store", store, "--format", form, "-o", str(folder / "x"), "select error('no')")
+        output_of("sql", "--store", store, "--format", form, "-o", str(folder / "x"), "select error('no')")
     assert list(folder.iterdir()) == []
 
 
 def test_query_that_is_not_text_is_refused(store: str) -> None:
-    """With a cure."""
+    """Bytes that are not UTF-8 are an error with a cure."""
     result = CliRunner().invoke(app, ["sql", "--store", store], input=b"\xff\xfe")
     assert isinstance(result.exception, QueryError)
 
 
 def test_sql_describes_itself_without_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All views and macros, or one, in any format."""
+    """It describes all views and macros, or one, in any format."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JOULEFLEET_STORE", raising=False)
-    text = said("sql", "--describe")
+    text = output_of("sql", "--describe")
     assert all(f"\n{name}\n" in f"\n{text}" for name in VIEWS)
     assert "grams_co2e(joules, g_per_kwh)\n" in text
     assert "\x1b" not in text
-    lines = said("sql", "--describe", "Latencies").splitlines()
+    lines = output_of("sql", "--describe", "Latencies").splitlines()
     assert lines[0] == "latencies"
     assert lines[-1].split() == ["latency_s", "DOUBLE", "s", "Duration", "of", "the", "batch."]
-    rows = json.loads(said("sql", "--describe", "latencies", "--format", "json"))
+    rows = json.loads(output_of("sql", "--describe", "latencies", "--format", "json"))
     assert [row["column"] for row in rows] == [None, "trial_id", "batch", "latency_s"]
     assert rows[-1] == {
         "name": "latencies",
@@ -97,62 +97,62 @@ def test_sql_describes_itself_without_a_store(tmp_path: Path, monkeypatch: pytes
         "unit": "s",
         "meaning": "Duration of the batch.",
     }
-    header, *_ = said("sql", "--describe", "--format", "csv").splitlines()
+    header, *_ = output_of("sql", "--describe", "--format", "csv").splitlines()
     assert header == "name,kind,column,type,unit,meaning"
-    said("sql", "--describe", "-o", str(tmp_path / "views.txt"))
+    output_of("sql", "--describe", "-o", str(tmp_path / "views.txt"))
     assert (tmp_path / "views.txt").read_text() == text
 
 
-def test_sql_lists_shows_and_asks_the_examples(store: str) -> None:
-    """By name."""
-    assert "Which model needs least energy an item, by task?" in said("sql", "--examples")
-    sql_of_it = said("sql", "--examples", "latency-percentiles")
+def test_sql_lists_shows_and_runs_the_examples(store: str) -> None:
+    """Each shipped query has a name."""
+    assert "Which model needs the least energy per item in each task" in output_of("sql", "--examples")
+    sql_of_it = output_of("sql", "--examples", "latency-percentiles")
     assert sql_of_it.startswith("-- How long does a batch take")
-    assert json.loads(said("sql", "--examples", "latency-percentiles", "--format", "json"))[0]["sql"] == sql_of_it
-    asked = said("sql", "--store", store, "--example", "latency-percentiles", "--format", "csv")
-    assert asked == said("sql", "--store", store, "--format", "csv", typed=sql_of_it)
-    assert len(asked.splitlines()) == 1 + 12
+    assert json.loads(output_of("sql", "--examples", "latency-percentiles", "--format", "json"))[0]["sql"] == sql_of_it
+    result = output_of("sql", "--store", store, "--example", "latency-percentiles", "--format", "csv")
+    assert result == output_of("sql", "--store", store, "--format", "csv", typed=sql_of_it)
+    assert len(result.splitlines()) == 1 + 12
 
 
 @pytest.mark.parametrize(
     "arguments", [("--describe", "--examples"), ("--examples", "--example", "ranking"), ("--example", "ranking", "x")]
 )
 def test_sql_does_one_thing_at_a_time(arguments: tuple[str, ...]) -> None:
-    """Wrong usage is said."""
+    """Contradicting options are wrong usage."""
     result = CliRunner().invoke(app, ["sql", *arguments])
     assert result.exit_code == 2
 
 
 def test_sql_joins_files_of_the_users_own(store: str, tmp_path: Path) -> None:
-    """Several, each under its name."""
+    """Several files can be given, each under its own name."""
     (tmp_path / "grid.csv").write_text("machine,g_per_kwh\nbench,400\n")
     (tmp_path / "names.jsonl").write_text('{"model": "bert", "known_as": "BERT"}\n')
     query = "select distinct known_as, g_per_kwh from trials join grid using (machine) join names using (model)"
     own = ["--with", f"grid={tmp_path}/grid.csv", "--with", f"names={tmp_path}/names.jsonl"]
-    assert json.loads(said("sql", "--store", store, "--format", "json", *own, query)) == [
+    assert json.loads(output_of("sql", "--store", store, "--format", "json", *own, query)) == [
         {"known_as": "BERT", "g_per_kwh": 400}
     ]
     with pytest.raises(QueryError, match="2 mistakes"):
-        said("sql", "--store", store, "--with", "grid", "--with", "x=/none.csv", query)
+        output_of("sql", "--store", store, "--with", "grid", "--with", "x=/none.csv", query)
 
 
 def test_a_table_of_a_million_rows_is_cut(store: str) -> None:
-    """And says of how many it shows the first."""
+    """The note states the number of all rows."""
     result = CliRunner().invoke(app, ["sql", "--store", store, "select range as i from range(1000000)"])
     assert len(result.stdout.splitlines()) == 1 + TABLE_ROWS
     assert result.stderr.startswith(f"{TABLE_ROWS} of 1000000 rows shown.")
 
 
-def test_names_that_would_command_a_terminal_are_shown_harmless(store: str) -> None:
-    """Whatever a column or a value is called."""
-    text = said("sql", "--store", store, 'select \'\x1b[2J\na "q"\' as "\x1b]0;x\x07 \n\'"')
+def test_names_with_control_characters_are_escaped(store: str) -> None:
+    """Names of columns and values may contain escapes."""
+    text = output_of("sql", "--store", store, 'select \'\x1b[2J\na "q"\' as "\x1b]0;x\x07 \n\'"')
     assert "\x1b" not in text
     assert "\x07" not in text
     assert text.splitlines() == ["\\x1b]0;x\\x07 \\n'", '\\x1b[2J\\na "q"']
 
 
 def test_the_help_loads_nothing_heavy() -> None:
-    """It answers at once."""
+    """It must appear without delay."""
     heavy = ("prompt_toolkit", "duckdb", "pyarrow", "rich.table", "pydantic", "ray", "torch")
     code = f"import sys, coordinator.__main__; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -160,15 +160,15 @@ def test_the_help_loads_nothing_heavy() -> None:
 
 
 def test_compare_prints_plain_text(store: str) -> None:
-    """Without any escape when piped."""
-    text = said("compare", "--store", store)
+    """In a pipe it has no escapes."""
+    text = output_of("compare", "--store", store)
     assert "\x1b" not in text
     assert text.count(" time an item  ") == 12
 
 
 def test_compare_by_one_metric_and_pair(store: str) -> None:
-    """As JSON."""
-    text = said("compare", "--store", store, "--pair", "bert", "--metric", "time", "--json")
+    """The result is JSON."""
+    text = output_of("compare", "--store", store, "--pair", "bert", "--metric", "time", "--json")
     data = json.loads(text)
     assert [line["setting"]["task"] for line in data["lines"]] == ["sst2", "stsb", "mnli"]
     assert {line["metric"] for line in data["lines"]} == {"time"}
@@ -177,27 +177,27 @@ def test_compare_by_one_metric_and_pair(store: str) -> None:
 
 
 def test_status_as_text_and_as_json(store: str) -> None:
-    """All trials are there."""
-    assert "36  36       0        0  100 %" in said("status", "--store", store)
-    data = json.loads(said("status", "--store", store, "--json"))
+    """All trials of the study are there."""
+    assert "36  36       0        0  100 %" in output_of("status", "--store", store)
+    data = json.loads(output_of("status", "--store", store, "--json"))
     assert (data["finished"], data["coordinator"], data["studies"][0]["ok"]) == (True, None, 36)
 
 
 def test_watching_a_finished_study_ends(store: str) -> None:
     """There is nothing left to wait for."""
-    assert "100 %" in said("status", "--store", store, "--watch")
+    assert "100 %" in output_of("status", "--store", store, "--watch")
 
 
 @pytest.mark.parametrize("name", ["sql", "compare", "status"])
 def test_no_store_is_one_line_with_a_cure(name: str, tmp_path: Path) -> None:
-    """Whatever is asked."""
+    """This holds for every command that reads."""
     arguments = [name, "--store", str(tmp_path / "nothing"), *(["select 1"] if name == "sql" else [])]
     with pytest.raises(StoreError, match="there is no store"):
-        said(*arguments)
+        output_of(*arguments)
 
 
 @pytest.mark.parametrize("name", ["sql", "compare", "status"])
 def test_examples_keep_their_lines_in_the_help(name: str) -> None:
-    """One a line, to be copied."""
+    """They are meant to be copied."""
     text = CliRunner().invoke(app, [name, "--help"]).stdout
     assert f"joulefleet {name}" in text

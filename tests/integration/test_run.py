@@ -24,7 +24,7 @@ LONGER = TINY_STUDY.replace("baseline_s: 0.02", "baseline_s: 0.4")
 
 
 def start(folder: Path, *more: str, text: str = TINY_STUDY, check: bool = False) -> subprocess.Popen[str]:
-    """Begin a run in a session of its own, so that signals reach it as from a terminal and nobody else."""
+    """Start a run in a session of its own, so that signals reach it and no other process."""
     (folder / "study.yaml").write_text(text)
     return subprocess.Popen(
         [*COMMAND, "run", str(folder / "study.yaml"), "--store", str(folder / "store"), *more],
@@ -36,26 +36,26 @@ def start(folder: Path, *more: str, text: str = TINY_STUDY, check: bool = False)
 
 
 def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
-    """Its stderr, once it has ended as expected."""
+    """Wait for the end of a run with the expected exit code; return its stderr."""
     _, stderr = process.communicate(timeout=240)
     assert process.returncode == expected, stderr
     return stderr
 
 
 def committed(folder: Path) -> dict[str, str]:
-    """Digest of each attempt's file in the store."""
+    """Return the digest of each attempt's file in the store."""
     files = (folder / "store" / "attempts").glob("*.parquet")
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def starts(folder: Path) -> list[str]:
-    """The attempts that were started, in order."""
+    """Return the attempts that were started, in order."""
     journal = folder / "state" / "starts.jsonl"
     return [json.loads(line)["trial_id"] for line in journal.read_text().splitlines()] if journal.exists() else []
 
 
 def counts(folder: Path) -> tuple[int, int]:
-    """(rows, distinct trials) that are ok."""
+    """Return the numbers of rows and of distinct trials that are ok."""
     with joulefleet.open(folder / "store") as store:
         row = store.arrow("select count(*) n, count(distinct trial_id) d from trials where status = 'ok'").to_pylist()[
             0
@@ -69,11 +69,11 @@ def test_a_study_runs_on_embedded_ray(tmp_path: Path) -> None:
     Every row says what agent, coordinator and Ray cost, and the work ran at ordinary priority under Ray.
     """
     process = start(tmp_path, text=TINY_STUDY.replace("passes: 3", "passes: 100"))
-    said = finish(process)
+    output = finish(process)
     assert counts(tmp_path) == (8, 8)
-    assert "[8/8]" in said
-    assert "8 of 8 trials ok" in said
-    assert "\x1b" not in said
+    assert "[8/8]" in output
+    assert "8 of 8 trials ok" in output
+    assert "\x1b" not in output
     # Ray's own clean-up takes a moment after its driver has ended.
     until(lambda: not [p.pid for p in psutil.process_iter() if _session(p.pid) == process.pid], seconds=30)
     token = tmp_path / "state" / "ray-token"
@@ -95,7 +95,7 @@ def _session(pid: int) -> int | None:
 
 
 def test_invariant_2_a_run_killed_in_the_middle_resumes_without_repeating(tmp_path: Path) -> None:
-    """After SIGKILL: files present stay as they are, and no finished trial is started twice."""
+    """After SIGKILL the files present stay as they are, and no finished trial is started twice."""
     process = start(tmp_path, text=LONGER)
     until(lambda: len(committed(tmp_path)) >= 3)
     os.kill(process.pid, signal.SIGKILL)
@@ -105,11 +105,11 @@ def test_invariant_2_a_run_killed_in_the_middle_resumes_without_repeating(tmp_pa
     until(lambda: not _work_alive(tmp_path))
     outbox = {path.name.split("-")[0] for path in (tmp_path / "state" / "outbox").rglob("*.parquet")}
     begun = len(starts(tmp_path))
-    said = finish(start(tmp_path, text=LONGER))
+    output = finish(start(tmp_path, text=LONGER))
     assert before.items() <= committed(tmp_path).items()
     assert not (finished | outbox) & set(starts(tmp_path)[begun:])
     assert counts(tmp_path) == (8, 8)
-    assert "done before" in said or outbox
+    assert "done before" in output or outbox
 
 
 def _work_alive(folder: Path) -> bool:
@@ -118,17 +118,17 @@ def _work_alive(folder: Path) -> bool:
 
 
 def test_one_interrupt_finishes_the_trial_and_stops(tmp_path: Path) -> None:
-    """Ctrl-C once: the trial under way is in the store, and the study goes on from there later."""
+    """The present trial is in the store, and the next run continues after it."""
     process = start(tmp_path, text=LONGER)
     until(lambda: len(starts(tmp_path)) >= 2)
     os.killpg(process.pid, signal.SIGINT)
-    said = finish(process, expected=130)
-    assert "Stopping when this trial is done" in said
+    output = finish(process, expected=130)
+    assert "Stopping when this trial is done" in output
     assert {name.split("-")[0] for name in committed(tmp_path)} == set(starts(tmp_path))
 
 
 def test_two_interrupts_stop_at_once_and_leave_nothing_running(tmp_path: Path) -> None:
-    """Ctrl-C twice ends the trial under way too; only that one runs again."""
+    """The present trial is lost, and only that one runs again."""
     process = start(
         tmp_path, text=TINY_STUDY.replace("passes: 3", "passes: 1000000").replace("timeout_s: 60", "timeout_s: 600")
     )
@@ -144,11 +144,11 @@ def test_two_interrupts_stop_at_once_and_leave_nothing_running(tmp_path: Path) -
 
 
 def test_a_second_run_on_the_same_store_is_refused_at_once(tmp_path: Path) -> None:
-    """It says which process writes, and the first goes on."""
+    """It names the process that writes, and the first run continues."""
     first = start(tmp_path, text=LONGER)
     until(lambda: len(committed(tmp_path)) >= 1)
-    said = finish(start(tmp_path, text=LONGER), expected=4)
-    assert f"process {first.pid}" in said
+    output = finish(start(tmp_path, text=LONGER), expected=4)
+    assert f"process {first.pid}" in output
     os.killpg(first.pid, signal.SIGTERM)
     finish(first, expected=130)
 
@@ -156,8 +156,8 @@ def test_a_second_run_on_the_same_store_is_refused_at_once(tmp_path: Path) -> No
 def test_failed_trials_are_rows_with_reasons_and_an_exit_code(tmp_path: Path) -> None:
     """Items longer than one model's positions fail in the work; the other model's trials are measured."""
     text = TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
-    said = finish(start(tmp_path, "--local", text=text), expected=7)
-    assert "4 failed" in said
+    output = finish(start(tmp_path, "--local", text=text), expected=7)
+    assert "4 failed" in output
     with joulefleet.open(tmp_path / "store") as store:
         rows = store.arrow("select model, status, reason, energy_j, message from trials").to_pylist()
     assert {(row["model"], row["status"], row["reason"]) for row in rows} == {
@@ -196,7 +196,7 @@ measure: {baseline_s: 0.02, warm_up: {at_least_s: 0, at_most_s: 0}, window: {pas
 
 
 def test_another_architecture_works_by_yaml_alone_and_proofs_run(tmp_path: Path) -> None:
-    """RoBERTa and DistilRoBERTa, with a model against itself and one that does each item twice."""
+    """RoBERTa and DistilRoBERTa, with a model against itself and one that processes each item twice."""
     finish(start(tmp_path, "--local", text=ROBERTA))
     with joulefleet.open(tmp_path / "store") as store:
         rows = {

@@ -33,46 +33,46 @@ class Terminal:
     """A terminal with `joulefleet sql` in it."""
 
     def __init__(self, store: Path, state: Path) -> None:
-        self._ours, theirs = pty.openpty()
+        self._terminal, child_end = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "coordinator", "sql", "--store", str(store)],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            stdin=child_end,
+            stdout=child_end,
+            stderr=child_end,
             env=os.environ | {"TERM": "xterm", "XDG_STATE_HOME": str(state), "COLUMNS": "80", "LINES": "24"},
             start_new_session=True,
             preexec_fn=_takes_the_terminal,  # noqa: PLW1509 - Ctrl-C goes to whoever has the terminal
         )
-        os.close(theirs)
-        self._said, self._typed_at, self._prompts = b"", 0, 0
+        os.close(child_end)
+        self._screen, self._typed_at, self._prompts = b"", 0, 0
 
     def type(self, text: str) -> None:
         """Type `text`."""
-        self._typed_at = len(self._said)
-        os.write(self._ours, text.encode())
+        self._typed_at = len(self._screen)
+        os.write(self._terminal, text.encode())
 
     def wait_for(self, text: str) -> None:
-        """Wait until the screen has said `text` since something was typed."""
-        self._wait(lambda: text.encode() in _ESCAPE.sub(b"", self._said[self._typed_at :]))
+        """Wait until the screen has shown `text` since something was typed."""
+        self._wait(lambda: text.encode() in _ESCAPE.sub(b"", self._screen[self._typed_at :]))
 
     def interrupt(self) -> None:
-        """Ctrl-C, as often as it takes: one in the moment between the editor and the question is the editor's."""
+        """Press Ctrl-C until a query is interrupted: between input and query it may still clear the input line."""
         for _ in range(5):
             self.type("\x03")
             try:
-                self._wait(lambda: b"Interrupted." in self._said[self._typed_at :], within_s=10.0)
+                self._wait(lambda: b"Interrupted." in self._screen[self._typed_at :], within_s=10.0)
             except AssertionError:
                 continue
             return
-        raise AssertionError(self._said)
+        raise AssertionError(self._screen)
 
     def wait_for_prompt(self) -> None:
-        """Wait until the next question may be typed."""
+        """Wait until the next query can be typed."""
         self._prompts += 1
-        self._wait(lambda: self._said.count(BEGINS_TO_EDIT) == self._prompts)
+        self._wait(lambda: self._screen.count(BEGINS_TO_EDIT) == self._prompts)
 
     def wait_until_it_computes(self) -> None:
-        """Wait until it has used so much CPU time as no editor does."""
+        """Wait until it has used more CPU time than an editor would."""
         before = self._cpu_s()
         self._wait(lambda: self._cpu_s() > before + 1)
 
@@ -83,18 +83,18 @@ class Terminal:
     def _wait(self, over: Callable[[], bool], *, within_s: float = _WITHIN_S) -> None:
         end = time.monotonic() + within_s
         while not over():
-            assert time.monotonic() < end, self._said
-            if select.select([self._ours], [], [], 0.05)[0]:
-                part = os.read(self._ours, 65536)
-                self._said += part
+            assert time.monotonic() < end, self._screen
+            if select.select([self._terminal], [], [], 0.05)[0]:
+                part = os.read(self._terminal, 65536)
+                self._screen += part
                 if ASKS_WHERE in part:
-                    os.write(self._ours, HERE)
+                    os.write(self._terminal, HERE)
 
     def close(self) -> None:
-        """Turn it off."""
+        """End the program and close the terminal."""
         self.process.kill()
         self.process.wait()
-        os.close(self._ours)
+        os.close(self._terminal)
 
 
 def _takes_the_terminal() -> None:
@@ -105,14 +105,14 @@ def _takes_the_terminal() -> None:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    """On a store of one trial."""
+    """Open a terminal on a store of one trial."""
     opened = Terminal(write_store(tmp_path / "s", [attempt_row()]), tmp_path / "state")
     yield opened
     opened.close()
 
 
 def test_a_session(terminal: Terminal, tmp_path: Path) -> None:
-    """Questions, one of them interrupted while it is computed, one completed by Tab, one cleared; the history stays."""
+    """One query is interrupted while it runs, one is completed by Tab, one is cleared; the history stays."""
     terminal.wait_for_prompt()
     terminal.type("select model,\r")
     terminal.wait_for("...>")

@@ -1,11 +1,12 @@
-"""Studies, plans and trials for the laws, and how a study is pinned without looking anything up."""
+"""Strategies that draw studies and trials, and a way to pin a study without reading files."""
 
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from joulefleet.digest import digest
-from joulefleet.plan.expand import PassesKey, Pinned, blocks, cells, passes_from_pilot
+from joulefleet.plan.design import Design
+from joulefleet.plan.expand import Pinned, cells
 from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 from joulefleet.study.presets import TASK_PRESETS
 from joulefleet.study.spec import Architecture, Factors, Measure, Model, Pair, ProofArm, Proofs, Study, Task, Window
@@ -17,7 +18,7 @@ SEEDS = st.integers(min_value=0, max_value=2**53 - 1)
 
 
 def pin(study: Study) -> Pinned:
-    """`study` with digests that stand for its weights and items."""
+    """Return `study` with made-up digests of its weights and items."""
     models = {
         name: ResolvedModel(architecture=model.architecture, head=model.head, digest=digest(["weights", name]))
         for name, model in study.models.items()
@@ -38,7 +39,7 @@ def pin(study: Study) -> Pinned:
 
 @st.composite
 def studies(draw: st.DrawFn) -> Study:
-    """A study without mistakes, of up to four models, three tasks and a few levels of each factor."""
+    """Draw a study without mistakes, of up to four models, three tasks and a few levels of each factor."""
     models = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     tasks = draw(st.lists(st.sampled_from(sorted(TASK_PRESETS)), min_size=1, max_size=3, unique=True))
     pairs = draw(st.dictionaries(NAMES, st.permutations(models), max_size=2)) if len(models) > 1 else {}
@@ -63,19 +64,20 @@ def studies(draw: st.DrawFn) -> Study:
 
 
 @st.composite
-def passes_for(draw: st.DrawFn, pinned: Pinned) -> dict[PassesKey, int]:
-    """Passes as a pilot would fix them; of some cells the pilot failed."""
+def pilot_durations(draw: st.DrawFn, study: Study) -> dict[int, float]:
+    """Draw the seconds of a pass by cell; the pilots of some cells have failed."""
     seconds = st.none() | st.floats(min_value=1e-4, max_value=10)
-    pilot = {cell: draw(seconds) for cell in cells(pinned.study)}
-    return passes_from_pilot(pinned, {cell: value for cell, value in pilot.items() if value is not None})
+    drawn = {cell: draw(seconds) for cell in range(len(cells(study)))}
+    return {cell: value for cell, value in drawn.items() if value is not None}
 
 
 @st.composite
 def trials(draw: st.DrawFn) -> Trial:
-    """One attempt at a trial of a drawn plan."""
+    """Draw one attempt at a trial of a drawn plan."""
     study = replace(draw(studies()), labels=draw(st.dictionaries(TEXT, TEXT, max_size=2)))
     pinned = pin(study)
-    plan = blocks(pinned, passes=draw(passes_for(pinned)), machine_id=draw(NAMES), store_id=draw(NAMES))
+    design = Design(pinned, store_id=draw(NAMES))
+    plan = design.blocks(draw(NAMES), design.passes(draw(pilot_durations(study))))
     trial = draw(st.sampled_from([trial for block in plan for trial in block.trials]))
     return replace(
         trial,

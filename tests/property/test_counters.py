@@ -9,7 +9,7 @@ from joulefleet.counters import REFRESH_S, Known, Unknown, counter_total
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """A counter's readings and what it truly counted, microjoules."""
+    """Readings of a counter and the true energy, uJ."""
 
     t_ns: tuple[int, ...]
     values: tuple[float, ...]
@@ -18,13 +18,13 @@ class Trace:
     truth_uj: int
 
     def total(self, first: int = 0, last: int | None = None) -> Known | Unknown:
-        """The total of the readings from `first` up to `last`."""
+        """Return the total of the readings from `first` up to `last`."""
         return counter_total(self.t_ns[first:last], self.values[first:last], range_uj=self.range_uj, peak_w=self.peak_w)
 
 
 @st.composite
 def traces(draw: st.DrawFn) -> Trace:
-    """Any truth, wrapped at any range, read at gaps in which the counter cannot go round."""
+    """Draw any true energy, wrapped at any range and read so often that the counter cannot wrap unseen."""
     range_uj = draw(st.integers(20_000_000, 2**40))
     peak_w = draw(st.floats(1, 1_000))
     longest_ns = int((range_uj / peak_w / 1e6 - REFRESH_S) * 1e9) - 1_000
@@ -86,7 +86,7 @@ def test_no_total_is_negative(rows: list[tuple[int, float]], range_uj: int | Non
 
 @given(traces())
 def test_no_total_exceeds_the_peak_power(trace: Trace) -> None:
-    """Taken as a power over the window, a total is never above what the domain can draw (no phantom wrap)."""
+    """The mean power of a total is never above the power that the domain can draw."""
     total = trace.total()
     seconds = (trace.t_ns[-1] - trace.t_ns[0]) / 1e9 + REFRESH_S * len(trace.values)
     assert isinstance(total, Known)

@@ -5,50 +5,42 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulefleet.plan.expand import (
-    PassesKey,
-    Pinned,
-    PlannedBlock,
-    blocks,
-    cells,
-    comparands,
-    original,
-    passes_key,
-    pilots,
-)
+from joulefleet.plan.design import Design, PlannedBlock
+from joulefleet.plan.expand import Pinned, cells, comparands, original, passes_key
 from joulefleet.plan.trial import Cell, Trial
 from joulefleet.study.spec import Study, Thresholds
-from tests.property.strategies import SEEDS, passes_for, pin, studies
+from tests.property.strategies import SEEDS, pilot_durations, pin, studies
 
-Prepared = tuple[Pinned, dict[PassesKey, int]]
+Prepared = tuple[Pinned, dict[int, float]]
 
 
 @st.composite
 def prepared(draw: st.DrawFn) -> Prepared:
-    """A pinned study and its passes: all that a plan needs beside the machine."""
+    """Draw a pinned study and the durations that its pilots measured: all that a plan needs besides the machine."""
     pinned = pin(draw(studies()))
-    return pinned, draw(passes_for(pinned))
+    return pinned, draw(pilot_durations(pinned.study))
 
 
 def plan(prepared: Prepared, machine_id: str = "m1") -> list[PlannedBlock]:
-    """The whole plan of one machine."""
-    pinned, passes = prepared
-    return [*blocks(pinned, passes=passes, machine_id=machine_id, store_id="store")]
+    """Return the whole plan of one machine."""
+    pinned, pass_s = prepared
+    design = Design(pinned, store_id="store")
+    return [*design.blocks(machine_id, design.passes(pass_s))]
 
 
 def changed(prepared: Prepared, study: Study) -> Prepared:
-    """The same with another study of the same models and tasks."""
-    pinned, passes = prepared
-    return replace(pinned, study=study), passes
+    """Return the same with another study of the same models and tasks."""
+    pinned, pass_s = prepared
+    return replace(pinned, study=study), pass_s
 
 
 def trials(plan: list[PlannedBlock]) -> list[Trial]:
-    """All trials, in the order in which they run."""
+    """Return all trials, in the order in which they run."""
     return [*chain.from_iterable(block.trials for block in plan)]
 
 
 def ids(plan: list[PlannedBlock]) -> dict[tuple[Cell, int], str]:
-    """Trial ids by cell and repetition."""
+    """Return trial ids by cell and repetition."""
     return {(trial.cell, trial.block): trial.trial_id for trial in trials(plan)}
 
 
@@ -60,13 +52,13 @@ def test_the_same_seed_gives_the_same_plan(prepared: Prepared) -> None:
 
 @given(prepared(), SEEDS)
 def test_ids_do_not_depend_on_the_order(prepared: Prepared, seed: int) -> None:
-    """Another seed runs the same trials in another order: what is finished stays finished."""
+    """Another seed runs the same trials in another order, and trials that are finished stay finished."""
     study = prepared[0].study
     assert ids(plan(changed(prepared, replace(study, seed=seed)))) == ids(plan(prepared))
 
 
 @given(prepared(), st.floats(min_value=0.1, max_value=100), st.floats(min_value=1, max_value=1e5))
-def test_ids_do_not_depend_on_thresholds_or_patience(prepared: Prepared, percent: float, timeout_s: float) -> None:
+def test_ids_do_not_depend_on_thresholds_or_time_limits(prepared: Prepared, percent: float, timeout_s: float) -> None:
     """Flags and time limits change no measured value, so they change no identity."""
     study = prepared[0].study
     thresholds = Thresholds(foreign_cpu_percent=percent)
@@ -95,7 +87,7 @@ def test_a_block_holds_every_cell_once(prepared: Prepared) -> None:
 
 @given(prepared())
 def test_no_cell_follows_itself_and_each_knows_what_came_before(prepared: Prepared) -> None:
-    """Across the edges of blocks too, wherever there are two cells or more."""
+    """This holds from one block to the next too, where there are two cells or more."""
     run = trials(plan(prepared))
     assert run[0].predecessor is None
     for before, after in pairwise(run):
@@ -106,24 +98,25 @@ def test_no_cell_follows_itself_and_each_knows_what_came_before(prepared: Prepar
 @given(prepared(), st.lists(st.sampled_from(["m1", "m2", "m3", "m4"]), max_size=6))
 def test_other_machines_change_nothing_in_a_plan(prepared: Prepared, others: list[str]) -> None:
     """Machines that are planned before, and between the blocks of this one, leave its plan alone."""
-    pinned, passes = prepared
+    pinned, pass_s = prepared
     alone = plan(prepared)
     with_others = []
-    for block in blocks(pinned, passes=passes, machine_id="m1", store_id="store"):
+    design = Design(pinned, store_id="store")
+    for block in design.blocks("m1", design.passes(pass_s)):
         with_others.append(block)
         for other in others:
-            plan(prepared, machine_id=other)
+            list(design.blocks(other, design.passes(pass_s)))
     assert with_others == alone
 
 
 @given(prepared())
 def test_no_two_trials_share_an_id(prepared: Prepared) -> None:
-    """Neither within a machine, nor between machines, nor between trials and their pilots."""
-    pinned, _ = prepared
+    """Ids differ within a machine, between machines, and between trials and pilots."""
+    design = Design(prepared[0], store_id="store")
     everything = [
         *trials(plan(prepared, "m1")),
         *trials(plan(prepared, "m2")),
-        *pilots(pinned, machine_id="m1", store_id="store"),
+        *(design.trial(cell, kind="pilot", place="m1") for cell in range(len(design.cells))),
     ]
     assert len({trial.trial_id for trial in everything}) == len(everything)
 

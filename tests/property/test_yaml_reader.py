@@ -41,7 +41,7 @@ YAML_LIKE = st.lists(FRAGMENTS, max_size=30).map("".join)
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that each example overwrites."""
+    """Return a file that each example overwrites."""
     return tmp_path_factory.mktemp("yaml") / "study.yaml"
 
 
@@ -51,7 +51,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 )
 def test_any_bytes_give_plain_data_or_a_study_error(file: Path, data: bytes) -> None:
-    """Whatever is in a file, the reader answers, and what it hands on is what JSON can carry."""
+    """The reader never crashes, and JSON can hold everything that it returns."""
     file.write_bytes(data)
     try:
         document = read_yaml(file)
@@ -63,7 +63,7 @@ def test_any_bytes_give_plain_data_or_a_study_error(file: Path, data: bytes) -> 
 
 @given(PLAIN)
 def test_plain_data_is_read_as_it_was_written(data: Any) -> None:
-    """JSON is YAML: what is written as JSON comes back equal, types included."""
+    """JSON is YAML: data that is written as JSON is read equal, types included."""
     text = json.dumps(data, ensure_ascii=False, indent=1)
     document = parse_yaml(text, name="study.yaml")
     assert json.dumps(document.data) == json.dumps(data)
@@ -71,14 +71,14 @@ def test_plain_data_is_read_as_it_was_written(data: Any) -> None:
 
 @given(PLAIN)
 def test_plain_data_that_is_no_study_is_refused(data: Any) -> None:
-    """Whatever a file says in plain data, it is refused by an error of ours."""
+    """Any plain data that is no study is refused by an error of ours."""
     with pytest.raises(StudyError):
         study_of(YamlDocument(data, {}), name="study.yaml")
 
 
 @given(st.sampled_from(["name", "repetitions", "models", "tasks", "pairs", "factors", "measure", "proofs"]), PLAIN)
 def test_anything_in_the_place_of_a_part_gives_a_study_or_a_study_error(key: str, value: Any) -> None:
-    """One part of a good study replaced by anything: a study without mistakes, or an error of ours."""
+    """Any value in place of one part of a good study gives a study without mistakes or an error of ours."""
     good = {
         "name": "good",
         "repetitions": 1,

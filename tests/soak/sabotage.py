@@ -30,18 +30,19 @@ class Removal:
 
 ALWAYS = (
     # A soak is too short for five hundred loose files.
-    Removal(file="coordinator/cli/run.py", old="COMPACT_AT_LEAST = 500\n", new="COMPACT_AT_LEAST = 20\n"),
+    Removal(file="coordinator/campaign/stage.py", old="COMPACT_AT_LEAST = 500\n", new="COMPACT_AT_LEAST = 20\n"),
 )
 
 SABOTAGES: dict[str, tuple[Removal, ...]] = {
-    "lock": (
-        Removal(file="agent/host/lock.py", old="fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", new="pass"),
+    "lock": (Removal(file="agent/host/lock.py", old="locked = try_lock(descriptor)", new="locked = True"),),
+    "fsync": (Removal(file="joulefleet/durable.py", old="os.fsync(descriptor)", new="pass", times=3),),
+    "fsync-data": (
+        Removal(
+            file="joulefleet/durable.py",
+            old="os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)\n    try:\n        os.fsync(descriptor)",
+            new="os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)\n    try:\n        pass",
+        ),
     ),
-    "fsync": (
-        Removal(file="joulefleet/durable.py", old="os.fsync(file.fileno())", new="pass"),
-        Removal(file="joulefleet/durable.py", old="os.fsync(descriptor)", new="pass", times=2),
-    ),
-    "fsync-data": (Removal(file="joulefleet/durable.py", old="os.fsync(file.fileno())", new="pass"),),
     "fsync-names": (
         Removal(
             file="joulefleet/durable.py",

@@ -1,4 +1,4 @@
-"""A compaction that ends in the middle, and what a store holds."""
+"""Compactions that end in the middle, and the content of a store."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class CrashError(Exception):
 
 
 class CrashAt:
-    """Ends a compaction at its step `number`, from 0; never, where it has fewer."""
+    """Ends a compaction at its step `number`, counted from 0; never where it has fewer steps, or for None."""
 
     def __init__(self, number: int | None) -> None:
         self._left = number
         self.steps: list[str] = []
 
     def __call__(self, step: Step) -> None:
-        """Take note of `step`; end there if it is the one."""
+        """Record `step`, and raise CrashError where it is the one."""
         self.steps.append(step.what)
         if self._left is not None:
             self._left -= 1
@@ -30,12 +30,12 @@ class CrashAt:
 
 
 def attempts_of(store: Path | str) -> list[dict[str, Any]]:
-    """Every attempt that `store` counts, whole, by id."""
+    """Return the rows of all attempts that `store` counts, sorted by id."""
     with Store.open(store) as opened:
         rows: list[dict[str, Any]] = opened.arrow("from attempts order by attempt_id").to_pylist()
         return rows
 
 
 def files_of(store: Path) -> dict[str, bytes]:
-    """Every file of `store`, by its path in it."""
+    """Return the content of every file of `store`, by its path in it."""
     return {str(path.relative_to(store)): path.read_bytes() for path in sorted(store.rglob("*")) if path.is_file()}

@@ -51,14 +51,12 @@ def unpack_machine(name: str, folder: Path) -> Path:
 def unpack(archive: str, folder: Path) -> None:
     """Make the files, links and folders of `archive` in `folder`. Raises ValueError for a line it does not know."""
     folder.mkdir(parents=True)
+    folder.chmod(0o755)
     made = {folder}
     modes: list[tuple[Path, int]] = []
     for entry in read_archive(archive):
         path = folder / entry.path
-        parent = path if entry.kind == "folder" else path.parent
-        if parent not in made:
-            parent.mkdir(parents=True, exist_ok=True)
-            made.add(parent)
+        _make_folder(path if entry.kind == "folder" else path.parent, made)
         if entry.kind == "link":
             path.symlink_to(entry.content.decode())
             continue
@@ -87,14 +85,15 @@ def read_archive(archive: str) -> list[Entry]:
 
 
 def write_archive(folder: Path) -> str:
-    """Return the archive of all that lies in `folder`; of folders, those that are empty or closed."""
+    """Return the archive of the files, the links, and the empty or closed folders in `folder`."""
     lines: list[str] = []
     for path in sorted(folder.rglob("*")):
         name, mode = path.relative_to(folder), path.lstat().st_mode & 0o7777
         if path.is_symlink():
             lines.append(f"link {name} -> {path.readlink()}")
         elif path.is_dir():
-            if mode != 0o755 or not any(path.iterdir()):
+            # What others may do in a copied folder depends on the umask of the copy.
+            if mode & 0o700 != 0o700 or not any(path.iterdir()):
                 lines.append(f"folder {mode:04o} {name}")
         else:
             content = path.read_bytes()
@@ -106,6 +105,15 @@ def write_archive(folder: Path) -> str:
             else:
                 lines += [f"|{_escaped(line)}" for line in content.splitlines(keepends=True)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _make_folder(folder: Path, made: set[Path]) -> None:
+    if folder not in made:
+        _make_folder(folder.parent, made)
+        folder.mkdir()
+        # Whatever the umask: other users read the trees in some tests.
+        folder.chmod(0o755)
+        made.add(folder)
 
 
 def _header(number: int, line: str) -> Entry:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from functools import cache
 
 from coordinator.scheduling.attempt import AttemptFact
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
+from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned
 from tests.support.trials import TINY_STUDY, tiny_pinned
 

@@ -1,4 +1,4 @@
-"""A replication package as Experiment Runner and PowerJoular leave one: generated, with two counters that wrapped."""
+"""A generated replication package as Experiment Runner and PowerJoular write one, with two counters that wrapped."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _SECONDS = {"bert": 60, "distilbert": 31, "gpt2": 70, "distilgpt2": 36}
 
 @dataclass(frozen=True, slots=True)
 class Wrap:
-    """A second in which the machine's counter wrapped: what was recorded of machine and process, and around it."""
+    """A second in which the machine's counter wrapped, and the machine's power in the seconds around it, W."""
 
     machine_w: float
     process_w: float
@@ -80,7 +80,7 @@ class FakeRun:
 
 
 def package_runs() -> list[FakeRun]:
-    """The 42 runs."""
+    """Return the 42 runs."""
     rng = random.Random("replication package")
     now = datetime(2023, 5, 17, 10, 1, 2)  # noqa: DTZ001 - PowerJoular names no zone
     runs = []
@@ -94,7 +94,7 @@ def package_runs() -> list[FakeRun]:
 
 
 def write_package(root: Path) -> list[FakeRun]:
-    """The package at `root`; its runs."""
+    """Write the package to `root`; return its runs."""
     runs = package_runs()
     for folder, _ in EXPERIMENTS:
         write_experiment(root / folder, [run for run in runs if run.folder == folder], never=NEVER_DONE.get(folder, 0))
@@ -102,7 +102,7 @@ def write_package(root: Path) -> list[FakeRun]:
 
 
 def write_experiment(folder: Path, runs: Sequence[FakeRun], *, never: int = 0) -> None:
-    """One experiment: its table, of which `never` rows are TODO, and a folder a run."""
+    """Write an experiment: its table, of which `never` rows are TODO, and a folder for each run."""
     folder.mkdir(parents=True)
     rows = [run.row for run in runs]
     rows += [{"__run_id": f"run_{len(runs) + left}", "__done": "TODO", "run": str(len(runs))} for left in range(never)]
@@ -114,7 +114,7 @@ def write_experiment(folder: Path, runs: Sequence[FakeRun], *, never: int = 0) -
 
 
 def write_traces(folder: Path, run: FakeRun) -> None:
-    """The folder of one run."""
+    """Write the folder of one run."""
     folder.mkdir()
     dates = [f"{run.started + timedelta(seconds=second):%Y-%m-%d %H:%M:%S}" for second in range(len(run.machine))]
     machine = [[date, "0.37", repr(watts), repr(watts), "0.0"] for date, watts in zip(dates, run.machine, strict=True)]
@@ -126,7 +126,7 @@ def write_traces(folder: Path, run: FakeRun) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table with a header."""
+    """Write a table with a header."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)

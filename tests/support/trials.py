@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.planning.resolve import resolve
-from joulefleet.plan.expand import Pinned, blocks, cells, passes_from_pilot
+from joulefleet.plan.design import Design
+from joulefleet.plan.expand import Pinned, cells
 from joulefleet.plan.trial import Cell, Trial
 from joulefleet.study.load import study_of
 from joulefleet.study.spec import Study
@@ -56,8 +57,8 @@ def tiny_pinned(text: str = TINY_STUDY, base: Path | None = None) -> Pinned:
 
 def trial_of(pinned: Pinned, cell: Cell, *, store_id: str = "store") -> Trial:
     """The first trial of `cell`."""
-    passes = passes_from_pilot(pinned, {})
-    for block in blocks(pinned, passes=passes, machine_id="machine", store_id=store_id):
+    design = Design(pinned, store_id=store_id)
+    for block in design.blocks("machine", design.passes({})):
         for trial in block.trials:
             if trial.cell == cell:
                 return trial

@@ -1,4 +1,4 @@
-"""What can be asked, for people and for programs: views and macros column by column, and the shipped examples."""
+"""The views, macros and shipped queries of a store, as tables for people and as results for programs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
-from coordinator.cli.render.query_result import StreamedResult
-from coordinator.cli.render.tables import write_table
+from coordinator.cli.render.query_result import StreamedResult, write_table
 from joulefleet.query.catalog import Entry
 from joulefleet.query.shipped_sql import Example
 
 _WIDTH = 120
+"""Longest line of a description, characters."""
+
 _FIELDS = re.compile(r"\(.*\)", re.DOTALL)
+"""The fields of a nested type."""
 
 
 def write_catalogue(entries: Sequence[Entry], out: TextIO) -> None:
-    """Write each of `entries` to `out`: how it stands in a query, what it is, and its columns."""
+    """Write each of `entries` to `out`: how a query names it, its meaning, and its columns."""
     for number, entry in enumerate(entries):
         if number:
             out.write("\n")
@@ -30,19 +32,19 @@ def write_catalogue(entries: Sequence[Entry], out: TextIO) -> None:
             write_table(out, ("column", "type", "unit", "meaning"), rows)
 
 
-def catalogue_answer(entries: Sequence[Entry]) -> StreamedResult:
-    """`entries` as an answer: a row each, without a column, then a row each of its columns."""
-    return _answer(("name", "kind", "column", "type", "unit", "meaning"), list(_rows(entries)))
+def catalogue_result(entries: Sequence[Entry]) -> StreamedResult:
+    """Return `entries` as a result: for each one row without a column, then one row a column."""
+    return _result(("name", "kind", "column", "type", "unit", "meaning"), list(_rows(entries)))
 
 
 def write_examples(examples: Sequence[Example], out: TextIO) -> None:
-    """Write the names of `examples` to `out`, and what they ask."""
+    """Write the name of each of `examples`, and the question that it answers, to `out`."""
     write_table(out, ("name", "question"), [(example.name, example.question) for example in examples])
 
 
-def examples_answer(examples: Sequence[Example]) -> StreamedResult:
-    """`examples` as an answer."""
-    return _answer(("name", "question", "sql"), [(example.name, example.question, example.sql) for example in examples])
+def examples_result(examples: Sequence[Example]) -> StreamedResult:
+    """Return `examples` as a result with the columns name, question and sql."""
+    return _result(("name", "question", "sql"), [(example.name, example.question, example.sql) for example in examples])
 
 
 def _rows(entries: Sequence[Entry]) -> Iterator[tuple[str | None, ...]]:
@@ -52,12 +54,12 @@ def _rows(entries: Sequence[Entry]) -> Iterator[tuple[str | None, ...]]:
             yield entry.name, entry.kind, column.name, column.type, column.unit or None, column.meaning
 
 
-def _answer(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> StreamedResult:
+def _result(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> StreamedResult:
     schema = pa.schema([(name, pa.string()) for name in names])
     batch = pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=schema)
     return schema, iter([batch])
 
 
 def _short(kind: str) -> str:
-    """The type without its fields, which no line has room for."""
+    """Return a type without its fields, which are too long for a line."""
     return _FIELDS.sub("(…)", kind)

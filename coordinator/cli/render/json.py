@@ -1,7 +1,8 @@
-"""Records and answers as JSON: what has no JSON of its own becomes text, and what is no number becomes null."""
+"""Records as JSON: a value without a JSON form becomes text, and a float that is not finite becomes null."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -10,8 +11,13 @@ from decimal import Decimal
 from typing import Any
 
 
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """Return `value` as JSON text; records and other values become what `plain` makes of them."""
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
 def plain(value: Any) -> Any:
-    """`value` as plain JSON data. Of a record, the properties count as well as the fields."""
+    """Return `value` as plain JSON data. A record becomes an object of its fields and its properties."""
     match value:
         case None | bool() | int() | str():
             return value

@@ -1,11 +1,10 @@
-"""Writes the answer to a query: as a table for people, or streamed as CSV, JSON or Parquet."""
+"""Writes the result of a query: as a table for people, or as a stream of CSV, JSON or Parquet."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, TextIO
@@ -14,25 +13,28 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from coordinator.cli.render.json import plain
-from coordinator.cli.render.tables import write_table
+from coordinator.cli.render.json import json_text, plain
+from coordinator.text import printable, table_lines
+from joulefleet.durable import atomic_write
 from joulefleet.errors import QueryError
 
-Format = Literal["table", "csv", "json", "parquet"]
 StreamedResult = tuple[pa.Schema, Iterator[pa.RecordBatch]]
-"""The columns, and the rows in batches as they are computed."""
+"""The columns, and the rows in batches, each computed when it is asked for."""
 
 TABLE_ROWS = 100
-"""More than this nobody reads on a terminal."""
+"""Most rows that a table shows."""
 
 _CELL_CHARACTERS = 60
-_HARMLESS = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+"""Most characters of a cell that a table shows."""
+
+_PLAIN_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+"""A column name that CSV need not quote."""
 
 
-def write_answer(answer: StreamedResult, form: Literal["csv", "json", "parquet"], out: IO[bytes]) -> None:
-    """Write all of `answer` to `out`, without ever holding all of it."""
-    schema, batches = _unique_names(answer)
-    match form:
+def write_result(result: StreamedResult, output_format: Literal["csv", "json", "parquet"], out: IO[bytes]) -> None:
+    """Write all rows of `result` to `out`, one batch at a time."""
+    schema, batches = _unique_names(result)
+    match output_format:
         case "csv":
             _write_csv(schema, batches, out)
         case "json":
@@ -43,9 +45,9 @@ def write_answer(answer: StreamedResult, form: Literal["csv", "json", "parquet"]
                     writer.write_batch(batch)
 
 
-def write_answer_table(answer: StreamedResult, out: TextIO, notes: TextIO) -> None:
-    """Write the first rows of `answer` to `out` for people, and to `notes` how many there are if that is not all."""
-    schema, batches = _unique_names(answer)
+def write_result_table(result: StreamedResult, out: TextIO, notes: TextIO) -> None:
+    """Write the first rows of `result` to `out` as a table; if there are more, write the number of rows to `notes`."""
+    schema, batches = _unique_names(result)
     rows: list[tuple[Any, ...]] = []
     total = 0
     for batch in batches:
@@ -60,29 +62,46 @@ def write_answer_table(answer: StreamedResult, out: TextIO, notes: TextIO) -> No
         notes.write(f"{len(rows)} of {total} rows shown. --format csv, json or parquet gives all.\n")
 
 
+def write_table(
+    out: TextIO, headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = ()
+) -> None:
+    """Write `rows` under `headers` to `out`: with a drawn rule on a terminal, else as aligned plain text.
+
+    The columns whose numbers are in `right` are aligned to the right.
+    """
+    if not out.isatty():
+        out.writelines(f"{line}\n" for line in table_lines(headers, rows, right=right))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, header in enumerate(headers):
+        table.add_column(Text(printable(header)), justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    Console(file=out, highlight=False).print(table)
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """The file `path` for writing: there whole at the end, or not at all. Raises QueryError."""
-    # Devices and pipes are written to as they are; a rename would put a file in their place.
-    direct = path.exists() and not path.is_file()
-    target = path if direct else path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Open `path` for writing; a file is complete after the block, or left as it was. Raises QueryError."""
+    # A device or a pipe is written to directly: a rename would replace it by a file.
+    is_device = path.exists() and not path.is_file()
     try:
-        with target.open("wb") as file:
+        with path.open("wb") if is_device else atomic_write(path) as file:
             yield file
-        if not direct:
-            target.replace(path)
     except OSError as error:
         raise QueryError(
             f"{path}: cannot be written ({error.strerror or error}).", cure="Name another file with -o."
         ) from error
-    finally:
-        if not direct:
-            target.unlink(missing_ok=True)
 
 
-def _unique_names(answer: StreamedResult) -> StreamedResult:
-    """`answer` with a number behind each column's name that was there before."""
-    schema, batches = answer
+def _unique_names(result: StreamedResult) -> StreamedResult:
+    """Return `result` with a number added to each column name that an earlier column has."""
+    schema, batches = result
     names: list[str] = []
     for name in schema.names:
         unique, number = name, 1
@@ -96,8 +115,8 @@ def _unique_names(answer: StreamedResult) -> StreamedResult:
 def _write_csv(schema: pa.Schema, batches: Iterator[pa.RecordBatch], out: IO[bytes]) -> None:
     fields = [field if _fits_csv(field.type) else pa.field(field.name, pa.string()) for field in schema]
     flat = pa.schema(fields)
-    bare = all(_HARMLESS.match(name) for name in schema.names)
-    options = pa.csv.WriteOptions(quoting_header="none" if bare else "needed")
+    no_quotes = all(_PLAIN_NAME.match(name) for name in schema.names)
+    options = pa.csv.WriteOptions(quoting_header="none" if no_quotes else "needed")
     with pa.csv.CSVWriter(out, flat, write_options=options) as writer:
         for batch in batches:
             columns = [
@@ -117,20 +136,16 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _csv_text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else _json(value)
+    return None if value is None else value if isinstance(value, str) else json_text(value, indent=None)
 
 
 def _write_json(schema: pa.Schema, batches: Iterator[pa.RecordBatch], out: IO[bytes]) -> None:
     separator = "["
     for batch in batches:
         for row in _rows(batch):
-            out.write(f"{separator}\n{_json(dict(zip(schema.names, row, strict=True)))}".encode())
+            out.write(f"{separator}\n{json_text(dict(zip(schema.names, row, strict=True)), indent=None)}".encode())
             separator = ","
     out.write(b"[]\n" if separator == "[" else b"\n]\n")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
 
 
 def _rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
@@ -153,6 +168,6 @@ def _cell(value: Any) -> str:
         case str():
             text = value
         case _:
-            plainer = plain(value)
-            text = str(plainer) if isinstance(plainer, int | float | str) else json.dumps(plainer, ensure_ascii=False)
+            data = plain(value)
+            text = str(data) if isinstance(data, int | float | str) else json.dumps(data, ensure_ascii=False)
     return text if len(text) <= _CELL_CHARACTERS else text[: _CELL_CHARACTERS - 1] + "…"

@@ -1,4 +1,4 @@
-"""The editor of the interactive `joulefleet sql`: several lines, completion, and a history that lasts."""
+"""The input line of the interactive `joulefleet sql`: queries of several lines, completion, and a saved history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prompt_toolkit.filters import completion_is_selected
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from coordinator.cli.shell.repl import MORE, is_whole
+from coordinator.cli.shell.repl import MORE, is_complete
 from joulefleet.query import Store
 from joulefleet.query.catalog import catalogue, keywords
 
@@ -30,16 +30,16 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def editor(
     store: Store, history: Path | None, *, source: Input | None = None, screen: Output | None = None
 ) -> Callable[[str], str]:
-    """What reads a question from the terminal, given the prompt.
+    """Return a function that shows a prompt and reads a query from the terminal.
 
-    It raises EOFError for Ctrl-D and KeyboardInterrupt for Ctrl-C. `history` is the file of what was
-    asked before; None: it is forgotten at the end. `source` and `screen` are the terminal's by default.
+    The function raises EOFError for Ctrl-D and KeyboardInterrupt for Ctrl-C. `history` is the file of
+    earlier queries; with None the history is kept in memory only. `source` and `screen` replace the terminal.
     """
     session: PromptSession[str] = PromptSession(
         multiline=True,
         prompt_continuation=lambda width, number, wrapped: MORE,
         history=_history(history),
-        # What there is to complete takes a moment to find out, and nobody waits for it.
+        # Collecting the names takes a moment, so it is done in a thread and only at the first Tab.
         completer=ThreadedCompleter(DynamicCompleter(cache(lambda: completer(store)))),
         complete_while_typing=False,
         key_bindings=_keys(),
@@ -50,18 +50,18 @@ def editor(
 
 
 def history_file() -> Path | None:
-    """`sql_history` in the user's state folder; None where the user has no such folder."""
+    """Return the path of `sql_history` in the user's state folder; None for a user without a home folder."""
     given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    with suppress(RuntimeError):  # no home
-        # A relative path is to be ignored, says the specification of the variable.
+    with suppress(RuntimeError):  # there is no home folder
+        # The XDG base directory specification requires that a relative path is ignored.
         state = given if given.is_absolute() else Path.home() / ".local" / "state"
         return state / "joulefleet" / "sql_history"
     return None
 
 
 def completer(store: Store) -> WordCompleter:
-    """What completes the words of a question to `store`."""
-    meanings = dict.fromkeys(keywords(), "") | dict.fromkeys(store.tables, "table of your own")
+    """Return a completer for SQL keywords, views, columns, macros and the user's own tables of `store`."""
+    meanings = dict.fromkeys(keywords(), "") | dict.fromkeys(store.tables, "your own table")
     for entry in catalogue():
         for column in entry.columns:
             meanings[column.name] = f"{column.unit}: {column.meaning}" if column.unit else column.meaning
@@ -71,7 +71,7 @@ def completer(store: Store) -> WordCompleter:
 
 
 class _FileHistory(FileHistory):
-    """A history that does without its file where that cannot be written."""
+    """A history that ignores errors of its file: a full disk must not end the session."""
 
     def store_string(self, string: str) -> None:
         with suppress(OSError):
@@ -88,7 +88,7 @@ def _history(file: Path | None) -> History:
         return InMemoryHistory()
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Questions may name what is nobody else's business.
+        # Queries may contain private names: no other user may read the file.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, 0o600)
         os.close(descriptor)
@@ -103,7 +103,7 @@ def _keys() -> KeyBindings:
     @keys.add("enter", filter=~completion_is_selected)
     def _enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
-        if is_whole(buffer.text) or not buffer.document.current_line.strip():
+        if is_complete(buffer.text) or not buffer.document.current_line.strip():
             buffer.validate_and_handle()
         else:
             buffer.newline()

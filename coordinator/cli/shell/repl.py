@@ -1,4 +1,4 @@
-"""The interactive form of `joulefleet sql`: one question after another, until `.quit`."""
+"""The interactive `joulefleet sql`: reads one query or command after another, until `.quit`."""
 
 from __future__ import annotations
 
@@ -6,87 +6,88 @@ from collections.abc import Callable
 from typing import TextIO
 
 from coordinator.cli.render.catalog import write_catalogue, write_examples
-from coordinator.cli.render.query_result import write_answer_table
+from coordinator.cli.render.query_result import write_result_table
 from joulefleet.errors import JoulefleetError
 from joulefleet.query import Store
-from joulefleet.query.catalog import entry
+from joulefleet.query.catalog import entry as catalogue_entry
 from joulefleet.query.shipped_sql import example, examples
 
 PROMPT, MORE = "sql> ", "...> "
 _HELP = """\
-A question ends with `;` or an empty line; Tab completes names.
-  .tables           the views, and tables of your own
-  .describe NAME    the columns of a view, with units
-  .examples         questions that others ask
-  .example NAME     ask one of them
-  .help             this
-  .quit             leave (or Ctrl-D)
-Ctrl-C clears what is typed, and interrupts a question."""
+A query ends with `;` or an empty line. Tab completes names.
+  .tables           list the views and your own tables
+  .describe NAME    describe the columns of a view, with units
+  .examples         list the shipped queries
+  .example NAME     run one of them
+  .help             show this help
+  .quit             leave (Ctrl-D does too)
+Ctrl-C discards what you have typed, and interrupts a running query."""
 
 
 def interact(store: Store, read: Callable[[str], str], out: TextIO, notes: TextIO) -> None:
-    """Answer what `read` gives until it raises EOFError or says `.quit`. Errors end nothing.
+    """Answer queries and commands until `read` raises EOFError or returns `.quit`; errors are printed to `notes`.
 
-    `read` is given the prompt, and gives a line, or all of a question at once.
+    `read` is called with the prompt and returns one line, or all lines of a query at once.
     """
     notes.write(f"{store.layout.root}: .help for help, .quit to leave.\n")
     while True:
         try:
-            question = _question(read)
+            entry = _read_entry(read)
         except EOFError:
             notes.write("\n")
             return
         except KeyboardInterrupt:
             notes.write("\n")
             continue
-        if question in {".quit", ".exit"}:
+        if entry in {".quit", ".exit"}:
             return
         try:
-            _answer(store, question, out, notes)
+            _answer(store, entry, out, notes)
         except JoulefleetError as error:
             notes.write(f"{error}\n")
         except KeyboardInterrupt:
             notes.write("Interrupted.\n")
 
 
-def is_whole(text: str) -> bool:
-    """Whether `text` is a whole question, or a command: nothing more is waited for."""
+def is_complete(text: str) -> bool:
+    """Return whether `text` is a complete query or a command, so that no more lines are read."""
     return not text.strip() or text.lstrip().startswith(".") or text.rstrip().endswith(";")
 
 
-def _question(read: Callable[[str], str]) -> str:
+def _read_entry(read: Callable[[str], str]) -> str:
+    """Return the next command or query; empty if the user typed nothing."""
     lines: list[str] = []
     while True:
-        said = read(MORE if lines else PROMPT)
-        line = said.rstrip()
+        typed = read(MORE if lines else PROMPT)
+        line = typed.rstrip()
         if not lines and line.lstrip().startswith("."):
             return line.strip().rstrip(";")
         if line:
             lines.append(line)
-        if not line or line.endswith(";") or said.rstrip(" ").endswith("\n"):
+        if not line or line.endswith(";") or typed.rstrip(" ").endswith("\n"):
             return "\n".join(lines)
 
 
-def _answer(store: Store, question: str, out: TextIO, notes: TextIO) -> None:
-    command, _, name = question.partition(" ") if question.startswith(".") else ("", "", "")
+def _answer(store: Store, entry: str, out: TextIO, notes: TextIO) -> None:
+    command, _, name = entry.partition(" ") if entry.startswith(".") else ("", "", "")
     match command, name.strip():
-        case "", _ if not question:
+        case "", _ if not entry:
             pass
         case "", _:
-            write_answer_table(store.batches(question), out, notes)
+            write_result_table(store.batches(entry), out, notes)
         case ".help", _:
             notes.write(_HELP + "\n")
         case ".tables", _:
-            write_answer_table(store.batches("show tables"), out, notes)
+            write_result_table(store.batches("show tables"), out, notes)
         case ".describe", name if name:
-            write_catalogue([entry(name)], out)
+            write_catalogue([catalogue_entry(name)], out)
         case ".examples", _:
             write_examples(examples(), out)
         case ".example", name if name:
-            asked = example(name)
-            notes.write(asked.sql)
-            write_answer_table(store.batches(asked.sql), out, notes)
+            query = example(name).sql
+            notes.write(query)
+            write_result_table(store.batches(query), out, notes)
         case ".describe" | ".example", _:
-            notes.write(f"{command} what? Name one: {command} NAME.\n")
+            notes.write(f"{command} needs a name: {command} NAME.\n")
         case _:
-            notes.write(f"{question}: no such command. .help lists them.\n")
+            notes.write(f"{entry}: unknown command. .help lists the commands.\n")

@@ -1,4 +1,4 @@
-"""A mapping's YAML file into a record: every mistake at once, each with its line."""
+"""Reads the YAML file of a mapping into a record, and reports all its mistakes together, each with its line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from joulefleet.yamlfile.reader import YamlDocument, read_yaml
 
 AnyMapping = TypeVar("AnyMapping", bound=CommonMapping)
 
-_CURE = "Mend the lines named; docs/how-to-import.md explains each key, `--schema` prints them."
+_CURE = "Fix these lines; docs/how-to-import.md explains each key, and `--schema` prints the JSON schema."
 
 
 def load_mapping(path: Path, kind: type[AnyMapping]) -> tuple[AnyMapping, dict[str, Any]]:
-    """The mapping in the file at `path`, and as it was given. Raises StudyError that names every mistake."""
+    """Read the mapping in the file at `path`; return it as a record and as plain data. Raises StudyError."""
     try:
         document = read_yaml(path)
     except StudyError as error:
@@ -30,33 +30,34 @@ def load_mapping(path: Path, kind: type[AnyMapping]) -> tuple[AnyMapping, dict[s
 
 
 def mapping_of(document: YamlDocument, kind: type[AnyMapping], *, name: str) -> AnyMapping:
-    """The mapping in `document`. Raises StudyError that names every mistake with its line."""
+    """Return the mapping in `document`, which messages call `name`. Raises StudyError with all mistakes."""
     adapter = TypeAdapter(kind)
     try:
-        # By way of JSON: pydantic's strict mode takes no "5" for 5, and still takes a list for a tuple.
+        # Validated as JSON: strict mode then refuses "5" for 5, and still takes a list for a tuple.
         mapping: AnyMapping = adapter.validate_json(json.dumps(document.data), strict=True)
     except ValidationError as error:
         schema = adapter.json_schema()
         mistakes = [describe(detail, schema, whole="the mapping") for detail in details(error)]
         raise _refusal(document, name, mistakes) from error
-    if found := check_mapping(mapping):
-        raise _refusal(document, name, found)
+    if mistakes := check_mapping(mapping):
+        raise _refusal(document, name, mistakes)
     return mapping
 
 
 def check_study_name(name: str | None, path: Path) -> str:
-    """The study's `name`, of --study or of the mapping at `path`. Raises StudyError where it is none."""
+    """Return `name`, from --study or from the mapping at `path`. Raises StudyError unless a study can have it."""
     if name is None:
         raise StudyError(f"{path}: the study has no name.", cure="Give it one: `name:` in the mapping, or --study.")
     try:
         return TypeAdapter(Name).validate_python(name)
     except ValidationError as error:
-        text = f"{name!r} is no name of a study: letters, digits and . _ + - only, 63 at most."
-        raise StudyError(text, cure="Name it otherwise with --study.") from error
+        text = f"{name!r} is no valid name of a study."
+        cure = "Give --study a name of at most 63 letters, digits and . _ + -, which begins with a letter or digit."
+        raise StudyError(text, cure=cure) from error
 
 
 def mapping_json_schema(kind: type[CommonMapping]) -> dict[str, Any]:
-    """The JSON schema of a mapping, for editors."""
+    """Return the JSON schema of the mapping `kind`, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(kind).json_schema()}
 
 

@@ -1,4 +1,4 @@
-"""From a column's unit to ours. Pure."""
+"""Conversion from the unit of a column to the unit of the schema. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ PERCENT: dict[CpuUnit, float] = {
     "percent of all cores": 1.0,
     "fraction of all cores": 100.0,
 }
-"""To percent of one core, or of all of them."""
+"""Factors to per cent of one core, or of all cores."""
+
 BYTES: dict[MemoryUnit, float] = {
     "B": 1.0,
     "kB": 1e3,
@@ -26,29 +27,29 @@ BYTES: dict[MemoryUnit, float] = {
     "GiB": 2.0**30,
 }
 SHARES: dict[MemoryUnit, float] = {"percent of memory": 1e-2, "fraction of memory": 1.0}
-"""Of the machine's memory."""
+"""Factors to a fraction of the machine's memory."""
 
 
-def of_all_cores(unit: CpuUnit) -> bool:
-    """Whether the number of cores is needed to understand `unit`."""
+def is_of_all_cores(unit: CpuUnit) -> bool:
+    """Return whether `unit` refers to all cores, so that their number is needed to convert it."""
     return unit.endswith("all cores")
 
 
 def cpu_factor(unit: CpuUnit, logical_cpus: int | None) -> float | None:
-    """What turns `unit` into percent of one core; None where the machine's cores are not known."""
-    if not of_all_cores(unit):
+    """Return the factor from `unit` to per cent of one core; None if it needs the unknown number of cores."""
+    if not is_of_all_cores(unit):
         return PERCENT[unit]
     return None if logical_cpus is None else PERCENT[unit] * logical_cpus
 
 
 def memory_factor(unit: MemoryUnit, memory_bytes: int | None) -> float | None:
-    """What turns `unit` into bytes; None where the machine's memory is not known."""
+    """Return the factor from `unit` to bytes; None if it needs the unknown size of the memory."""
     if unit in BYTES:
         return BYTES[unit]
     return None if memory_bytes is None else SHARES[unit] * memory_bytes
 
 
 def zone_of(name: str) -> tzinfo:
-    """The time zone called `name`. Raises ValueError, OSError or LookupError where this machine knows none."""
-    # A machine without a database of time zones knows this one all the same.
+    """Return the time zone called `name`. Raises ValueError, OSError or LookupError if this machine has none."""
+    # UTC must also work on a machine without a database of time zones.
     return UTC if name == "UTC" else ZoneInfo(name)

@@ -1,4 +1,4 @@
-"""CSV files of other tools: read whole within limits, every cell still text, every fault with its line."""
+"""Reads CSV files of other tools, within limits of size; cells stay text, and each problem has its line."""
 
 from __future__ import annotations
 
@@ -11,57 +11,61 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from coordinator.importing.problems import Complaints, quoted
+from coordinator.importing.problems import ImportProblems, quoted
 from joulefleet.errors import did_you_mean
 
-MOST_BYTES = 64 << 20
-"""Of one file: a trace of one line a second fills it in a week or two."""
+MAX_FILE_BYTES = 64 << 20
+"""Largest file, bytes: a trace of one line a second reaches it in a week or two."""
 
-MOST_BYTES_IN_ALL = 512 << 20
-"""All traces are held in memory until everything is judged, at some times their size."""
+MAX_TOTAL_BYTES = 512 << 20
+"""Most bytes of all files together: until everything is checked, all are in memory at several times this size."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvRow:
-    """One row of a table, and the line of the file on which it ends."""
+    """One row of a table."""
 
-    number: int
+    line: int
+    """Line of the file on which the row ends."""
     cells: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvTable:
-    """A CSV file: the names of its columns, and its rows, each of as many cells."""
+    """A CSV file; each of its rows has one cell for each name in its header."""
 
     path: Path
     header: tuple[str, ...]
-    lines: tuple[CsvRow, ...]
+    rows: tuple[CsvRow, ...]
     sha256: str
 
-    def place(self, column: str) -> int | None:
-        """Where `column` stands in each row; None where there is none."""
+    def index_of(self, column: str) -> int | None:
+        """Return the index of `column` in each row; None if there is no such column."""
         return self.header.index(column) if column in self.header else None
 
-    def lacks(self, column: str) -> str:
-        """What to say where there is no `column`."""
+    def missing_text(self, column: str) -> str:
+        """Return the text of the problem that there is no `column`."""
         hint = did_you_mean(column, map(quoted, self.header)) or f"it has {', '.join(map(quoted, self.header[:20]))}."
         return f"no column {quoted(column)}; {hint}"
 
 
 class CsvReader:
-    """Reads CSV files, and complains of each that will not do."""
+    """Reads the CSV files of one import, and adds a problem to `problems` for each that cannot be used.
+
+    `max_file_bytes` limits each file, `max_total_bytes` all files that this reader has read.
+    """
 
     def __init__(
-        self, complaints: Complaints, *, most_bytes: int = MOST_BYTES, most_in_all: int = MOST_BYTES_IN_ALL
+        self, problems: ImportProblems, *, max_file_bytes: int = MAX_FILE_BYTES, max_total_bytes: int = MAX_TOTAL_BYTES
     ) -> None:
-        self.complaints = complaints
-        self._most = most_bytes
-        self._left = most_in_all
+        self.problems = problems
+        self._max_file_bytes = max_file_bytes
+        self._left_bytes = max_total_bytes
 
     def read(self, path: Path) -> CsvTable | None:
-        """The table at `path`; None, with a complaint, where it is none."""
+        """Return the table at `path`; None, after adding a problem, if it cannot be used."""
         raw = self._bytes(path)
         if raw is None:
             return None
@@ -69,33 +73,33 @@ class CsvReader:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = raw[: error.start].count(b"\n") + 1
-            self.complaints.add(path, "not UTF-8; save it as UTF-8.", line=line)
+            self.problems.add(path, "not UTF-8; save it as UTF-8.", line=line)
             return None
         return self._table(path, text, hashlib.sha256(raw).hexdigest())
 
     def _bytes(self, path: Path) -> bytes | None:
         try:
             with path.open("rb") as file:
-                raw = file.read(self._most + 1)
+                raw = file.read(self._max_file_bytes + 1)
         except OSError as error:
-            self.complaints.add(path, f"cannot be read ({error.strerror}); check it and its rights.")
+            self.problems.add(path, f"cannot be read ({error.strerror}); check the file and its permissions.")
             return None
-        if len(raw) > self._most:
-            self.complaints.add(path, f"over {self._most >> 20} MiB; split it, or leave it out.")
+        if len(raw) > self._max_file_bytes:
+            self.problems.add(path, f"over {self._max_file_bytes >> 20} MiB; split it, or leave it out.")
             return None
-        if self._left >= 0:
-            self._left -= len(raw)
-            if self._left < 0:
-                self.complaints.add(
-                    path, "with it, more than 512 MiB would be read; import parts of it as studies of their own."
+        if self._left_bytes >= 0:
+            self._left_bytes -= len(raw)
+            if self._left_bytes < 0:
+                self.problems.add(
+                    path, "with this file more than 512 MiB would be read; import the data in parts, each as a study."
                 )
-        return raw if self._left >= 0 else None
+        return raw if self._left_bytes >= 0 else None
 
     def _table(self, path: Path, text: str, sha256: str) -> CsvTable | None:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header: tuple[str, ...] = ()
-        lines: list[CsvRow] = []
-        sound = True
+        rows: list[CsvRow] = []
+        is_valid = True
         try:
             for cells in reader:
                 if not cells:
@@ -103,27 +107,27 @@ class CsvReader:
                 if not header:
                     header = tuple(name.strip() for name in cells)
                 elif len(cells) == len(header):
-                    lines.append(CsvRow(number=reader.line_num, cells=cells))
+                    rows.append(CsvRow(line=reader.line_num, cells=cells))
                 else:
-                    sound = False
-                    text = f"{len(cells)} cells under {len(header)} columns; mend the row or remove it."
-                    self.complaints.add(path, text, line=reader.line_num)
+                    is_valid = False
+                    text = f"{len(cells)} cells under {len(header)} columns; fix the row or remove it."
+                    self.problems.add(path, text, line=reader.line_num)
         except csv.Error as error:
-            self.complaints.add(path, f"no CSV ({error}); mend the line.", line=reader.line_num)
+            self.problems.add(path, f"not CSV ({error}); fix the line.", line=reader.line_num)
             return None
         if not header:
-            self.complaints.add(path, "empty; remove the folder, or leave it out (`folders: leave_out`).")
+            self.problems.add(path, "empty; remove the folder, or leave it out (`folders: leave_out`).")
             return None
         for name in sorted({name for name in header if header.count(name) > 1}):
-            sound = False
-            self.complaints.add(path, f"the column {quoted(name)} stands there twice; rename one.")
-        return CsvTable(path=path, header=header, lines=tuple(lines), sha256=sha256) if sound else None
+            is_valid = False
+            self.problems.add(path, f"the column {quoted(name)} is there twice; rename one.")
+        return CsvTable(path=path, header=header, rows=tuple(rows), sha256=sha256) if is_valid else None
 
 
 def number(cell: str) -> float | None:
-    """The finite number in `cell`; None where there is none."""
+    """Return the finite number in `cell`; None if there is none."""
     text = cell.strip()
-    # float() alone would take "1_000", "nan" and digits of other scripts as well.
+    # float() would also take "1_000", "nan" and the digits of other scripts.
     if not text.isascii() or _NUMBER.fullmatch(text) is None:
         return None
     value = float(text)

@@ -22,7 +22,7 @@ class Evidence:
     others: Sequence[MetricComparison]
     """The comparisons on single machines that are no proofs, and the interactions."""
     findings: Sequence[PooledFinding]
-    """Those of proofs too."""
+    """Findings of all studies, including those of proofs."""
     facts: Sequence[MatchFacts]
     families: Sequence[Family]
     progress: Sequence[StudyProgress]

@@ -9,7 +9,7 @@ def test_digests_are_the_same_in_every_release() -> None:
 
 
 def test_the_order_of_keys_does_not_matter() -> None:
-    """Equal data have equal digests however they were put together."""
+    """Equal data have equal digests, in whatever order they were put together."""
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
 
 
@@ -21,6 +21,6 @@ def test_other_data_have_another_digest(other: object) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_json_cannot_carry_has_no_digest(value: float) -> None:
-    """NaN is not equal to itself, so nothing that holds it has an identity."""
+    """NaN is not equal to itself, so data that hold it have no identity."""
     with pytest.raises(ValueError, match="JSON compliant"):
         digest({"a": value})

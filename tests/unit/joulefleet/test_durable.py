@@ -15,7 +15,7 @@ from joulefleet.durable import append_durably, write_durably
 
 @contextmanager
 def no_file_longer_than(size: int) -> Iterator[None]:
-    """A disk that is full after `size` bytes of a file."""
+    """Make a disk that is full after `size` bytes of a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -24,7 +24,7 @@ def no_file_longer_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_file_is_there_whole_and_alone(tmp_path: Path) -> None:
+def test_a_file_is_complete_and_alone(tmp_path: Path) -> None:
     """The file holds the data, and nothing is left beside it."""
     write_durably(tmp_path / "a.parquet", b"data")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.parquet": b"data"}
@@ -38,7 +38,7 @@ def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    """What cannot be written whole is not written at all."""
+    """A file that cannot be written completely is not written at all."""
     write_durably(tmp_path / "a.parquet", b"old")
     with no_file_longer_than(100), pytest.raises(OSError, match="File too large"):
         write_durably(tmp_path / "a.parquet", b"x" * 1000)
@@ -46,13 +46,13 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
-    """The caller says it in the user's words."""
+    """The caller makes an error of ours of it."""
     with pytest.raises(FileNotFoundError):
         write_durably(tmp_path / "none" / "a.parquet", b"data")
 
 
-def test_a_writer_killed_half_way_leaves_no_file_that_a_reader_meets(tmp_path: Path) -> None:
-    """The process is ended by the kernel in the middle of its write: the name is not there, nor a visible one."""
+def test_a_writer_killed_half_way_leaves_no_visible_file(tmp_path: Path) -> None:
+    """The kernel ends the process in the middle of its write, and only a hidden temporary file is left."""
     program = (
         "import resource, signal, sys; from pathlib import Path; from joulefleet.durable import write_durably\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_DFL); resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
@@ -65,7 +65,7 @@ def test_a_writer_killed_half_way_leaves_no_file_that_a_reader_meets(tmp_path: P
 
 
 def test_lines_are_appended_in_order(tmp_path: Path) -> None:
-    """A journal keeps what it had, and is made where there is none."""
+    """A file keeps its earlier lines, and is created where there is none."""
     journal = tmp_path / "journal"
     append_durably(journal, b"one\n")
     append_durably(journal, b"two\n")
@@ -73,7 +73,7 @@ def test_lines_are_appended_in_order(tmp_path: Path) -> None:
 
 
 def test_a_line_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
-    """The kernel writes what fits and calls it a success; whoever relies on the line must know."""
+    """The kernel writes the part that fits and reports success; the caller must know that the line is cut."""
     journal = tmp_path / "journal"
     append_durably(journal, b"one\n")
     with no_file_longer_than(6), pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):

@@ -1,4 +1,4 @@
-"""One lock of a file for all processes."""
+"""Locks on files between processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HOLD = (
 
 
 def opened(path: Path) -> int:
-    """A descriptor of its own."""
+    """Open the file once more."""
     return os.open(path, os.O_RDWR | os.O_CREAT)
 
 
@@ -30,8 +30,8 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     os.close(second)
 
 
-def test_shared_locks_stand_side_by_side(tmp_path: Path) -> None:
-    """They exclude the one that is not shared."""
+def test_several_shared_locks_can_be_held(tmp_path: Path) -> None:
+    """They exclude a lock that is not shared."""
     first, second, third = (opened(tmp_path / "lock") for _ in range(3))
     assert try_lock(first, shared=True)
     assert try_lock(second, shared=True)
@@ -40,8 +40,8 @@ def test_shared_locks_stand_side_by_side(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
-def test_a_killed_process_gives_its_lock_up(tmp_path: Path) -> None:
-    """No lock outlives who holds it."""
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    """No lock lives longer than the process that holds it."""
     mine = opened(tmp_path / "lock")
     with subprocess.Popen(
         [sys.executable, "-c", _HOLD, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -56,7 +56,7 @@ def test_a_killed_process_gives_its_lock_up(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_replaced_is_another(tmp_path: Path) -> None:
-    """Whoever opens the path now would lock another file."""
+    """A process that opens the path now would lock another file."""
     path = tmp_path / "lock"
     descriptor = opened(path)
     assert is_at(path, descriptor)

@@ -27,7 +27,7 @@ from coordinator.events.events import (
 from coordinator.scheduling.block import COHERENT_S
 from coordinator.store.writer import StoreWriter, open_store
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
-from joulefleet.plan.expand import blocks, passes_from_pilot
+from joulefleet.plan.design import Design
 from joulefleet.plan.trial import Trial
 from tests.support.cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
 from tests.support.trials import TINY_STUDY, tiny_pinned
@@ -90,8 +90,8 @@ def test_a_campaign_runs_the_plan_in_its_order(tmp_path: Path) -> None:
     """Block by block, in the seeded order, each trial once."""
     cluster = FakeCluster()
     ended, _ = run(tmp_path / "s", cluster)
-    pinned = tiny_pinned()
-    plan = blocks(pinned, passes=passes_from_pilot(pinned, {}), machine_id=MACHINE.machine_id, store_id="")
+    design = Design(tiny_pinned(), store_id="")
+    plan = design.blocks(MACHINE.machine_id, design.passes({}))
     assert cluster.started == [f"{trial.trial_id}-r1-a1" for block in plan for trial in block.trials]
     assert ended == CampaignResult(total=8, ok=8, failed=0, stopped=False)
 
@@ -442,11 +442,8 @@ def test_a_trial_that_another_coordinator_has_committed_meanwhile_is_not_run_aga
             clock=clock,
             monotonic=clock,
         )
-        pinned = tiny_pinned()
-        plan = blocks(
-            pinned, passes=passes_from_pilot(pinned, {}), machine_id=MACHINE.machine_id, store_id=store.store_id
-        )
-        trial = next(iter(plan)).trials[1]
+        design = Design(tiny_pinned(), store_id=store.store_id)
+        trial = next(design.blocks(MACHINE.machine_id, design.passes({}))).trials[1]
         store.commit(trial.attempt_id, parquet_of(trial))
         ended = campaign.run()
     assert ended.ok == 8

@@ -19,10 +19,10 @@ from coordinator.events.events import (
     MachineSetAside,
     Stalled,
 )
-from coordinator.scheduling.design import Design
 from coordinator.scheduling.scheduler import Scheduler
 from coordinator.store.writer import open_store
 from joulefleet.errors import MachineError
+from joulefleet.plan.design import Design
 from tests.support.cluster import MACHINE, FakeAgent, FakeCluster
 from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial
 

@@ -20,8 +20,3 @@ def test_down_where_nothing_is_up_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("JOULEFLEET_STATE", str(tmp_path))
     done = RUNNER.invoke(app, ["node", "down"])
     assert (done.exit_code, done.stderr) == (0, "No node is up here.\n")
-
-
-def test_help_has_examples() -> None:
-    """A user copies from there."""
-    assert "joulefleet node up --join" in RUNNER.invoke(app, ["node", "up", "--help"]).stdout

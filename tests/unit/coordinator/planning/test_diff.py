@@ -7,8 +7,8 @@ from tests.support.attempt_rows import STARTED
 
 
 def record(**study: Any) -> StudyRecord:
-    """A study's record."""
-    asked: dict[str, Any] = {
+    """Return a study's record."""
+    definition: dict[str, Any] = {
         "name": "s",
         "repetitions": 3,
         "models": {"big": {}, "small": {}},
@@ -17,24 +17,24 @@ def record(**study: Any) -> StudyRecord:
         "regime": "burst",
     }
     return StudyRecord(
-        definition=asked | study,
+        definition=definition | study,
         machines=(),
         places=(),
         comparands=(),
         asked_at=STARTED,
-        model_digests={name: f"digest of {name}" for name in (asked | study)["models"]},
+        model_digests={name: f"digest of {name}" for name in (definition | study)["models"]},
         task_digests={"one": "digest"},
     )
 
 
-def test_a_study_that_was_never_asked_has_no_changes() -> None:
-    """And neither has one that is the same."""
+def test_a_study_that_never_ran_has_no_changes() -> None:
+    """An equal study has none either."""
     assert changes(None, record()) == []
     assert changes(record(), record()) == []
 
 
 def test_more_repetitions_reuse_what_is_there() -> None:
-    """Fewer leave the rest in the store."""
+    """With fewer repetitions the other trials stay in the store."""
     assert changes(record(), record(repetitions=5)) == [
         "repetitions 3 → 5: every machine runs 2 blocks more, the others are reused"
     ]
@@ -42,27 +42,27 @@ def test_more_repetitions_reuse_what_is_there() -> None:
 
 
 def test_a_new_model_says_what_is_measured_again_and_why() -> None:
-    """Every pair concerned, since another day could not be told from it."""
+    """Every pair with the model is measured again, as a difference could otherwise be one between days."""
     (line,) = changes(record(), record(models={"big": {}, "small": {}, "new": {}}))
-    assert line.startswith("new model new: every pair that it is compared in is measured again")
+    assert line.startswith("new model new: every pair with it is measured again")
     assert changes(record(), record(models={"big": {}}))[0] == "model small is gone: its trials stay in the store"
 
 
 def test_a_model_with_other_weights_has_changed() -> None:
-    """By its digest, not by how it is written down."""
+    """The digest of its weights decides, not the text of the study."""
     before = record()
     now = replace(before, model_digests={**before.model_digests, "big": "other"})
     assert changes(before, now)[0].startswith("model big has changed")
 
 
-def test_what_concerns_no_trial_is_said_to() -> None:
+def test_a_change_that_concerns_no_trial_is_named_as_such() -> None:
     """Labels and thresholds change nothing that is measured; a regime does."""
     assert "nothing is measured again" in changes(record(), record(labels={"a": "b"}))[0]
     assert "again" in changes(record(), record(regime="sustained"))[0]
 
 
-def test_of_measure_only_what_is_part_of_a_protocol_is_measured_again() -> None:
-    """A longer time-out gives those that ran into it no other chance by itself."""
+def test_only_keys_of_measure_that_are_part_of_a_protocol_measure_again() -> None:
+    """A longer time-out alone does not try again the trials that ran into the old one."""
     before = record(measure={"timeout_s": 10, "sampling_hz": 10, "window": {"passes": 3}})
     now = record(measure={"timeout_s": 20, "sampling_hz": 5, "window": {"passes": 4}})
     hertz, timeout, window = changes(before, now)
@@ -72,7 +72,7 @@ def test_of_measure_only_what_is_part_of_a_protocol_is_measured_again() -> None:
 
 
 def test_a_new_level_of_a_factor_reuses_the_others() -> None:
-    """Its cells are new."""
+    """Only the cells of the new level are measured."""
     before, now = record(factors={"batch_size": [1, 8]}), record(factors={"batch_size": [1, 16]})
     assert changes(before, now) == [
         "factors.batch_size: 16 new: its cells are measured in every block, others are reused",

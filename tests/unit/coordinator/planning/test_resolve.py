@@ -1,4 +1,4 @@
-"""Models and items pinned: what changes an identity, and what must not."""
+"""Pinning of models and items: changes that make another identity, and changes that do not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.planning.resolve import resolve
 from joulefleet.errors import StudyError
-from joulefleet.plan.expand import cells, protocol_of
+from joulefleet.plan.design import Design
 from joulefleet.study.load import study_of
 from joulefleet.yamlfile.reader import parse_yaml
 
@@ -26,7 +26,7 @@ SYNTHETIC = "{synthetic: {lengths: {first: {'0': 3, '100': 9}}}}"
 
 
 def model_in(folder: Path) -> Path:
-    """A folder with a model, a tokenizer and texts."""
+    """Make a folder with a model, a tokenizer and texts."""
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "config.json").write_text(json.dumps({"num_hidden_layers": 6}))
     (folder / "model" / "model.safetensors").write_bytes(b"weights")
@@ -36,10 +36,10 @@ def model_in(folder: Path) -> Path:
 
 
 def protocol(folder: Path, items: str = TEXTS) -> str:
-    """The protocol's digest of the only cell."""
+    """Return the protocol digest of the only cell."""
     study = study_of(parse_yaml(STUDY.replace("ITEMS", items), name="study"), name="study")
     pinned = resolve(study, folder)
-    return protocol_of(pinned, cells(study)[0], passes=1).digest
+    return Design(pinned, store_id="").digest(0, 1)
 
 
 def test_the_same_files_elsewhere_are_the_same_work(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_the_same_files_elsewhere_are_the_same_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model/model.safetensors", "model/config.json", "model/tokenizer.json", "texts.csv"])
-def test_another_byte_is_another_work(tmp_path: Path, name: str) -> None:
+def test_a_changed_byte_changes_the_protocol(tmp_path: Path, name: str) -> None:
     """Weights, configuration, tokenizer and texts all decide what is measured."""
     folder = model_in(tmp_path)
     before = protocol(folder)
@@ -67,7 +67,7 @@ def test_a_tokenizer_does_not_count_where_there_are_no_texts(tmp_path: Path) -> 
 
 
 def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
-    """No model, no texts: two mistakes in one answer."""
+    """Without a model and without texts there are two mistakes in one error."""
     with pytest.raises(StudyError) as caught:
         protocol(tmp_path)
     assert len(caught.value.problems) == 2

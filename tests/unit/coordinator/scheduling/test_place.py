@@ -1,4 +1,4 @@
-"""Pilots and blocks of one place, which a machine has alone or a class of machines shares."""
+"""Pilots and blocks of one place, which belongs to one machine or to a class of machines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.trials import TINY_STUDY
 
 
 def test_pilots_come_first_and_fix_the_passes() -> None:
-    """One a cell, in the order of the study; half a second a pass makes five passes of over two seconds."""
+    """Each cell has one pilot, in the order of the study. Passes of 0.5 s give five passes for a window of 2 s."""
     work = AtWork(WITH_PILOT)
     done = [work.do() for _ in range(4)]
     assert [(pilot.kind, pilot.cell) for pilot in done] == [("pilot", cell) for cell in range(4)]
@@ -27,7 +27,7 @@ def test_pilots_come_first_and_fix_the_passes() -> None:
 
 
 def test_pilots_are_shared_within_a_class() -> None:
-    """Each is run once; who has none waits until the others have told."""
+    """Each is run once; a machine without one waits until the others have ended."""
     work = AtWork(WITH_PILOT, machines="abcde", place="class")
     running = [work.next(machine_id) for machine_id in "abcd"]
     assert {pilot.cell for pilot in running} == {0, 1, 2, 3}
@@ -38,7 +38,7 @@ def test_pilots_are_shared_within_a_class() -> None:
 
 
 def test_a_pilot_of_a_machine_that_has_gone_is_run_by_another() -> None:
-    """Else its class would wait for it for ever."""
+    """Otherwise its class would wait for it for ever."""
     work = AtWork(WITH_PILOT, machines="ab", place="class")
     gone = work.next("a")
     work.scheduler.leave("a")
@@ -49,7 +49,7 @@ def test_a_pilot_of_a_machine_that_has_gone_is_run_by_another() -> None:
 
 
 def test_pilots_of_two_machines_at_the_same_attempt_both_count() -> None:
-    """One was taken for lost, and has failed; the other one was measured."""
+    """One machine was taken for lost and its pilot failed; the other one measured its pilot."""
     design = tiny_design(WITH_PILOT)
     facts = [
         fact_of(design, 0, kind="pilot", block=0, place="class", machine_id="a", passes=1, reason="timeout"),
@@ -59,7 +59,7 @@ def test_pilots_of_two_machines_at_the_same_attempt_both_count() -> None:
 
 
 def test_a_late_pilot_makes_no_trial_worthless() -> None:
-    """The passes that trials were measured with stand, in whatever order a restart finds the pilots."""
+    """Trials keep their passes, in whatever order a restart finds the pilots."""
     work = AtWork(WITH_PILOT, machines="b", place="class")
     for _ in range(4):
         work.do("b")
@@ -74,7 +74,7 @@ def test_a_late_pilot_makes_no_trial_worthless() -> None:
 
 
 def test_a_failed_pilot_is_tried_once_more_and_then_does_not_count() -> None:
-    """The others of its group say how many passes there are."""
+    """The other cells of its group fix the passes."""
     work = AtWork(WITH_PILOT)
     cells = []
     for _ in range(5):
@@ -86,7 +86,7 @@ def test_a_failed_pilot_is_tried_once_more_and_then_does_not_count() -> None:
 
 
 def test_blocks_follow_their_orders() -> None:
-    """Those that the study's seed and the place give."""
+    """The seed of the study and the name of the place give the orders."""
     study = pinned().study
     orders = balanced_orders(4, seed=f"{study.seed}/{study.name}/m")
     done = AtWork().finish()
@@ -95,7 +95,7 @@ def test_blocks_follow_their_orders() -> None:
 
 
 def test_machines_of_a_class_take_whole_blocks() -> None:
-    """A comparison across two machines would be none."""
+    """Trials of two machines cannot be compared."""
     work = AtWork(machines="ab", place="class")
     blocks = {machine_id: {work.do(machine_id).block for _ in range(4)} for machine_id in "ab"}
     assert blocks == {"a": {1}, "b": {2}}
@@ -103,7 +103,7 @@ def test_machines_of_a_class_take_whole_blocks() -> None:
 
 
 def test_a_block_of_an_absent_machine_is_taken_over_as_a_new_round_when_nothing_else_is_left() -> None:
-    """Fresh blocks come first, as the machine may come back."""
+    """New blocks come first, as the machine may come back."""
     work = AtWork(machines="ab", place="class")
     work.do("a")
     work.scheduler.leave("a")
@@ -115,7 +115,7 @@ def test_a_block_of_an_absent_machine_is_taken_over_as_a_new_round_when_nothing_
 
 
 def test_a_machine_that_comes_back_goes_on_with_its_own_block() -> None:
-    """Nobody has taken it meanwhile, and it was not away for an hour."""
+    """No other machine has taken it, and the absence was shorter than an hour."""
     work = AtWork(machines="ab", place="class")
     first = work.do("a")
     work.scheduler.leave("a")
@@ -126,7 +126,7 @@ def test_a_machine_that_comes_back_goes_on_with_its_own_block() -> None:
 
 
 def test_a_late_joiner_takes_a_block_of_its_own() -> None:
-    """And of its own design, where every machine runs the whole."""
+    """Under placement every-machine it runs the whole design."""
     work = AtWork(machines="a", place="class")
     work.do("a")
     work.join("b")
@@ -138,7 +138,7 @@ def test_a_late_joiner_takes_a_block_of_its_own() -> None:
 
 
 def test_a_row_of_an_earlier_run_counts_where_nobody_has_begun_its_block() -> None:
-    """An outbox held it since."""
+    """The outbox has kept it until now."""
     work = AtWork()
     work.scheduler.ended(fact_of(work.design, 0, block=2), machine_id="m")
     assert work.scheduler.places["m"].tally().ok == 1
@@ -146,7 +146,7 @@ def test_a_row_of_an_earlier_run_counts_where_nobody_has_begun_its_block() -> No
 
 
 def test_a_row_of_a_round_that_this_run_knows_nothing_of_begins_that_round() -> None:
-    """The run that had begun it has died between outbox and store."""
+    """The run that had begun it died before the row reached the store."""
     work = AtWork()
     work.scheduler.ended(fact_of(work.design, 0, block=1, round=3), machine_id="m")
     done = work.finish()
@@ -155,7 +155,7 @@ def test_a_row_of_a_round_that_this_run_knows_nothing_of_begins_that_round() -> 
 
 
 def test_rows_of_finished_blocks_and_of_other_plans_change_nothing() -> None:
-    """They are data; so is one beyond the last block."""
+    """They stay in the store as data; so does a row beyond the last block."""
     work = AtWork()
     done = [work.do() for _ in range(4)]
     place = work.scheduler.places["m"]
@@ -169,8 +169,8 @@ def test_rows_of_finished_blocks_and_of_other_plans_change_nothing() -> None:
     assert place.tally() == before
 
 
-def test_a_store_is_gone_on_with_where_it_ends() -> None:
-    """What is done is not run again, whatever else failed."""
+def test_a_run_goes_on_where_the_store_ends() -> None:
+    """Trials that were measured are not run again; the one that failed is."""
     work = AtWork()
     for number in range(5):
         work.do(reason="exception" if number == 1 else None)
@@ -183,12 +183,12 @@ def test_a_store_is_gone_on_with_where_it_ends() -> None:
 
 
 def design_cell(model: str, task: str) -> int:
-    """The number of a cell of the tiny study."""
+    """Return the number of a cell of the tiny study."""
     return [(cell.model, cell.task) for cell in tiny_design().cells].index((model, task))
 
 
 def test_attempts_by_other_protocols_are_obsolete() -> None:
-    """They were measured in another way: they stay in the store, and are counted for the user."""
+    """They were measured in another way; they stay in the store and are counted for the user."""
     work = AtWork()
     work.finish()
     other = AtWork(TINY_STUDY.replace("passes: 3", "passes: 4"), work.facts)
@@ -197,7 +197,7 @@ def test_attempts_by_other_protocols_are_obsolete() -> None:
 
 
 def test_more_repetitions_add_blocks_and_fewer_leave_theirs_alone() -> None:
-    """A block's trials do not depend on how many blocks there are."""
+    """The trials of a block do not depend on the number of blocks."""
     work = AtWork()
     work.finish()
     more = AtWork(MORE_BLOCKS, work.facts)
@@ -208,7 +208,7 @@ def test_more_repetitions_add_blocks_and_fewer_leave_theirs_alone() -> None:
 
 
 def test_a_new_model_beside_a_pair_has_the_whole_group_measured_again() -> None:
-    """Compared with what was measured on another day, it could not be told from that day."""
+    """A difference from models measured on another day could be one between the days."""
     work = AtWork()
     work.finish()
     grown = AtWork(NEW_MODEL, work.facts)
@@ -217,7 +217,7 @@ def test_a_new_model_beside_a_pair_has_the_whole_group_measured_again() -> None:
 
 
 def test_a_new_task_is_measured_in_every_block_and_the_others_are_reused() -> None:
-    """No comparison is between tasks."""
+    """Cells of different tasks are never compared."""
     work = AtWork()
     work.finish()
     grown = AtWork(NEW_TASK, work.facts)
@@ -226,7 +226,7 @@ def test_a_new_task_is_measured_in_every_block_and_the_others_are_reused() -> No
     assert len(done) == 2 * 2
 
 
-def test_what_is_left_is_known_all_along() -> None:
+def test_the_time_that_is_left_is_known_at_any_moment() -> None:
     """Each trial that is settled shortens it, and a new round lengthens it again."""
     work = AtWork()
     place = work.scheduler.places["m"]
@@ -243,7 +243,7 @@ def test_what_is_left_is_known_all_along() -> None:
 
 
 def test_a_quarantine_of_any_block_is_known_after_a_restart() -> None:
-    """Blocks of a class are not run in their order: the one that was first tried twice may be the second."""
+    """Blocks of a class are not run in their order, so the cell may have been tried twice in the second block only."""
     work = AtWork(machines="ab", place="class")
     design = work.design
     facts = [

@@ -1,4 +1,4 @@
-"""What an idle machine does next: retries, losses, back-off and rounds."""
+"""The decisions of the scheduler: retries, losses, waiting and rounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.trials import TINY_STUDY
 
 
 def test_a_failure_of_the_work_is_tried_once_more_at_the_end_of_its_block_and_then_stands() -> None:
-    """In later blocks it gets one chance: it has failed twice already."""
+    """In later blocks one failure is enough, as it has failed twice already."""
     work = AtWork()
     cell = work.next().cell
     done = []
@@ -32,7 +32,7 @@ def test_a_failure_of_the_work_is_tried_once_more_at_the_end_of_its_block_and_th
 
 
 def test_a_failure_of_the_infrastructure_is_tried_three_times_in_every_block() -> None:
-    """It says nothing of the work."""
+    """Such a failure has nothing to do with the work, so other blocks have all their attempts."""
     work = AtWork()
     cell = work.next().cell
     attempts = []
@@ -44,7 +44,7 @@ def test_a_failure_of_the_infrastructure_is_tried_three_times_in_every_block() -
 
 
 def test_a_cell_never_follows_itself_where_another_can_go_first() -> None:
-    """What a trial leaves in caches and heat would be of its own kind."""
+    """A cell that follows itself would find its own data in the caches."""
     work = AtWork()
     last = [work.do() for _ in range(3)][-1]
     fourth = work.do(reason="exception")
@@ -57,7 +57,7 @@ def test_a_cell_never_follows_itself_where_another_can_go_first() -> None:
 
 
 def test_every_trial_knows_what_ran_before_it_on_its_machine_in_this_boot() -> None:
-    """After a restart nothing did."""
+    """After a restart of the machine nothing ran before."""
     work = AtWork()
     first = work.do()
     assert first.predecessor is None
@@ -71,7 +71,7 @@ def test_every_trial_knows_what_ran_before_it_on_its_machine_in_this_boot() -> N
     ("away_s", "boot_id", "round_after"), [(600.0, "boot", 1), (7200.0, "boot", 2), (60.0, "b", 2)]
 )
 def test_a_machine_that_comes_back_goes_on_or_begins_a_new_round(away_s: float, boot_id: str, round_after: int) -> None:
-    """By how long it was away, and whether it was restarted."""
+    """An absence of more than an hour and a restart begin a new round."""
     work = AtWork()
     work.do()
     work.scheduler.leave("m")
@@ -84,7 +84,7 @@ def test_a_machine_that_comes_back_goes_on_or_begins_a_new_round(away_s: float, 
 
 
 def test_an_agent_that_is_lost_repeats_its_trial_with_the_same_attempt() -> None:
-    """Nothing was finished: were it numbered anew, a row that comes after all would be another attempt."""
+    """With a new number, a row that arrives late after all would be another attempt."""
     work = AtWork()
     first = work.next()
     assert work.scheduler.lost("m") is None
@@ -93,7 +93,7 @@ def test_an_agent_that_is_lost_repeats_its_trial_with_the_same_attempt() -> None
 
 
 def test_a_trial_that_loses_its_agent_three_times_has_failed_for_good() -> None:
-    """The coordinator is told, and writes its row; losses that a row lies between are not counted together."""
+    """The coordinator learns it and writes the row. A row in between starts the count again."""
     work = AtWork()
     for _ in range(LOSSES_OF_A_TRIAL - 1):
         work.next()
@@ -107,7 +107,7 @@ def test_a_trial_that_loses_its_agent_three_times_has_failed_for_good() -> None:
 
 
 def test_losses_are_counted_over_rounds_and_machines() -> None:
-    """Each loss may restart the machine, and with it the round; another machine takes the block meanwhile."""
+    """Each loss may restart the machine and begin a round, or bring the block to another machine."""
     work = AtWork(machines="ab", place="class")
     victim = work.do("a").cell
     gone = None
@@ -122,7 +122,7 @@ def test_losses_are_counted_over_rounds_and_machines() -> None:
 
 
 def test_a_trial_lost_for_good_is_not_run_in_a_later_round_of_its_block() -> None:
-    """Its row is written anew, so that the round is whole; the machine is spared."""
+    """Its row is written again so that the round is complete, and the machine is not brought down again."""
     work = AtWork()
     victim = work.next()
     for _ in range(LOSSES_OF_A_TRIAL):
@@ -138,7 +138,7 @@ def test_a_trial_lost_for_good_is_not_run_in_a_later_round_of_its_block() -> Non
 
 
 def test_a_machine_whose_agent_is_lost_six_times_in_succession_is_set_aside() -> None:
-    """It would burn the whole design."""
+    """Otherwise it would fail one trial after the other."""
     work = AtWork()
     for number in range(LOSSES_OF_A_MACHINE):
         assert work.scheduler.members["m"].set_aside is None
@@ -153,7 +153,7 @@ def test_a_machine_whose_agent_is_lost_six_times_in_succession_is_set_aside() ->
 
 
 def test_a_row_in_between_shows_that_the_machine_works() -> None:
-    """Losses in succession are counted anew."""
+    """A row sets the count of losses in succession to zero."""
     work = AtWork()
     for _ in range(4):
         for _ in range(2):
@@ -164,7 +164,7 @@ def test_a_row_in_between_shows_that_the_machine_works() -> None:
 
 
 def test_a_machine_set_aside_is_not_there_for_its_class_even_when_it_joins_again() -> None:
-    """Else its block would wait for it."""
+    """Otherwise its block would wait for it."""
     work = AtWork(machines="ab", place="class")
     work.do("a")
     work.scheduler.set_aside("a", "its disk is full")
@@ -176,7 +176,7 @@ def test_a_machine_set_aside_is_not_there_for_its_class_even_when_it_joins_again
 
 
 def test_a_busy_machine_is_asked_again_after_a_while() -> None:
-    """It is no loss and no failure: the same attempt comes again."""
+    """It is neither a loss nor a failure: the same attempt is assigned again."""
     work = AtWork()
     first = work.next()
     work.scheduler.busy("m", work.now_s)
@@ -189,7 +189,7 @@ def test_a_busy_machine_is_asked_again_after_a_while() -> None:
 
 
 def test_a_clock_that_is_set_back_does_not_keep_a_machine_waiting() -> None:
-    """By hours, it would wait as long."""
+    """Otherwise a clock set back by hours would make it wait for hours."""
     work = AtWork()
     work.next()
     work.scheduler.busy("m", work.now_s)
@@ -198,7 +198,7 @@ def test_a_clock_that_is_set_back_does_not_keep_a_machine_waiting() -> None:
 
 
 def test_a_pilot_that_was_not_carried_out_is_free_again() -> None:
-    """Whether its machine was lost, busy, or set aside."""
+    """The machine that had it may be lost, busy or set aside."""
     work = AtWork(WITH_PILOT, machines="abc", place="class")
     cells = [work.next(machine_id).cell for machine_id in "abc"]
     work.scheduler.lost("a")
@@ -210,7 +210,7 @@ def test_a_pilot_that_was_not_carried_out_is_free_again() -> None:
 
 
 def test_an_attempt_that_comes_twice_counts_once() -> None:
-    """An answer is lost, the row is collected, and then comes from the outbox again."""
+    """A row that was collected comes again from the outbox where the first answer was lost."""
     work = AtWork()
     done = work.do(reason="exception")
     for _ in range(3):
@@ -221,7 +221,7 @@ def test_an_attempt_that_comes_twice_counts_once() -> None:
 
 
 def test_rows_of_a_machine_that_has_not_joined_are_kept_for_it() -> None:
-    """Another one of its class may have collected them."""
+    """Another machine of its class may have collected them."""
     work = AtWork()
     work.scheduler.ended(fact_of(work.design, 0, place="other", machine_id="other"), machine_id="m")
     work.join("other")
@@ -229,7 +229,7 @@ def test_rows_of_a_machine_that_has_not_joined_are_kept_for_it() -> None:
 
 
 def test_retry_flags_open_what_was_given_up_and_all_that_it_is_compared_with() -> None:
-    """On another day its partner is measured again with it; other groups stay."""
+    """All cells of its group are measured again on that day; other groups stay as they are."""
     work = AtWork()
     cell = work.next().cell
     while isinstance(found := work.scheduler.next("m", work.now_s), Assignment):
@@ -246,12 +246,12 @@ def test_retry_flags_open_what_was_given_up_and_all_that_it_is_compared_with() -
 
 
 def test_nothing_is_finished_before_anybody_has_joined() -> None:
-    """A run that ends at once, because nobody is there, would say that all is done."""
+    """Otherwise a run without machines would end at once and report that all is done."""
     assert not Scheduler(tiny_design()).finished()
 
 
 def test_the_trial_that_is_sent_says_what_the_assignment_says() -> None:
-    """For the agent, and for whoever reads its row."""
+    """The agent copies these fields into the row."""
     work = AtWork()
     work.do()
     found = work.next()
@@ -263,7 +263,7 @@ def test_the_trial_that_is_sent_says_what_the_assignment_says() -> None:
 
 
 def test_a_machine_that_is_of_another_class_now_goes_on_with_that_ones_blocks() -> None:
-    """As when memory was added while it was away. What it was about stays the old class's."""
+    """Memory may have been added while it was away. Its old assignment stays with the old class."""
     scheduler = Scheduler(tiny_design())
     scheduler.join("m", place="small", boot_id="boot")
     before = scheduler.next("m", START_S)
@@ -282,7 +282,7 @@ def test_a_machine_that_is_of_another_class_now_goes_on_with_that_ones_blocks() 
 
 
 def test_a_machine_whose_block_another_one_took_meanwhile_does_not_go_on_with_it() -> None:
-    """Two machines would measure one block."""
+    """Otherwise two machines would measure one block."""
     scheduler = Scheduler(tiny_design())
     for name in ("a", "b", "c"):
         scheduler.join(name, place="class", boot_id=f"boot of {name}")

@@ -60,9 +60,11 @@ def test_a_mean_says_over_how_many_and_whether_all_agree() -> None:
 def test_no_interval_has_its_reason() -> None:
     """It is that of all machines, where all have the same."""
     finding = replace(finding_of(), left_out={"node1": "1 block: an interval needs 2"})
-    assert sentence_of(finding).endswith("an unknown part of big's time an item: 1 block: an interval needs 2.")
+    assert sentence_of(finding).endswith(
+        "a part of big's time an item for which there is no interval: 1 block: an interval needs 2."
+    )
     two = replace(finding, left_out={"node1": "a", "node2": "b"})
-    assert sentence_of(two).endswith("big's time an item: no machine has an interval.")
+    assert sentence_of(two).endswith("big's time an item for which there is no interval: no machine has an interval.")
 
 
 def test_margins_follow_the_ratio() -> None:

@@ -57,7 +57,7 @@ TRIAL = Trial(
 
 
 def test_ids_are_the_same_in_every_release() -> None:
-    """A store of any age is resumed, not run again: this one changes with PROTOCOL_VERSION alone."""
+    """Runs resume from stores of any age, so this id must change with PROTOCOL_VERSION only."""
     assert trial_id(**IDENTITY) == "94b2ee37657169d89202"
 
 
@@ -87,7 +87,7 @@ def test_ids_are_the_same_in_every_release() -> None:
     ids=str,
 )
 def test_what_changes_the_measurement_changes_the_id(other: dict[str, Any]) -> None:
-    """Two trials that measure different things are never taken for one."""
+    """Two trials that measure different things never share an id."""
     assert trial_id(**IDENTITY | other) != trial_id(**IDENTITY)
 
 
@@ -101,8 +101,8 @@ def test_what_changes_the_measurement_changes_the_id(other: dict[str, Any]) -> N
     ],
     ids=["path", "tokenizer", "layers", "published_as"],
 )
-def test_where_a_model_lies_is_no_part_of_the_id(model: ResolvedModel) -> None:
-    """A folder counts by its bytes, so a study moved elsewhere resumes."""
+def test_the_path_of_a_model_is_no_part_of_the_id(model: ResolvedModel) -> None:
+    """A folder counts by its bytes, so a study that was moved still resumes."""
     assert trial_id(**IDENTITY | {"protocol": replace(PROTOCOL, model=model)}) == trial_id(**IDENTITY)
 
 
@@ -118,13 +118,13 @@ def test_each_attempt_has_a_name_of_its_own() -> None:
     [(MODEL, "seeded"), (ResolvedModel(hub=Hub(id="a/b", revision="0" * 40), digest="w"), "pretrained")],
     ids=["architecture", "hub"],
 )
-def test_weights_are_told_apart_by_their_source(model: ResolvedModel, source: str) -> None:
+def test_weights_have_a_source(model: ResolvedModel, source: str) -> None:
     """Results of drawn weights are never pooled with those of trained ones."""
     assert model.weights_source == source
 
 
 def test_every_mistake_in_a_trial_is_named_at_once() -> None:
-    """A trial file written by hand is mended in one go."""
+    """A trial file written by hand can be fixed in one go."""
     data = trial_to_json(TRIAL) | {"attempt": 0, "timeout_s": "long", "colour": "red"}
     del data["place"]
     with pytest.raises(StudyError) as caught:
@@ -142,13 +142,13 @@ def test_a_trial_is_read_from_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000], ids=["empty", "half", "utf-16", "deep"])
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Whatever the bytes, the answer is an error of ours."""
+    """Any bytes that are no JSON give an error of ours."""
     (tmp_path / "trial.json").write_bytes(content)
     with pytest.raises(StudyError, match=r"trial\.json: not JSON"):
         read_trial(tmp_path / "trial.json")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """The operating system's own words stand in the message."""
+def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
+    """The message has the words of the operating system."""
     with pytest.raises(StudyError, match=r"cannot be read \(No such file"):
         read_trial(tmp_path / "none.json")

@@ -27,11 +27,11 @@ def test_an_odd_square_has_every_neighbourhood_twice(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [4, 5])
-def test_in_a_square_every_cell_stands_in_every_place_equally_often(size: int) -> None:
-    """A square is balanced for the place in the block too."""
+def test_in_a_square_every_cell_has_every_position_equally_often(size: int) -> None:
+    """A square is balanced for the position in the block too."""
     square = williams_square(size)
-    for place in range(size):
-        assert set(Counter(order[place] for order in square).values()) == {len(square) // size}
+    for position in range(size):
+        assert set(Counter(order[position] for order in square).values()) == {len(square) // size}
 
 
 def test_one_cell_is_its_own_order() -> None:
@@ -40,17 +40,17 @@ def test_one_cell_is_its_own_order() -> None:
 
 
 def test_two_cells_always_alternate() -> None:
-    """Only one order of two cells lets neither follow itself, so the seed chooses which comes first, once."""
+    """With two cells only one order lets neither follow itself, so the seed decides only which comes first."""
     seen = {tuple(map(tuple, islice(balanced_orders(2, seed=str(seed)), 3))) for seed in range(20)}
     assert seen == {((0, 1),) * 3, ((1, 0),) * 3}
 
 
 def test_orders_are_the_same_in_every_release() -> None:
-    """An order written down years ago can be worked out again: this one must never change."""
+    """An order of years ago can be computed again, so this one must never change."""
     expected = [[2, 1, 0, 3], [0, 2, 3, 1], [3, 0, 1, 2], [1, 3, 2, 0]]
     assert [*islice(balanced_orders(4, seed="7/study/machine"), 4)] == expected
 
 
 def test_another_seed_gives_another_order() -> None:
-    """The order is random: forty seeds do not agree."""
+    """The order is random: forty seeds give forty orders."""
     assert len({tuple(next(balanced_orders(8, seed=str(seed)))) for seed in range(40)}) == 40

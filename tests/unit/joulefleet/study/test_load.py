@@ -23,7 +23,7 @@ models: {bert: {path: bert}}
 tasks: {sst2: {preset: sst2}}
 """
 
-# What is said of a line stands behind it; ` | ` between two.
+# The expected beginnings of the messages about a line are in its comment, separated by ` | `.
 FULL_OF_MISTAKES = """\
 name: bad study!                                       # name: must match pattern
 repetitions: -3                                        # repetitions: must be greater than or equal to 1, not -3.
@@ -43,7 +43,7 @@ models:
   "bad name!": {path: x}                               # models.bad name!: must match pattern
   list: [1, 2]                                         # models.list: must be a mapping of keys to values.
   idle: {path: x, tasks: []}                           # models.idle.tasks: must have at least 1 item
-  x+again: {path: x}                                   # models.x+again: such a name is kept for the proofs
+  x+again: {path: x}                                   # models.x+again: names with this ending are kept for the proofs
 tasks:
   sst2: {preset: sst}                                  # tasks.sst2.preset: no preset is named 'sst'; did you mean sst2?
   own: {inputs: double, labels: 0}                     # tasks.own.inputs: must be | tasks.own.labels: must be
@@ -61,7 +61,7 @@ proofs:
     - {model: 5, task: sst2}                           # proofs.a_a.0.model: must be a valid string, not 5.
     - {model: teacher, task: txts}                     # proofs.a_a: no task is named 'txts'; did you mean texts?
 factors:
-  batch_size: [1, 1]                                   # factors.batch_size: a level stands twice.
+  batch_size: [1, 1]                                   # factors.batch_size: a level is given twice.
   threads: [a, 2]                                      # factors.threads.0: must be a valid integer, not "a".
 measure:
   window: {passes: 3, at_least_s: 1}                   # measure.window: give passes or at_least_s, not both.
@@ -73,22 +73,22 @@ labels: {a: 5}                                         # labels.a: must be a val
 
 
 def read(text: str) -> Study:
-    """The study that `text` says."""
+    """Return the study in `text`."""
     return study_of(parse_yaml(text, name="study.yaml"), name="study.yaml")
 
 
 def test_every_mistake_is_named_at_once_with_its_line() -> None:
-    """Types, misspelt keys, missing keys and mistakes of meaning come together, and no follow-ups with them."""
+    """Wrong types, misspelt and missing keys and broken rules come together, without mistakes that follow from them."""
     expected = [
-        f"study.yaml:{number}: {said}"
+        f"study.yaml:{number}: {message}"
         for number, line in enumerate(FULL_OF_MISTAKES.splitlines(), start=1)
-        for said in line.partition(" # ")[2].split(" | ")
-        if said
+        for message in line.partition(" # ")[2].split(" | ")
+        if message
     ]
     with pytest.raises(StudyError) as caught:
         read(FULL_OF_MISTAKES)
     problems = caught.value.problems
-    assert [problem[: len(said)] for problem, said in zip(problems, expected, strict=True)] == expected
+    assert [problem[: len(start)] for problem, start in zip(problems, expected, strict=True)] == expected
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,17 @@ def test_every_mistake_is_named_at_once_with_its_line() -> None:
         ("{}", "proofs: {a_a: [{model: bert, task: sst2}]}"),
     ],
 )
-def test_a_mistake_is_told_without_what_follows_from_it(models: str, rest: str) -> None:
-    """What rests on a value that is refused itself is not judged."""
+def test_a_mistake_hides_those_that_follow_from_it(models: str, rest: str) -> None:
+    """A rule is not checked where a value that it needs is refused itself."""
     with pytest.raises(StudyError) as caught:
         read(SMALLEST.replace("{bert: {path: bert}}", models) + rest)
     assert len(caught.value.problems) == 1
+
+
+def test_a_key_that_looks_like_a_note_of_pydantic_is_a_mistake_like_others() -> None:
+    """The checker adds `[key]` to the location of a key that it refuses; a file may hold that text as a key."""
+    with pytest.raises(StudyError, match=r"study\.yaml:5: \[key\]: unknown key"):
+        read(SMALLEST + "'[key]': 5\n")
 
 
 def test_the_smallest_study_takes_its_defaults() -> None:
@@ -127,7 +133,7 @@ def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
     ("value", "what"), [('"1"', "valid integer"), ("1.5", "valid integer"), ("true", "valid integer")]
 )
 def test_a_value_of_another_type_is_not_converted(value: str, what: str) -> None:
-    """What looks like a number but is not one is a mistake somebody should see."""
+    """A value that only looks like a number is a mistake that the user should see."""
     with pytest.raises(StudyError, match=f"study.yaml:2: repetitions: must be a {what}"):
         read(SMALLEST.replace("repetitions: 1", f"repetitions: {value}"))
 
@@ -135,17 +141,15 @@ def test_a_value_of_another_type_is_not_converted(value: str, what: str) -> None
 @pytest.mark.parametrize(
     ("name", "cell_count", "repetitions", "regime"), [("cain2024", 14, 30, "sustained"), ("quick", 12, 3, "burst")]
 )
-def test_the_shipped_studies_are_what_they_are_said_to_be(
-    name: str, cell_count: int, repetitions: int, regime: str
-) -> None:
-    """Each is found by its name, has no mistake, and its paths are relative to where one stands."""
+def test_the_shipped_studies_are_as_documented(name: str, cell_count: int, repetitions: int, regime: str) -> None:
+    """Each has no mistake, and its paths are relative to the current folder."""
     study, folder = load_study(name)
     assert (len(cells(study)), study.repetitions, study.regime) == (cell_count, repetitions, regime)
     assert folder == Path.cwd()
 
 
 def test_all_shipped_studies_are_known() -> None:
-    """The list in messages and documentation is the list there is."""
+    """Messages and documentation list these."""
     assert shipped_studies() == ["cain2024", "quick"]
 
 
@@ -157,7 +161,7 @@ def test_the_paths_of_a_study_are_relative_to_its_file(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
-    """Neither a file nor a shipped study: the message says what there is."""
+    """The message lists the shipped studies."""
     with pytest.raises(
         StudyError, match=r"qick: neither a file nor a shipped study\. Did you mean quick\? Shipped: cain2024, quick\."
     ):
@@ -165,20 +169,20 @@ def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
 
 
 def test_a_name_that_no_file_system_takes_is_an_error_of_ours() -> None:
-    """However long it is."""
+    """The name may be longer than a file system allows."""
     with pytest.raises(StudyError):
         load_study("x" * 300)
 
 
 @pytest.mark.parametrize("name", ["cain2024", "quick"])
 def test_a_study_survives_json(name: str) -> None:
-    """The copy in the store is the study."""
+    """The copy in the store is equal to the study."""
     study, _ = load_study(name)
     assert study_from_json(json.loads(json.dumps(study_to_json(study)))) == study
 
 
 def test_the_schema_for_editors_knows_every_key() -> None:
-    """What an editor completes is what the reader takes, with a description where the name does not say it."""
+    """An editor completes the keys that the reader accepts."""
     schema = study_json_schema()
     assert set(schema["required"]) == {"name", "repetitions", "models", "tasks"}
     assert schema["additionalProperties"] is False

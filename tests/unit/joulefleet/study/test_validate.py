@@ -37,22 +37,22 @@ ARCHITECTURE = Architecture(model_type="bert")
 
 
 def models(**changed: Model) -> dict[str, Any]:
-    """The good study's models with some changed or more."""
+    """Return the models of the good study with some changed or added."""
     return {"models": {**GOOD.models, **changed}}
 
 
 def tasks(**changed: Task) -> dict[str, Any]:
-    """The good study's tasks with some changed or more."""
+    """Return the tasks of the good study with some changed or added."""
     return {"tasks": {**GOOD.tasks, **changed}}
 
 
 def synthetic(first: dict[str, float], second: dict[str, float] | None = None) -> Items:
-    """Items of these lengths."""
+    """Return items of these lengths."""
     return Items(synthetic=SyntheticItems(lengths=Lengths(first=first, second=second)))
 
 
 def test_a_good_study_has_no_mistake() -> None:
-    """The study that the others are changed from."""
+    """The other studies are changes of this one."""
     assert check_study(GOOD) == []
 
 
@@ -150,12 +150,12 @@ def test_a_good_study_has_no_mistake() -> None:
             ("measure", "modelled"),
             "a busy CPU draws less than an idle one",
         ),
-        ({"factors": Factors(threads=(1, 2, 1))}, ("factors", "threads"), "a level stands twice"),
-        ({"environments": ("bare", "bare")}, ("environments",), "one stands twice"),
+        ({"factors": Factors(threads=(1, 2, 1))}, ("factors", "threads"), "a level is given twice"),
+        ({"environments": ("bare", "bare")}, ("environments",), "one is given twice"),
     ],
 )
-def test_a_mistake_of_meaning_is_told_where_it_stands(change: dict[str, Any], location: Location, text: str) -> None:
-    """One thing changed in a good study is one mistake, in its place."""
+def test_a_mistake_has_its_location(change: dict[str, Any], location: Location, text: str) -> None:
+    """One wrong change of a good study gives one mistake, with the location of that change."""
     (mistake,) = check_study(replace(GOOD, **change))
     assert mistake.location == location
     assert text in mistake.text
@@ -169,7 +169,7 @@ def test_a_mistake_of_meaning_is_told_where_it_stands(change: dict[str, Any], lo
         ({"-1": 1, "0": 1, "100": 2}, "quantiles are numbers from 0 to 100"),
         ({"0": 1, "50": 1}, "give at least the quantiles 0 and 100"),
         ({}, "give at least the quantiles 0 and 100"),
-        ({"0": 1, "50": 1, "50.0": 2, "100": 2}, "a quantile stands twice"),
+        ({"0": 1, "50": 1, "50.0": 2, "100": 2}, "a quantile is given twice"),
         ({"0": 1, "50": 9, "100": 8}, "the tokens must not fall as the quantile grows"),
     ],
 )
@@ -181,12 +181,12 @@ def test_lengths_that_are_no_distribution_are_refused(quantiles: dict[str, float
 
 
 def test_a_short_window_is_right_in_a_burst() -> None:
-    """Only what is called sustained must last."""
+    """Only the regime sustained has a shortest window."""
     assert check_study(replace(GOOD, regime="burst", measure=Measure(window=Window(at_least_s=1.0)))) == []
 
 
 def test_mistakes_do_not_hide_each_other() -> None:
-    """Each part is judged whatever is wrong with the others."""
+    """Each part is checked, whatever is wrong with the others."""
     study = replace(
         GOOD,
         **models(m=Model()),

@@ -16,14 +16,14 @@ BOMB = "a: &a [x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "line", "what"),
     [
-        (BOMB, 1, "anchors and aliases are not taken"),
-        ("a: 1\nb: *a", 2, "anchors and aliases are not taken"),
-        ("a: 1\nb: !!python/object/apply:os.system [ls]", 2, "the tag .*os.system is not taken"),
-        ("a: !mine 1", 1, "the tag !mine is not taken"),
-        ("a: !!str 1", 1, "the tag .*str is not taken"),
-        ("%TAG ! tag:elsewhere,2026:\n---\na: !b 1", 3, "the tag tag:elsewhere,2026:b is not taken"),
-        ("a: 1\nb: 2\na: 3", 3, "'a' stands here a second time"),
-        ("'1': a\n1: b", 2, "'1' stands here a second time"),
+        (BOMB, 1, "anchors and aliases are not allowed"),
+        ("a: 1\nb: *a", 2, "anchors and aliases are not allowed"),
+        ("a: 1\nb: !!python/object/apply:os.system [ls]", 2, "the tag .*os.system is not allowed"),
+        ("a: !mine 1", 1, "the tag !mine is not allowed"),
+        ("a: !!str 1", 1, "the tag .*str is not allowed"),
+        ("%TAG ! tag:elsewhere,2026:\n---\na: !b 1", 3, "the tag tag:elsewhere,2026:b is not allowed"),
+        ("a: 1\nb: 2\na: 3", 3, "the key 'a' is here a second time"),
+        ("'1': a\n1: b", 2, "the key '1' is here a second time"),
         ("a: 1\n[b]: 2", 2, "a key must be plain text"),
         ("? {b: 1}\n: 2", 1, "a key must be plain text"),
         ("a:\n  <<: {b: 1}", 2, "a key must be plain text"),
@@ -43,8 +43,8 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("a: [1,\nb: 2", 2, "not YAML"),
     ],
 )
-def test_what_is_more_than_data_is_refused_with_its_line(text: str, line: int, what: str) -> None:
-    """A study is plain data: nothing in it constructs, expands or repeats."""
+def test_yaml_that_is_more_than_data_is_refused_with_its_line(text: str, line: int, what: str) -> None:
+    """A study is plain data: nothing in it constructs objects, expands or repeats."""
     with pytest.raises(StudyError, match=f"study.yaml:{line}: .*{what}"):
         parse_yaml(text, name="study.yaml")
 
@@ -59,14 +59,14 @@ def test_what_is_more_than_data_is_refused_with_its_line(text: str, line: int, w
         ("%YAML 1." + "9" * 5000 + "\n---\na: 1", "not YAML"),
     ],
 )
-def test_what_has_no_line_is_refused_all_the_same(text: str, what: str) -> None:
-    """What the parser stumbles over, in whatever way, is an error of ours."""
+def test_a_mistake_without_a_line_is_refused_too(text: str, what: str) -> None:
+    """Every error of the parser becomes an error of ours."""
     with pytest.raises(StudyError, match=f"study.yaml: {what}"):
         parse_yaml(text, name="study.yaml")
 
 
 def test_every_mistake_is_named_at_once() -> None:
-    """Nobody mends a file one line at a time."""
+    """A user fixes a file in one go."""
     with pytest.raises(StudyError) as caught:
         parse_yaml("a: .nan\na: 1\n[b]: 2\nc: .inf\n", name="f")
     assert [problem[:4] for problem in caught.value.problems] == ["f:1:", "f:2:", "f:3:", "f:4:"]
@@ -92,18 +92,18 @@ def test_every_mistake_is_named_at_once() -> None:
     ],
 )
 def test_values_are_those_of_yaml_1_2(text: str, value: Any) -> None:
-    """`yes` is a word, and a date is text: a study has no use for either as anything else."""
+    """`yes` and dates are text, as a study needs no other booleans and no dates."""
     read = parse_yaml(f"a: {text}", name="f").data["a"]
     assert (read, type(read)) == (value, type(value))
 
 
-def test_nesting_up_to_the_limit_is_taken() -> None:
-    """The limit is what it says."""
+def test_nesting_up_to_the_limit_is_allowed() -> None:
+    """One level more is refused, as another test shows."""
     assert parse_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH, name="f").data == eval("[" * MAX_DEPTH + "]" * MAX_DEPTH)  # noqa: S307 - brackets
 
 
 def test_every_value_has_its_line() -> None:
-    """Keys stand on their own line, items of a list on theirs, and what is not there on that of what encloses it."""
+    """Keys and items of lists have their own lines; a location that is not there has the line of what encloses it."""
     document = parse_yaml("a:\n  b: 1\n  c:\n    - x\n    - {d: 2}\n\ne: 3\n", name="f")
     lines = {("a",): 1, ("a", "b"): 2, ("a", "c"): 3, ("a", "c", 0): 4, ("a", "c", 1, "d"): 5, ("e",): 7}
     assert {location: document.line_of(location) for location in lines} == lines
@@ -119,7 +119,7 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
 
 
 def test_another_encoding_is_refused_with_the_line_of_its_first_character(tmp_path: Path) -> None:
-    """Latin-1 is told from UTF-8 at the first letter that differs."""
+    """Latin-1 differs from UTF-8 at the first letter outside of ASCII."""
     path = tmp_path / "study.yaml"
     path.write_bytes("a: 1\nb: é\n".encode("latin-1"))
     with pytest.raises(StudyError, match=r"study\.yaml:2: not UTF-8"):
@@ -127,7 +127,7 @@ def test_another_encoding_is_refused_with_the_line_of_its_first_character(tmp_pa
 
 
 def test_a_file_of_100_mb_is_refused_without_reading_it(tmp_path: Path) -> None:
-    """No more is read than it takes to know that it is too long."""
+    """Reading stops as soon as the file is known to be too long."""
     path = tmp_path / "study.yaml"
     path.touch()
     os.truncate(path, 100_000_000)
@@ -140,15 +140,15 @@ def test_a_file_of_100_mb_is_refused_without_reading_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(30)
-def test_the_longest_file_that_is_taken_is_read_in_seconds(tmp_path: Path) -> None:
-    """The densest YAML there is, as much of it as the limit lets through."""
+def test_the_longest_file_that_is_allowed_is_read_in_seconds(tmp_path: Path) -> None:
+    """It is the slowest YAML known, of the largest size allowed."""
     path = tmp_path / "study.yaml"
     path.write_text("[" + "1," * ((MAX_BYTES - 2) // 2) + "]", encoding="utf-8")
     assert len(read_yaml(path).data) == (MAX_BYTES - 2) // 2
 
 
 @pytest.mark.parametrize(("name", "what"), [("none.yaml", "No such file"), (".", "Is a directory")])
-def test_what_cannot_be_read_is_told(tmp_path: Path, name: str, what: str) -> None:
-    """The operating system's own words stand in the message."""
+def test_a_file_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path, name: str, what: str) -> None:
+    """The message has the words of the operating system."""
     with pytest.raises(StudyError, match=f"cannot be read \\({what}"):
         read_yaml(tmp_path / name)

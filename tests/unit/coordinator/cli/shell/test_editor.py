@@ -1,4 +1,4 @@
-"""The editor of the interactive form, on a keyboard that is a pipe."""
+"""The input line of the interactive SQL shell, with a pipe as the keyboard."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def keyboard() -> Iterator[PipeInput]:
-    """What is typed."""
+    """A pipe that takes the place of the keyboard."""
     with create_pipe_input() as source:
         yield source
 
 
 def conversation(store: Store, keyboard: PipeInput, typed: str, history: Path | None = None) -> tuple[str, str]:
-    """What is written to output and notes when the user types `typed`, then Ctrl-D."""
+    """Return what is written to output and notes when the user types `typed`, then Ctrl-D."""
     out, notes = io.StringIO(), io.StringIO()
     keyboard.send_text(typed + CTRL_D)
     interact(store, editor(store, history, source=keyboard, screen=DummyOutput()), out, notes)
     return out.getvalue(), notes.getvalue()
 
 
-def test_a_question_may_take_lines_until_its_semicolon(store: Store, keyboard: PipeInput) -> None:
-    """Or an empty line."""
+def test_a_query_may_span_lines_until_its_semicolon(store: Store, keyboard: PipeInput) -> None:
+    """An empty line ends a query too."""
     typed = f"select 1{ENTER} + 41 as one;{ENTER}select 2 as two{ENTER}{ENTER}"
     out, _ = conversation(store, keyboard, typed)
     assert out.split() == ["one", "42", "two", "2"]
 
 
 def test_ctrl_c_clears_what_is_typed(store: Store, keyboard: PipeInput) -> None:
-    """Half a question is not asked."""
+    """An unfinished query is not run."""
     out, _ = conversation(store, keyboard, f"select 1 +{ENTER}{CTRL_C}select 4 as four;{ENTER}")
     assert out.split() == ["four", "4"]
 
 
 def test_commands_need_no_semicolon(store: Store, keyboard: PipeInput) -> None:
-    """They are one line."""
+    """A command is always one line."""
     out, notes = conversation(store, keyboard, f".tables{ENTER}.describe pairs{ENTER}.nothing{ENTER}{ENTER}")
     assert {"trials", "prices", "expected_ratio"} <= set(out.split())
-    assert ".nothing: no such command" in notes
+    assert ".nothing: unknown command" in notes
 
 
 @pytest.mark.parametrize(
@@ -77,20 +77,20 @@ def test_commands_need_no_semicolon(store: Store, keyboard: PipeInput) -> None:
         ("from trials join pri", "prices"),
     ],
 )
-def test_what_is_completed(store: Store, begun: str, word: str) -> None:
-    """Views, macros, columns, words of SQL and the user's own tables."""
-    found = {one.text for one in completer(store).get_completions(Document(begun), CompleteEvent())}
-    assert word in found
+def test_words_are_completed(store: Store, begun: str, word: str) -> None:
+    """Tab completes views, macros, columns, SQL keywords and the user's own tables."""
+    completions = {one.text for one in completer(store).get_completions(Document(begun), CompleteEvent())}
+    assert word in completions
 
 
-def test_completions_say_what_a_column_means(store: Store) -> None:
-    """With its unit."""
+def test_completions_show_the_meaning_of_a_column(store: Store) -> None:
+    """The meaning includes the unit."""
     (one,) = completer(store).get_completions(Document("select window_"), CompleteEvent())
     assert one.display_meta_text == "s: Duration of the measured window."
 
 
-def test_history_lasts_and_is_nobody_elses(store: Store, keyboard: PipeInput, tmp_path: Path) -> None:
-    """The next session has it, and no other user reads it, even where the file was open to all."""
+def test_the_history_lasts_and_is_private(store: Store, keyboard: PipeInput, tmp_path: Path) -> None:
+    """The next session has the history, and no other user can read it, even if the file was readable before."""
     file = tmp_path / "state" / "joulefleet" / "sql_history"
     conversation(store, keyboard, f"select 'x\ny' as first{ENTER};{ENTER}", file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -103,17 +103,17 @@ def test_history_lasts_and_is_nobody_elses(store: Store, keyboard: PipeInput, tm
 
 
 @pytest.mark.parametrize("name", ["", "file/sql_history"])
-def test_a_history_that_cannot_be_kept_ends_nothing(
+def test_a_history_that_cannot_be_written_is_ignored(
     store: Store, keyboard: PipeInput, tmp_path: Path, name: str
 ) -> None:
-    """A folder in its place, a file in place of its folder."""
+    """The path may be a folder, or may lead through a file."""
     (tmp_path / "file").write_text("")
     out, _ = conversation(store, keyboard, f"select 5 as five;{ENTER}", tmp_path / name)
     assert out.split() == ["five", "5"]
 
 
-def test_where_the_history_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In the user's state folder; a relative one is not believed."""
+def test_the_history_is_in_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The history is in the user's state folder; a relative XDG_STATE_HOME is ignored."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert history_file() == tmp_path / "joulefleet" / "sql_history"
     monkeypatch.setenv("XDG_STATE_HOME", "here")

@@ -1,4 +1,4 @@
-"""The interactive prompt."""
+"""The interactive SQL shell, with typed lines in a list."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def conversation(store: Store, *said: str | type[BaseException]) -> tuple[str, str]:
-    """What is written to output and notes when the user types `said`, then Ctrl-D."""
+def conversation(store: Store, *lines: str | type[BaseException]) -> tuple[str, str]:
+    """Return what is written to output and notes when the user types `lines`, then Ctrl-D."""
     out, notes = io.StringIO(), io.StringIO()
-    left = list(said)
+    left = list(lines)
 
     def read(_prompt: str) -> str:
         if not left:
@@ -37,36 +37,36 @@ def conversation(store: Store, *said: str | type[BaseException]) -> tuple[str, s
     return out.getvalue(), notes.getvalue()
 
 
-def test_question_ends_with_a_semicolon_or_an_empty_line(store: Store) -> None:
-    """And may take several lines."""
+def test_a_query_ends_with_a_semicolon_or_an_empty_line(store: Store) -> None:
+    """A query may span several lines."""
     out, _ = conversation(store, "select 1", " as one;", "select 2 as two", "")
     assert out.split() == ["one", "1", "two", "2"]
 
 
 def test_error_does_not_end_the_session(store: Store) -> None:
-    """It is one line, and the next question is answered."""
+    """The error is one line, and the next query is answered."""
     out, notes = conversation(store, "select nothing from trials;", "select 3 as three;")
     assert 'column "nothing" not found' in notes
     assert out.split() == ["three", "3"]
 
 
-def test_ctrl_c_forgets_the_line(store: Store) -> None:
-    """Half a question is not asked."""
+def test_ctrl_c_discards_the_line(store: Store) -> None:
+    """An unfinished query is not run."""
     out, _ = conversation(store, "select 1", KeyboardInterrupt, "select 4 as four;")
     assert out.split() == ["four", "4"]
 
 
 def test_commands_with_a_dot(store: Store) -> None:
-    """Tables, help, an unknown one and quit."""
+    """The shell has commands of its own beside SQL; an unknown one is named."""
     out, notes = conversation(store, ".tables", ".help", ".what", ".quit", "select 5 as five;")
     assert "trials" in out.split()
     assert "five" not in out
     assert ".quit             leave" in notes
-    assert ".what: no such command" in notes
+    assert ".what: unknown command" in notes
 
 
-def test_views_and_examples_are_asked_for_by_name(store: Store) -> None:
-    """A misspelt one ends nothing."""
+def test_views_and_examples_are_shown_by_name(store: Store) -> None:
+    """A misspelt name is answered with an error and does not end the session."""
     out, notes = conversation(
         store, ".describe latencies", ".describe latency", ".examples", ".example pareto", ".example x", ".describe"
     )
@@ -76,10 +76,10 @@ def test_views_and_examples_are_asked_for_by_name(store: Store) -> None:
     assert "FROM pareto_front()" in notes
     assert "s_per_item" in out
     assert "no example called 'x'" in notes
-    assert ".describe what?" in notes
+    assert ".describe needs a name" in notes
 
 
-def test_a_line_that_begins_with_a_dot_may_be_part_of_a_question(store: Store) -> None:
-    """Only the first line is a command."""
+def test_a_line_that_begins_with_a_dot_may_be_part_of_a_query(store: Store) -> None:
+    """Only the first line of an entry can be a command."""
     out, _ = conversation(store, "select 1 +", ".5 as half;")
     assert out.split() == ["half", "1.5"]

@@ -1,4 +1,4 @@
-"""Folders and the rules for them."""
+"""Folders of data, and the rules of a mapping for them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.importing.mapping.spec import FolderRule
-from coordinator.importing.problems import Complaints
+from coordinator.importing.problems import ImportProblems
 from coordinator.importing.tables.folders import Rules, matches, natural, walk
 
 
@@ -33,45 +33,45 @@ from coordinator.importing.tables.folders import Rules, matches, natural, walk
     ],
 )
 def test_patterns_match_whole_names(pattern: str, folder: str, met: bool) -> None:  # noqa: FBT001 - a table
-    """One star stays within a name, two go through folders."""
+    """One star matches within a name, two match any number of folders."""
     assert matches(pattern, folder) is met
 
 
-def test_a_pattern_of_many_stars_is_judged_at_once() -> None:
-    """None takes exponential time."""
+def test_a_pattern_of_many_stars_is_matched_at_once() -> None:
+    """Backtracking would take exponential time."""
     assert not matches("/".join(["**"] * 200 + ["x"]), "/".join(["a"] * 200))
 
 
 def test_rules_that_match_a_folder_add_up() -> None:
-    """One says the model, another the task."""
-    complaints = Complaints()
-    rules = Rules([FolderRule(match="bert/**", model="bert"), FolderRule(match="**/sst2", task="sst2")], complaints)
+    """One rule gives the model, another the task."""
+    problems = ImportProblems()
+    rules = Rules([FolderRule(match="bert/**", model="bert"), FolderRule(match="**/sst2", task="sst2")], problems)
     facts = rules.facts("bert/sst2", Path("bert/sst2"))
     assert (facts.model, facts.task, facts.machine) == ("bert", "sst2", None)
-    rules.complain_of_idle("mapping.yaml", ["bert/sst2"], "a table")
-    assert not complaints.found
+    rules.report_unused("mapping.yaml", ["bert/sst2"], "a table")
+    assert not problems.messages
 
 
-def test_two_models_for_one_folder_and_a_rule_of_no_use_are_mistakes() -> None:
-    """Each names its rules."""
-    complaints = Complaints()
+def test_two_models_for_one_folder_and_an_unused_rule_are_mistakes() -> None:
+    """Each message names the rules by their numbers."""
+    problems = ImportProblems()
     rules = Rules(
         [FolderRule(match="*", model="bert"), FolderRule(match="b*", model="gpt2"), FolderRule(match="x", task="t")],
-        complaints,
+        problems,
     )
     rules.facts("bert", Path("data/bert"))
-    rules.complain_of_idle("mapping.yaml", ["bert"], "a table")
-    assert complaints.found == [
+    rules.report_unused("mapping.yaml", ["bert"], "a table")
+    assert problems.messages == [
         "data/bert: model is bert by folders.0 and gpt2 by folders.1 of the mapping.",
         "mapping.yaml: folders.2.match: 'x' matches no folder with a table; there are 'bert'.",
     ]
 
 
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
-    """One that leads to its own parent would never end."""
+    """A link to a parent folder would never end."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    assert set(walk(tmp_path, Complaints())) == {".", "a"}
+    assert set(walk(tmp_path, ImportProblems())) == {".", "a"}
 
 
 def test_numbers_in_names_sort_as_numbers() -> None:

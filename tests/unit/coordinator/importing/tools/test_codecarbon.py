@@ -11,9 +11,7 @@ import pytest
 from coordinator.importing.mapping.load import mapping_of
 from coordinator.importing.mapping.spec import CodecarbonMapping
 from coordinator.importing.model import Package
-from coordinator.importing.problems import Complaints
-from coordinator.importing.tables.csv import CsvReader
-from coordinator.importing.tools.codecarbon import read_package
+from coordinator.importing.tools.codecarbon import EmissionsReader
 from joulefleet.errors import StudyError
 from joulefleet.yamlfile.reader import parse_yaml
 from tests.support.replication_package import write_csv
@@ -73,20 +71,20 @@ VERSION_3 = VERSION_2 | {
 
 
 def write(path: Path, *rows: dict[str, str]) -> Path:
-    """A file of these rows."""
+    """Write a file of these rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
     return path
 
 
 def read(path: Path, mapping: str = MAPPING) -> Package:
-    """The package at `path`."""
-    asked = mapping_of(parse_yaml(mapping, name="m"), CodecarbonMapping, name="m")
-    return read_package(path, asked, mapping_name="m", reader=CsvReader(Complaints()))
+    """Return the runs at `path`."""
+    spec = mapping_of(parse_yaml(mapping, name="m"), CodecarbonMapping, name="m")
+    return EmissionsReader(path, spec, mapping_name="m").read()
 
 
 def mistakes(path: Path, mapping: str = MAPPING) -> tuple[str, ...]:
-    """What is wrong with it."""
+    """Return the problems of the data, without the path of the folder."""
     with pytest.raises(StudyError) as caught:
         read(path, mapping)
     return tuple(problem.replace(f"{path.parent}/", "") for problem in caught.value.problems)
@@ -94,11 +92,11 @@ def mistakes(path: Path, mapping: str = MAPPING) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("row", [VERSION_2, VERSION_3])
 def test_a_row_is_a_run(tmp_path: Path, row: dict[str, str]) -> None:
-    """Of either version; its energy is what CodeCarbon says, and it does not say how it knows."""
+    """CodeCarbon does not state whether its energy was measured, and neither does the import."""
     (run,) = read(write(tmp_path / "emissions.csv", row)).runs
     assert run.energy.joules == pytest.approx(612.0, rel=1e-12)
     version = row["codecarbon_version"]
-    by = f"codecarbon {version}, tracking_mode machine: not said whether measured or modelled"
+    by = f"codecarbon {version}, tracking_mode machine: unknown whether measured or modelled"
     assert (run.energy.by, run.energy.repair) == (by, None)
     assert run.values.window_s == 12.5
     # The timestamp is of the end, and of the mapping's time zone.
@@ -109,8 +107,8 @@ def test_a_row_is_a_run(tmp_path: Path, row: dict[str, str]) -> None:
     assert (run.os, run.libraries) == ("Linux-6.1", {"codecarbon": version, "python": "3.11.4"})
 
 
-def test_a_machine_without_a_name_goes_by_its_cpu(tmp_path: Path) -> None:
-    """Its id is made of CPU model and number of CPUs: the same in every import."""
+def test_a_machine_without_a_name_is_called_by_its_cpu(tmp_path: Path) -> None:
+    """Its id is made of CPU model and number of CPUs, so it is the same in every import."""
     path = write(tmp_path / "emissions.csv", VERSION_3, VERSION_3 | {"run_id": "b", "cpu_count": "16"})
     first, second = (run.identity.machine for run in read(path).runs)
     assert (first.name, second.name) == ("laptop", "Fake CPU")
@@ -118,36 +116,36 @@ def test_a_machine_without_a_name_goes_by_its_cpu(tmp_path: Path) -> None:
     assert second.machine_id == read(path).runs[1].identity.machine.machine_id
 
 
-def test_files_of_a_folder_are_told_apart_by_rules(tmp_path: Path) -> None:
-    """As those of Experiment Runner are."""
+def test_rules_tell_files_of_different_folders_apart(tmp_path: Path) -> None:
+    """The rules are the same as for Experiment Runner."""
     write(tmp_path / "one" / "emissions.csv", VERSION_2)
     write(tmp_path / "two" / "deep" / "emissions.csv", VERSION_3 | {"run_id": "b"})
     write(tmp_path / "two" / "emissions_base.csv", VERSION_3)
     rules = "folders: [{match: one, task: mnli}, {match: two/**, task: stsb, batch_size: 8}]"
-    found = read(tmp_path, MAPPING.replace("task: {value: sst2}", rules)).runs
-    assert [(run.folder, run.identity.task, run.identity.batch_size) for run in found] == [
+    runs = read(tmp_path, MAPPING.replace("task: {value: sst2}", rules)).runs
+    assert [(run.folder, run.identity.task, run.identity.batch_size) for run in runs] == [
         ("one", "mnli", None),
         ("two/deep", "stsb", 8),
     ]
 
 
 def test_each_task_of_a_run_is_a_run(tmp_path: Path) -> None:
-    """In a file of tasks all have the id of their run."""
+    """In a file of tasks, all tasks have the id of their run."""
     rows = [VERSION_3 | {"task_name": name} for name in ("load", "infer")]
-    asked = MAPPING.replace("{value: sst2}", "{column: task_name}")
-    found = read(write(tmp_path / "tasks.csv", *rows), asked).runs
-    assert [(run.run, run.identity.task) for run in found] == [("a/load", "load"), ("a/infer", "infer")]
+    mapping = MAPPING.replace("{value: sst2}", "{column: task_name}")
+    runs = read(write(tmp_path / "tasks.csv", *rows), mapping).runs
+    assert [(run.run, run.identity.task) for run in runs] == [("a/load", "load"), ("a/infer", "infer")]
 
 
 def test_other_columns_may_be_metrics(tmp_path: Path) -> None:
-    """Fractions of what the row itself says of the machine."""
+    """A share of all cores uses the number of CPUs in the row."""
     metrics = "metrics: {cpu_percent: {column: cpu_utilization_percent, unit: percent of all cores}}\nitems: 872\n"
     (run,) = read(write(tmp_path / "emissions.csv", VERSION_3), MAPPING + metrics).runs
     assert (run.values.cpu_percent, run.values.items) == (492.0, 872)
 
 
 def test_energy_below_zero_is_none(tmp_path: Path) -> None:
-    """There is no trace that would show why."""
+    """There is no trace to repair it by."""
     package = read(write(tmp_path / "emissions.csv", VERSION_2 | {"energy_consumed": "-0.05"}))
     assert package.runs[0].energy.joules is None
     assert "energy_consumed is -180000 J, below zero" in package.notes[0]
@@ -157,37 +155,37 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"energy_consumed": "much"}, "emissions.csv:2: energy_consumed is 'much', no finite number"),
     ({"duration": "0"}, "emissions.csv:2: duration is 0"),
     ({"duration": "-1"}, "emissions.csv:2: duration is below 0"),
-    ({"duration": "1e300"}, "emissions.csv:2: duration is longer than there have been times"),
+    ({"duration": "1e300"}, "emissions.csv:2: duration is too long"),
     ({"timestamp": "yesterday"}, "emissions.csv:2: timestamp is 'yesterday', no date and time"),
     ({"run_id": ""}, "emissions.csv:2: run_id is empty"),
-    ({"cpu_model": ""}, "emissions.csv:2: cpu_model is empty; say the machine"),
+    ({"cpu_model": ""}, "emissions.csv:2: cpu_model is empty; give the machine"),
     ({"project_name": "gpt"}, "emissions.csv:2: project_name is 'gpt', which `model: values`"),
 ]
 
 
-@pytest.mark.parametrize(("change", "says"), CASES)
-def test_a_row_that_cannot_be_is_named(tmp_path: Path, change: dict[str, str], says: str) -> None:
-    """With its line."""
-    assert mistakes(write(tmp_path / "emissions.csv", VERSION_3 | change))[0].startswith(says)
+@pytest.mark.parametrize(("change", "problem"), CASES)
+def test_an_impossible_row_is_a_problem(tmp_path: Path, change: dict[str, str], problem: str) -> None:
+    """The message names the line."""
+    assert mistakes(write(tmp_path / "emissions.csv", VERSION_3 | change))[0].startswith(problem)
 
 
-def test_what_is_no_file_of_codecarbon_is_named(tmp_path: Path) -> None:
-    """Other columns, a run that stands there twice, nothing at all."""
+def test_a_file_that_is_not_of_codecarbon_is_a_problem(tmp_path: Path) -> None:
+    """Columns may be missing, a run may be there twice, or there is no file at all."""
     lacking = mistakes(write(tmp_path / "emissions.csv", {"project_name": "x", "energy": "1"}))
     assert [text.split(";")[0] for text in lacking] == [
         f"emissions.csv: no column '{name}'" for name in ("timestamp", "run_id", "duration", "energy_consumed")
     ]
     (twice,) = mistakes(write(tmp_path / "emissions.csv", VERSION_3, VERSION_3))
-    assert "keep the last row of each run" in twice
+    assert "keep only the last row of each run" in twice
     assert mistakes(tmp_path / "none")[0].startswith("none: neither a file nor a folder")
     (tmp_path / "empty").mkdir()
     assert mistakes(tmp_path / "empty")[0].startswith("empty: no emissions.csv in it or below")
 
 
 def test_two_machines_of_one_cpu_must_be_told_apart(tmp_path: Path) -> None:
-    """No row says which it was."""
+    """No column of CodeCarbon names the machine."""
     path = write(tmp_path / "emissions.csv", VERSION_3)
     both = MAPPING.replace("logical_cpus: 8}", "logical_cpus: 8}, other: {cpu_model: Fake CPU}")
-    assert "laptop and other are alike" in mistakes(path, both)[0]
+    assert "laptop and other both match this row" in mistakes(path, both)[0]
     (run,) = read(path, both + "machine: {value: other}\n").runs
     assert run.identity.machine.name == "other"
