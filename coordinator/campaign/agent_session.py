@@ -57,6 +57,10 @@ class AgentSession:
         """The next item to prepare; None where all are prepared."""
         return self._work[self.prepared] if self.prepared < len(self._work) else None
 
+    def note_prepared(self) -> None:
+        """Note that the item of the call that was answered is prepared."""
+        self.prepared += 1
+
     @property
     def to_prepare_in_all(self) -> int:
         """Number of items to prepare, prepared or not."""

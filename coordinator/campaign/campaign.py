@@ -226,7 +226,7 @@ class Campaign:
             return
         match answer.call:
             case Prepare():
-                session.prepared += 1
+                session.note_prepared()
             case Run() if answer.data is not None and trial is not None:
                 self._keep(session, trial.attempt_id, answer.data, trial)
             case Fetch(attempt_id=attempt_id) if answer.data is not None:

@@ -72,9 +72,10 @@ def test_items_are_prepared_one_after_the_other(session: AgentSession) -> None:
     first = session.to_prepare
     assert first is not None
     assert first == session.to_prepare == WORK[0]
-    session.prepared += 1
-    assert session.to_prepare == WORK[1]
-    session.prepared = session.to_prepare_in_all
+    for number in range(1, session.to_prepare_in_all):
+        session.note_prepared()
+        assert session.to_prepare == WORK[number]
+    session.note_prepared()
     assert session.to_prepare is None
 
 
