@@ -170,10 +170,10 @@ def test_compare_by_one_metric_and_pair(store: str) -> None:
     """The result is JSON."""
     text = output_of("compare", "--store", store, "--pair", "bert", "--metric", "time", "--json")
     data = json.loads(text)
-    assert [line["setting"]["task"] for line in data["lines"]] == ["sst2", "stsb", "mnli"]
-    assert {line["metric"] for line in data["lines"]} == {"time"}
-    assert all(0.45 < line["ratio"]["ratio"] < 0.6 for line in data["lines"])
-    assert data["lines"][0]["ratio"]["p_reason"] == "3 blocks: a p-value needs 5"
+    assert [line["setting"]["task"] for line in data["per_machine"]] == ["sst2", "stsb", "mnli"]
+    assert {line["metric"] for line in data["per_machine"]} == {"time"}
+    assert all(0.45 < line["ratio"]["ratio"] < 0.6 for line in data["per_machine"])
+    assert data["per_machine"][0]["ratio"]["p_reason"] == "3 blocks: a p-value needs 5"
 
 
 def test_status_as_text_and_as_json(store: str) -> None:
