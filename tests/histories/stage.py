@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from coordinator.campaign.campaign import Campaign, CampaignResult
 from coordinator.cluster.interface import Command
@@ -20,18 +21,14 @@ from joulefleet.plan.trial import Trial
 from tests.support.fate import Fate, Fault
 from tests.support.fleet import CrashError, Host, World
 from tests.support.fleet_cluster import DangerousStore, Disk, FleetCluster, MemoryStore
+from tests.support.machines_at_work import MORE_PAIR, NEW_MODEL
 from tests.support.made import fact_in
 from tests.support.processes import Process
 from tests.support.shelf import DiskShelf, MemoryShelf, Shelf
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY, tiny_pinned
 
 MOST_COORDINATORS = 40
-
-NEW_MODEL = """  new:
-    architecture:
-      model_type: distilbert
-      config: {vocab_size: 2000, dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 64}
-tasks:"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +48,16 @@ class History:
 @cache
 def study(any_machine: bool, pilots: bool, grown: int) -> Pinned:  # noqa: FBT001 - the key of a cache
     """Return the tiny study: two pairs of two cells in two blocks. It grows by a block, then by a model and a pair."""
-    text = TINY_STUDY
+    changes: dict[str, Any] = {}
     if pilots:
-        text = text.replace("window: {passes: 3}", "window: {at_least_s: 2}")
+        changes["measure.window"] = {"at_least_s": 2}
     if grown > 0:
-        text = text.replace("repetitions: 2", "repetitions: 3")
+        changes["repetitions"] = 3
     if grown > 1:
-        text = text.replace("tasks:", NEW_MODEL).replace("pairs:", "pairs:\n  more: {teacher: big, student: new}")
-    return tiny_pinned(text + ("placement: any-machine\n" if any_machine else ""))
+        changes |= {"models.new": NEW_MODEL, "pairs.more": MORE_PAIR}
+    if any_machine:
+        changes["placement"] = "any-machine"
+    return tiny_pinned(changed(TINY_STUDY, changes))
 
 
 @cache

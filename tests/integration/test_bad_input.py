@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -43,6 +44,7 @@ def plan(folder: Path, text: str) -> tuple[int, str]:
 )
 def test_a_bad_study_is_refused_with_its_line(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
     """The message gives the line and a cure; the exit code is 3."""
+    assert change[0] in TINY_STUDY
     code, output = plan(tmp_path, TINY_STUDY.replace(*change))
     assert code == 3
     assert expected in output
@@ -89,8 +91,8 @@ def test_a_folder_with_pickled_weights_only_is_refused(tmp_path: Path) -> None:
 def test_a_data_file_without_a_column_is_named(tmp_path: Path) -> None:
     """A missing column is a mistake of the study; the message lists the columns that exist."""
     (tmp_path / "texts.csv").write_text("sentence\nfine\n")
-    text = TINY_STUDY.replace("items: {synthetic: {count: 4}}}\n  two", "items: {file: {path: texts.csv}}}\n  two")
-    text = text.replace("    architecture:", f"    tokenizer: {tmp_path}\n    architecture:")
+    texts = {"tasks.one.items": {"file": {"path": "texts.csv"}}}
+    text = changed(TINY_STUDY, texts | {f"models.{name}.tokenizer": str(tmp_path) for name in ("big", "small")})
     code, output = plan(tmp_path, text)
     assert code == 3
     assert "lacks text (its columns: sentence)" in output

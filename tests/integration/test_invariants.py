@@ -22,6 +22,7 @@ from coordinator.store.writer import open_store
 from joulefleet.plan.design import Design
 from joulefleet.schema import COLUMNS
 from tests.support.machines import unpacked
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY, tiny_pinned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def store(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """Return a store that a real agent wrote without energy counters; one of the models failed."""
     folder = tmp_path_factory.mktemp("invariants")
-    text = TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
+    text = changed(TINY_STUDY, {"models.big.architecture.config.max_position_embeddings": 8})
     setup = AgentSetup(sysfs_root=folder / "sys", state=folder / "state", cache=cache, lock_folders=lambda: (folder,))
     with open_store(folder / "store", study="tiny") as writer:
         cluster = LocalCluster(Command(store_id=writer.store_id, epoch=writer.epoch), setup)
@@ -94,9 +95,7 @@ def test_invariant_6_both_of_a_pair_do_equal_work(store: Path) -> None:
 
 def test_invariant_7_the_order_is_stored(store: Path) -> None:
     """Block and position of each trial are those of the plan; its predecessor is the cell that ran before it."""
-    pinned = tiny_pinned(
-        TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
-    )
+    pinned = tiny_pinned(changed(TINY_STUDY, {"models.big.architecture.config.max_position_embeddings": 8}))
     with joulefleet.open(store) as opened:
         rows = opened.arrow("select * from attempts order by started_at").to_pylist()
     design = Design(pinned, store_id="")

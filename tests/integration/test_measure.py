@@ -20,6 +20,7 @@ from joulefleet.measurement import Failure, Measurement
 from joulefleet.plan.expand import cells
 from joulefleet.plan.trial import Trial
 from tests.integration.conftest import prepared
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
 
 
@@ -75,7 +76,7 @@ def test_both_models_of_a_pair_get_the_same_tokens(setup: AgentSetup, pool: Runn
 
 def test_batches_are_padded_and_both_counts_are_kept(setup: AgentSetup, pool: RunnerPool) -> None:
     """In batches of four the padding is computed too, and counted separately."""
-    pinned = tiny_pinned(TINY_STUDY.replace("{threads: [1]}", "{threads: [1], batch_size: [4]}"))
+    pinned = tiny_pinned(changed(TINY_STUDY, {"factors.batch_size": [4]}))
     outcome = measured(trial_of(pinned, cells(pinned.study)[0]), setup, pool)
     assert outcome.work.padded_tokens > outcome.work.tokens
     assert len(outcome.latencies_ns) == 3
@@ -158,9 +159,7 @@ def failed(trial: Trial, setup: AgentSetup, pool: RunnerPool) -> Failure:
 
 def test_an_exception_in_the_work_is_a_failure_with_its_traceback(setup: AgentSetup, pool: RunnerPool) -> None:
     """Items longer than the model's positions raise an exception in the work; the agent returns a failure."""
-    pinned = tiny_pinned(
-        TINY_STUDY.replace("intermediate_size: 64", "intermediate_size: 64, max_position_embeddings: 8")
-    )
+    pinned = tiny_pinned(changed(TINY_STUDY, {"models.big.architecture.config.max_position_embeddings": 8}))
     failure = failed(prepared(trial_of(pinned, cells(pinned.study)[0]), setup, pool), setup, pool)
     assert failure.reason == "exception"
     assert "Traceback" in failure.stderr_tail

@@ -14,13 +14,14 @@ import psutil
 import pytest
 
 import joulefleet
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("environment")
 
 COMMAND = [sys.executable, "-m", "coordinator"]
-LONGER = TINY_STUDY.replace("baseline_s: 0.02", "baseline_s: 0.4")
+LONGER = changed(TINY_STUDY, {"measure.baseline_s": 0.4})
 
 
 def start(folder: Path, *more: str, text: str = TINY_STUDY, check: bool = False) -> subprocess.Popen[str]:
@@ -68,7 +69,7 @@ def test_a_study_runs_on_embedded_ray(tmp_path: Path) -> None:
 
     Every row says what agent, coordinator and Ray cost, and the work ran at ordinary priority under Ray.
     """
-    process = start(tmp_path, text=TINY_STUDY.replace("passes: 3", "passes: 100"))
+    process = start(tmp_path, text=changed(TINY_STUDY, {"measure.window.passes": 100}))
     output = finish(process)
     assert counts(tmp_path) == (8, 8)
     assert "[8/8]" in output
@@ -129,9 +130,7 @@ def test_one_interrupt_finishes_the_trial_and_stops(tmp_path: Path) -> None:
 
 def test_two_interrupts_stop_at_once_and_leave_nothing_running(tmp_path: Path) -> None:
     """The present trial is lost, and only that one runs again."""
-    process = start(
-        tmp_path, text=TINY_STUDY.replace("passes: 3", "passes: 1000000").replace("timeout_s: 60", "timeout_s: 600")
-    )
+    process = start(tmp_path, text=changed(TINY_STUDY, {"measure.window.passes": 1_000_000, "measure.timeout_s": 600}))
     until(lambda: len(starts(tmp_path)) >= 1)
     os.killpg(process.pid, signal.SIGINT)
     line = process.stderr.readline() if process.stderr else ""
@@ -155,7 +154,7 @@ def test_a_second_run_on_the_same_store_is_refused_at_once(tmp_path: Path) -> No
 
 def test_failed_trials_are_rows_with_reasons_and_an_exit_code(tmp_path: Path) -> None:
     """Items longer than one model's positions fail in the work; the other model's trials are measured."""
-    text = TINY_STUDY.replace("intermediate_size: 64}", "intermediate_size: 64, max_position_embeddings: 8}")
+    text = changed(TINY_STUDY, {"models.big.architecture.config.max_position_embeddings": 8})
     output = finish(start(tmp_path, "--local", text=text), expected=7)
     assert "4 failed" in output
     with joulefleet.open(tmp_path / "store") as store:

@@ -14,6 +14,7 @@ from agent.simulation.machine import SimulatedDomain, SimulatedMachine
 from agent.simulation.options import read_options
 from agent.simulation.truth import Truth, read_truth
 from tests.support.simulated_machine import simulated_machine
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY
 
 WATTS = ("--idle-w", "240", "--busy-w", "300", "--dram-idle-w", "150", "--dram-busy-w", "200")
@@ -21,11 +22,7 @@ OPTIONS = (*WATTS, "--core", "--range-j", "500")
 """Counters of 512 J: they wrap every two to four seconds, and a second between two readings hides no wrap."""
 
 MACHINE = read_options(["--root", ".", *OPTIONS], cpus=2).machine
-STUDY = (
-    TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 12}")
-    .replace("repetitions: 2", "repetitions: 1")
-    .replace("  two: {preset: mnli, items: {synthetic: {count: 4}}}\n", "")
-)
+STUDY = changed(TINY_STUDY, {"measure.window": {"at_least_s": 12}, "repetitions": 1}, without=("tasks.two",))
 ALLOWED_S = 0.002
 
 

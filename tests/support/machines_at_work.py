@@ -9,19 +9,20 @@ from coordinator.scheduling.attempt import AttemptFact
 from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
 from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY, tiny_pinned
 
-WITH_PILOT = TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 2}")
-MORE_BLOCKS = TINY_STUDY.replace("repetitions: 2", "repetitions: 3")
-NEW_MODEL = TINY_STUDY.replace(
-    "tasks:",
-    """  new:
-    architecture:
-      model_type: distilbert
-      config: {vocab_size: 2000, dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 64}
-tasks:""",
-).replace("pairs:", "pairs:\n  more: {teacher: big, student: new}")
-NEW_TASK = TINY_STUDY.replace("pairs:", "  three: {preset: stsb, items: {synthetic: {count: 4}}}\npairs:")
+NEW_MODEL = {
+    "architecture": {
+        "model_type": "distilbert",
+        "config": {"vocab_size": 2000, "dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 64},
+    }
+}
+MORE_PAIR = {"teacher": "big", "student": "new"}
+WITH_PILOT = changed(TINY_STUDY, {"measure.window": {"at_least_s": 2}})
+MORE_BLOCKS = changed(TINY_STUDY, {"repetitions": 3})
+WITH_NEW_MODEL = changed(TINY_STUDY, {"models.new": NEW_MODEL, "pairs.more": MORE_PAIR})
+WITH_NEW_TASK = changed(TINY_STUDY, {"tasks.three": {"preset": "stsb", "items": {"synthetic": {"count": 4}}}})
 START_S = 1_000_000.0
 TRIAL_S = 10.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 
 def changed(text: str, changes: Mapping[str, Any], *, without: tuple[str, ...] = ()) -> str:
-    """Return the study in the YAML `text` with other values, as text (JSON, which is YAML too).
+    """Return the study in the YAML `text` with other values, as YAML text.
 
     The keys of `changes` and `without` are paths such as `measure.window.passes`. A value is set, where
     the path is there or not, as long as its parent is; a path of `without` must be there. Raises
@@ -25,7 +25,13 @@ def changed(text: str, changes: Mapping[str, Any], *, without: tuple[str, ...] =
         if key not in parent:
             raise KeyError(path)
         del parent[key]
-    return json.dumps(data, indent=1)
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    # The order of models and tasks is part of a study.
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # the attribute's type is that of its default
+    out = io.StringIO()
+    yaml.dump(data, out)
+    return out.getvalue()
 
 
 def _parent(data: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:

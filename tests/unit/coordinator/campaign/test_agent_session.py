@@ -9,6 +9,7 @@ import pytest
 from coordinator.campaign.agent_session import SLACK_S, AgentSession, preparation_items
 from coordinator.cluster.interface import Acknowledge, Fetch, Prepare, Run
 from tests.support.cluster import FakeAgent
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial
 
 HELLO = FakeAgent(node="node").hello()
@@ -97,5 +98,5 @@ def test_that_nothing_is_left_is_news_until_something_is(session: AgentSession) 
 def test_every_model_is_prepared_for_every_task_that_it_does() -> None:
     """Once for each set of files: two tasks of other labels need two heads, and a second name of a model needs none."""
     assert [name for name, _, _ in WORK] == ["big for one", "big for two", "small for one", "small for two"]
-    same_files = TINY_STUDY.replace("two: {preset: mnli", "two: {preset: sst2")
+    same_files = changed(TINY_STUDY, {"tasks.two.preset": "sst2"})
     assert [name for name, _, _ in preparation_items(tiny_pinned(same_files))] == ["big for one", "small for one"]

@@ -30,14 +30,9 @@ from joulefleet.errors import BusyError, JoulefleetError, MachineError, Supersed
 from joulefleet.plan.design import Design
 from joulefleet.plan.trial import Trial
 from tests.support.cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
+from tests.support.machines_at_work import MORE_BLOCKS, MORE_PAIR, NEW_MODEL, WITH_PILOT
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY, tiny_pinned
-
-NEW_MODEL = """  new:
-    architecture:
-      model_type: distilbert
-      config: {vocab_size: 2000, dim: 16, n_layers: 1, n_heads: 2, hidden_dim: 64}
-"""
-WITH_PILOT = TINY_STUDY.replace("window: {passes: 3}", "window: {at_least_s: 2}")
 
 
 class Clock:
@@ -120,7 +115,7 @@ def test_more_repetitions_run_only_what_is_new(tmp_path: Path) -> None:
     """A study that grows from two blocks to three runs one more block."""
     cluster = FakeCluster()
     run(tmp_path / "s", cluster)
-    _, events = run(tmp_path / "s", cluster, text=TINY_STUDY.replace("repetitions: 2", "repetitions: 3"))
+    _, events = run(tmp_path / "s", cluster, text=MORE_BLOCKS)
     planned = next(event for event in events if isinstance(event, PlanFixed))
     assert (planned.total, planned.done) == (12, 8)
     assert len(cluster.started) == 12
@@ -228,7 +223,7 @@ def test_every_machine_runs_the_whole_design(tmp_path: Path) -> None:
 def test_machines_of_one_class_share_the_blocks(tmp_path: Path) -> None:
     """Placement any-machine: each block is whole on one machine, and each is run once."""
     cluster = FakeCluster(machines=("a", "b"))
-    ended, events = run(tmp_path / "s", cluster, text=TINY_STUDY + "placement: any-machine\n")
+    ended, events = run(tmp_path / "s", cluster, text=changed(TINY_STUDY, {"placement": "any-machine"}))
     assert (ended.total, ended.ok) == (8, 8)
     by_block: dict[int, set[str]] = {}
     for event in events:
@@ -274,15 +269,13 @@ def test_failures_are_tried_again_on_request(tmp_path: Path) -> None:
 def test_a_new_model_measures_every_pair_concerned_again_and_nothing_else(tmp_path: Path) -> None:
     """Compared with what was measured on another day, it could not be told from that day."""
     run(tmp_path / "s", FakeCluster())
-    more = TINY_STUDY.replace("tasks:", NEW_MODEL + "tasks:").replace(
-        "pairs:", "pairs:\n  more: {teacher: big, student: new}"
-    )
+    more = changed(TINY_STUDY, {"models.new": NEW_MODEL, "pairs.more": MORE_PAIR})
     cluster = FakeCluster()
     ended, events = run(tmp_path / "s", cluster, text=more)
     assert (ended.total, ended.ok) == (12, 12)
     assert {event.trial.cell.model for event in events if isinstance(event, TrialEnded)} == {"big", "small", "new"}
     assert len(cluster.started) == 12
-    alone = TINY_STUDY.replace("tasks:", NEW_MODEL + "tasks:")
+    alone = changed(TINY_STUDY, {"models.new": NEW_MODEL})
     cluster = FakeCluster()
     run(tmp_path / "t", FakeCluster())
     run(tmp_path / "t", cluster, text=alone)
@@ -301,7 +294,7 @@ def test_rows_of_another_study_in_an_outbox_are_kept_and_count_for_nothing(tmp_p
         data = store.find(held.started[-1])
     assert data is not None
     other.agents["node of machine"].outbox[held.started[-1]] = data
-    ended, events = run(tmp_path / "s", other, text=TINY_STUDY.replace("name: tiny", "name: other"))
+    ended, events = run(tmp_path / "s", other, text=changed(TINY_STUDY, {"name": "other"}))
     assert ended == CampaignResult(total=8, ok=8, failed=0, stopped=False)
     assert len(other.started) == 8
     assert [event for event in events if isinstance(event, Collected)]

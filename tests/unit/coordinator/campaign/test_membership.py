@@ -24,6 +24,7 @@ from coordinator.store.writer import open_store
 from joulefleet.errors import MachineError
 from joulefleet.plan.design import Design
 from tests.support.cluster import MACHINE, FakeAgent, FakeCluster
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial
 
 NOW_S = 1000.0
@@ -168,7 +169,7 @@ def test_the_error_of_a_run_names_every_machine_that_was_set_aside() -> None:
 
 def test_the_study_is_recorded_once_for_each_new_machine(tmp_path: Path) -> None:
     """With the names of machines and places, which the views show."""
-    fleet = Fleet(TINY_STUDY + "placement: any-machine\n")
+    fleet = Fleet(changed(TINY_STUDY, {"placement": "any-machine"}))
     with open_store(tmp_path / "store", study="tiny") as store:
         fleet.membership.record(store)
         assert store.last_record("tiny") is None

@@ -5,15 +5,16 @@ from __future__ import annotations
 from joulefleet.plan.williams import balanced_orders
 from tests.support.machines_at_work import (
     MORE_BLOCKS,
-    NEW_MODEL,
-    NEW_TASK,
     START_S,
+    WITH_NEW_MODEL,
+    WITH_NEW_TASK,
     WITH_PILOT,
     AtWork,
     fact_of,
     pinned,
     tiny_design,
 )
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY
 
 
@@ -191,7 +192,7 @@ def test_attempts_by_other_protocols_are_obsolete() -> None:
     """They were measured in another way; they stay in the store and are counted for the user."""
     work = AtWork()
     work.finish()
-    other = AtWork(TINY_STUDY.replace("passes: 3", "passes: 4"), work.facts)
+    other = AtWork(changed(TINY_STUDY, {"measure.window.passes": 4}), work.facts)
     assert other.scheduler.places["m"].obsolete == 8
     assert len(other.finish()) == 8
 
@@ -211,7 +212,7 @@ def test_a_new_model_beside_a_pair_has_the_whole_group_measured_again() -> None:
     """A difference from models measured on another day could be one between the days."""
     work = AtWork()
     work.finish()
-    grown = AtWork(NEW_MODEL, work.facts)
+    grown = AtWork(WITH_NEW_MODEL, work.facts)
     assert len(grown.finish()) == 2 * 6
     assert grown.scheduler.places["m"].obsolete == 8
 
@@ -220,7 +221,7 @@ def test_a_new_task_is_measured_in_every_block_and_the_others_are_reused() -> No
     """Cells of different tasks are never compared."""
     work = AtWork()
     work.finish()
-    grown = AtWork(NEW_TASK, work.facts)
+    grown = AtWork(WITH_NEW_TASK, work.facts)
     done = grown.finish()
     assert {grown.design.cells[trial.cell].task for trial in done} == {"three"}
     assert len(done) == 2 * 2

@@ -14,6 +14,7 @@ from joulefleet.plan.expand import Pinned
 from joulefleet.store.records import ImportRecord, StudyRecord
 from joulefleet.study.load import study_from_json
 from tests.support.machines_at_work import pinned
+from tests.support.studies import changed
 from tests.support.trials import TINY_STUDY
 
 
@@ -44,7 +45,7 @@ def test_machines_of_earlier_runs_stay_and_take_their_newest_name(tmp_path: Path
 
 def test_places_of_another_placement_do_not_stay(tmp_path: Path) -> None:
     """Trials belong to classes of machines then, and every trial is measured again."""
-    spread = pinned(TINY_STUDY + "\nplacement: any-machine\n")
+    spread = pinned(changed(TINY_STUDY, {"placement": "any-machine"}))
     with open_store(tmp_path / "store", study="tiny") as store:
         store.record_study(record(store, pinned(), a="ant"))
         made = record(store, spread, b="bee")

@@ -24,8 +24,9 @@ from tests.support.attempt_rows import (
     write_study,
 )
 from tests.support.one_pair import compared, one_pair, timed
+from tests.support.studies import changed
 
-FIVE = TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5")
+FIVE = changed(TWELVE_CELLS, {"repetitions": 5})
 
 
 def of_twelve(path: Path, more: str = "", **asked: Any) -> Comparison:
@@ -90,7 +91,7 @@ def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -
     (family,) = comparison.families
     assert family.changed_after == 30
     assert "changed after 30 trials had begun" in comparison.caveats[0].text
-    more = study_from(FIVE.replace("repetitions: 5", "repetitions: 6"))
+    more = study_from(changed(FIVE, {"repetitions": 6}))
     again = write_measured(tmp_path / "again", twelve_cell_rows(first), first)
     write_study(again, more, asked_at=late)
     with Store.open(again) as store:
@@ -185,7 +186,7 @@ def test_the_statement_is_in_the_record_of_the_study(tmp_path: Path) -> None:
 def test_a_pair_that_is_dropped_after_the_data_changes_the_family(tmp_path: Path) -> None:
     """A smaller family would need a smaller correction."""
     first = study_from(FIVE)
-    second = study_from(FIVE.replace("  gpt2: {teacher: gpt2, student: distilgpt2}\n", ""))
+    second = study_from(changed(FIVE, {}, without=("pairs.gpt2",)))
     assert set(second.pairs) == {"bert"}
     root = write_measured(tmp_path / "store", twelve_cell_rows(first), first)
     write_study(root, second, asked_at=STARTED + timedelta(days=1))

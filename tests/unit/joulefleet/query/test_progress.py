@@ -23,6 +23,7 @@ from tests.support.attempt_rows import (
     write_store,
     write_study,
 )
+from tests.support.studies import changed
 
 
 def test_unstarted_study_misses_everything(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_newest_version_of_a_study_says_what_is_planned(tmp_path: Path) -> None:
     """More repetitions are more trials."""
     study = study_from()
     path = write_store(tmp_path / "s", [], study)
-    more = study_from(TWELVE_CELLS.replace("repetitions: 3", "repetitions: 5"))
+    more = study_from(changed(TWELVE_CELLS, {"repetitions": 5}))
     write_study(path, more, asked_at=STARTED.replace(hour=13))
     with Store.open(path) as store:
         (state,) = progress(store)
