@@ -51,7 +51,7 @@ def status(
     location = store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE  # no Path, which would shorten s3://
     if is_uri(location):
         if watch:
-            raise typer.BadParameter("a published store cannot be watched: leave --watch out.", param_hint="--watch")
+            raise typer.BadParameter("a published store cannot be watched: leave --watch out.")
         states = iter([published_state(location)])
     else:
         layout = StoreLayout(Path(location).absolute())
