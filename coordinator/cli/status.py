@@ -39,18 +39,19 @@ def status(
       joulefleet status --store s3://bucket/study
       joulefleet status --json | jq '.studies[] | {study, ok, planned}'
     """
+    import os
     import sys
 
     from coordinator.cli.render.json import json_text
     from coordinator.cli.render.status import state_lines
     from coordinator.store.status import published_state, store_state
-    from joulefleet.store.layout import StoreLayout, default_store
+    from joulefleet.store.layout import DEFAULT_STORE, STORE_VARIABLE, StoreLayout
     from joulefleet.store.remote import is_uri
 
-    location = store or str(default_store())
+    location = store or os.environ.get(STORE_VARIABLE) or DEFAULT_STORE  # no Path, which would shorten s3://
     if is_uri(location):
         if watch:
-            raise typer.BadParameter("a published store cannot be watched: leave the option out.", param_hint="--watch")
+            raise typer.BadParameter("a published store cannot be watched: leave --watch out.")
         states = iter([published_state(location)])
     else:
         layout = StoreLayout(Path(location).absolute())
