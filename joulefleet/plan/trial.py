@@ -25,7 +25,7 @@ from joulefleet.study.spec import (
 )
 from joulefleet.study.timing import Timing
 from joulefleet.versions import PROTOCOL_VERSION
-from joulefleet.yamlfile.record import ClosedRecord
+from joulefleet.yamlfile.problems import ClosedRecord
 
 AttemptKind = Literal["trial", "pilot"]
 WeightsSource = Literal["seeded", "pretrained"]

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from joulefleet import __version__
 from tests.containers.engine import Engine
-from tests.support.waiting import until
+from tests.support.wait import until
 
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 _USER = 10001

@@ -14,7 +14,7 @@ from joulefleet import __version__
 from tests.containers.container_fleet import COMPOSE, compose_command
 from tests.containers.engine import Engine
 from tests.soak.studies import write_study
-from tests.support.waiting import until
+from tests.support.wait import until
 
 FILES = ("-f", str(COMPOSE), "-f", str(COMPOSE.with_name("compose.no-rapl.yaml")))
 

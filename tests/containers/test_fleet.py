@@ -17,7 +17,7 @@ from tests.containers.engine import Engine
 from tests.soak.checker import check
 from tests.soak.record import Eye, Record
 from tests.soak.studies import Studies
-from tests.support.waiting import until
+from tests.support.wait import until
 
 MACHINES = ("north", "south", "west")
 REPETITIONS = 36

@@ -18,7 +18,7 @@ from tests.containers.pods import Json, Pod, Surroundings, docker_arguments, pod
 from tests.containers.test_doctor import POWERCAP
 from tests.soak.studies import write_study
 from tests.support.machines import unpacked
-from tests.support.waiting import until
+from tests.support.wait import until
 
 SUBNET = "10.83.{}.0/24"
 ADDRESS = "10.83.{}.{}"

@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.cluster.ray.node.state import read_record
 from tests.fleet.fleet_run import FleetRun, running
-from tests.support.network import Network, network
+from tests.support.network_namespaces import Network, network
 from tests.support.ray_nodes import FAST_HEALTH, FakeMachine
 
 MakeMachine = Callable[..., FakeMachine]

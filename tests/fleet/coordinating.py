@@ -12,7 +12,7 @@ from coordinator.cluster.interface import Call, CallResult, Command, Joined, Mem
 from coordinator.cluster.ray import RayCluster
 from joulefleet.plan.trial import Trial
 from tests.support.ray_nodes import FakeMachine
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 STORE = "store"
 

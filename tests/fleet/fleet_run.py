@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.ray_nodes import FakeMachine
-from tests.support.waiting import until
+from tests.support.wait import until
 
 STUDY = """
 name: {name}

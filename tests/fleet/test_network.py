@@ -13,9 +13,9 @@ import pytest
 from coordinator.cluster.ray.node.processes import alive
 from tests.fleet.conftest import MakeMachine
 from tests.fleet.fleet_run import FleetRun, running
-from tests.support.network import Network
+from tests.support.network_namespaces import Network
 from tests.support.ray_nodes import FakeMachine
-from tests.support.waiting import until
+from tests.support.wait import until
 
 # These two fixtures only wait: they start here, and the tests of refusals look at their end.
 pytestmark = [pytest.mark.usefixtures("lonely", "lost"), pytest.mark.timeout(900)]

@@ -35,7 +35,7 @@ from tests.fleet.coordinating import (
     warm_for,
 )
 from tests.support.ray_nodes import COMMAND, FAST_HEALTH, FakeMachine
-from tests.support.waiting import until
+from tests.support.wait import until
 
 NOTHING = Prepare(work=())
 

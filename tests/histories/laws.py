@@ -13,8 +13,8 @@ from coordinator.scheduling.scheduler import LOSSES_OF_A_TRIAL
 from joulefleet.plan.design import Design
 from joulefleet.plan.trial import Trial
 from tests.histories.stage import Stage
-from tests.support.fate import AWAY_S
-from tests.support.made import fact_in
+from tests.support.fleet_faults import AWAY_S
+from tests.support.simulated_outcomes import fact_in
 
 SLACK_S = 300.0
 

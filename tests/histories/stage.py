@@ -18,15 +18,15 @@ from joulefleet.errors import JoulefleetError
 from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned
 from joulefleet.plan.trial import Trial
-from tests.support.fate import Fate, Fault
-from tests.support.fleet import CrashError, Host, World
-from tests.support.fleet_cluster import DangerousStore, Disk, FleetCluster, MemoryStore
-from tests.support.machines_at_work import MORE_PAIR, NEW_MODEL
-from tests.support.made import fact_in
-from tests.support.processes import Process
-from tests.support.shelf import DiskShelf, MemoryShelf, Shelf
+from tests.support.agent_disk import AgentDisk, FileDisk, MemoryDisk
+from tests.support.child_processes import Process
+from tests.support.fleet_faults import Fault, FaultPlan
+from tests.support.scheduled_machines import MORE_PAIR, NEW_MODEL
+from tests.support.simulated_cluster import DangerousStore, Disk, FleetCluster, MemoryStore
+from tests.support.simulated_fleet import CrashError, Host, World
+from tests.support.simulated_outcomes import fact_in
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_pinned
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned
 
 MOST_COORDINATORS = 40
 
@@ -82,7 +82,7 @@ class Stage:
             host = Host(f"m{number}", f"host{number}", self._shelf(f"host{number}"))
             self.world.hosts.append(host)
             self.world.join(host)
-        self.fate = Fate(self.world, history.faults, shelf=self._shelf)
+        self.fate = FaultPlan(self.world, history.faults, shelf=self._shelf)
         names = [str(cell) for cell in self.design.cells]
         self.world.deadly = None if history.deadly is None else names[history.deadly]
         self.world.sick = None if history.sick is None else names[history.sick]
@@ -164,8 +164,8 @@ class Stage:
             if self._left_of_turn < 0:
                 self._current.yield_()
 
-    def _shelf(self, name: str) -> Shelf:
-        return MemoryShelf() if self.folder is None else DiskShelf(self.folder / name, self.store_id)
+    def _shelf(self, name: str) -> AgentDisk:
+        return MemoryDisk() if self.folder is None else FileDisk(self.folder / name, self.store_id)
 
     def _untried(self, trial: Trial) -> frozenset[str]:
         """Return the cells of the block of `trial` that have no row in the store."""

@@ -22,8 +22,8 @@ import joulefleet
 from coordinator.campaign import campaign
 from tests.histories.laws import accepted, check
 from tests.histories.stage import History, Stage
-from tests.support.fate import KINDS, Fault
-from tests.support.made import fact_in, lost_in_memory, study_and_fact_in
+from tests.support.fleet_faults import KINDS, Fault
+from tests.support.simulated_outcomes import fact_in, lost_in_memory, study_and_fact_in
 
 HISTORIES = int(os.environ.get("JOULEFLEET_HISTORIES", "100"))
 ON_DISK = max(3, HISTORIES // 100)

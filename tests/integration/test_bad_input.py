@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY
+from tests.support.tiny_trials import TINY_STUDY
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -24,7 +24,7 @@ from joulefleet.query import Store
 from joulefleet.store.compaction import compact
 from joulefleet.store.layout import StoreLayout
 from tests.support.attempt_rows import attempt_row, write_attempt, write_store
-from tests.support.crashes import attempts_of, files_of
+from tests.support.compaction_crashes import attempts_of, files_of
 
 KILLED_AT = """
 import os, signal, sys

@@ -22,7 +22,7 @@ from joulefleet.query.progress import progress
 from joulefleet.store.layout import StoreLayout
 from tests.support.attempt_rows import study_from, twelve_cell_rows, write_store
 from tests.support.replication_package import EXPERIMENTS, MAPPING, WRAPS, FakeRun, write_package
-from tests.support.trials import TINY_STUDY
+from tests.support.tiny_trials import TINY_STUDY
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "how-to-import.md"
 

@@ -21,7 +21,7 @@ from joulefleet.errors import StoreError, StudyError
 from joulefleet.store.compaction import compact
 from joulefleet.store.records import StudyRecord
 from joulefleet.yamlfile.reader import parse_yaml
-from tests.support.crashes import CrashAt, CrashError, attempts_of
+from tests.support.compaction_crashes import CrashAt, CrashError, attempts_of
 from tests.support.replication_package import MAPPING, FakeRun, package_runs, write_experiment, write_package
 
 SMALL = """\

@@ -23,7 +23,7 @@ from joulefleet.plan.design import Design
 from joulefleet.schema import COLUMNS
 from tests.support.machines import unpacked
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_pinned
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -139,7 +139,7 @@ def test_invariant_9_what_a_runner_sends_is_data(setup: AgentSetup, pool: Runner
     from agent.runner.protocol import ProtocolError
     from agent.trial.attempt import Attempt, AttemptFailed
     from agent.trial.sensor_set import open_sensors
-    from tests.support.trials import tiny_trial
+    from tests.support.tiny_trials import tiny_trial
 
     attempt = Attempt(tiny_trial(), setup, open_sensors("powercap", setup, period_s=1.0), float("inf"))
     server = pool.fork_server(environment="bare", threads=1, cold=False)

@@ -21,7 +21,7 @@ from joulefleet.plan.expand import cells
 from joulefleet.plan.trial import Trial
 from tests.integration.conftest import prepared
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
 
 
 def measured(trial: Trial, setup: AgentSetup, pool: RunnerPool) -> Measurement:

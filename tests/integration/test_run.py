@@ -15,8 +15,8 @@ import pytest
 
 import joulefleet
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY
-from tests.support.waiting import until
+from tests.support.tiny_trials import TINY_STUDY
+from tests.support.wait import until
 
 pytestmark = pytest.mark.usefixtures("environment")
 

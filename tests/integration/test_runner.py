@@ -22,8 +22,8 @@ from joulefleet.measurement import Failure, Measurement
 from joulefleet.plan.trial import Trial
 from joulefleet.study.spec import Isolation
 from tests.integration.conftest import prepared
-from tests.support.trials import tiny_trial
-from tests.support.waiting import until
+from tests.support.tiny_trials import tiny_trial
+from tests.support.wait import until
 
 Start = Callable[..., subprocess.Popen[bytes]]
 

@@ -15,7 +15,7 @@ from agent.simulation.options import read_options
 from agent.simulation.truth import Truth, read_truth
 from tests.support.simulated_machine import simulated_machine
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY
+from tests.support.tiny_trials import TINY_STUDY
 
 WATTS = ("--idle-w", "240", "--busy-w", "300", "--dram-idle-w", "150", "--dram-busy-w", "200")
 OPTIONS = (*WATTS, "--core", "--range-j", "500")

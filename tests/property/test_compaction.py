@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from joulefleet.store.compaction import compact
 from joulefleet.store.layout import StoreLayout
 from tests.support.attempt_rows import attempt_row, write_attempt, write_store
-from tests.support.crashes import CrashAt, CrashError, attempts_of
+from tests.support.compaction_crashes import CrashAt, CrashError, attempts_of
 
 ACTS = st.lists(
     st.one_of(

@@ -21,7 +21,7 @@ from tests.soak.power_loss import HOOK, Shadow
 from tests.soak.processes import kill_all, marked
 from tests.soak.record import Eye, Record
 from tests.soak.studies import Studies
-from tests.support.network import network
+from tests.support.network_namespaces import network
 from tests.support.ray_nodes import FAST_HEALTH, FakeMachine
 
 BASE = 6379

@@ -17,7 +17,7 @@ from joulefleet.errors import JoulefleetError
 from tests.soak.power_loss import Loss, Shadow
 from tests.soak.processes import below, command_of, kill, kill_all, marked, wait_for_write
 from tests.soak.record import Eye, Record
-from tests.support.network import Network, Plug
+from tests.support.network_namespaces import Network, Plug
 from tests.support.ray_nodes import FakeMachine
 
 LOOK_S = 0.2

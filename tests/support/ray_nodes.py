@@ -14,7 +14,7 @@ from pathlib import Path
 from coordinator.cluster.ray.node.processes import end, session
 from coordinator.cluster.ray.node.spec import Ports
 from coordinator.cluster.ray.node.state import NodeRecord, read_record
-from tests.support.network import Plug
+from tests.support.network_namespaces import Plug
 
 COMMAND = [sys.executable, "-m", "coordinator"]
 

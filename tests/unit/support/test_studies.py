@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_study
+from tests.support.tiny_trials import TINY_STUDY, tiny_study
 
 
 def test_values_are_set_at_their_paths() -> None:

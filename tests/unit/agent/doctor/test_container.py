@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from agent.doctor.container import findings_of_sharing
-from tests.support.mounts import write_mounts
+from tests.support.mount_table import write_mounts
 
 SHARED = ("/run/joulefleet", "tmpfs", "/joulefleet")
 

@@ -8,7 +8,7 @@ from agent.host.energy_filter import (
     MISC_PACKAGE_CTLS,
     energy_filter,
 )
-from tests.support.registers import write_registers
+from tests.support.msr_registers import write_registers
 
 BOTH = MISC_PACKAGE_CTLS | ENERGY_FILTERING_CTL
 

@@ -9,7 +9,7 @@ from agent.host.energy_filter import ENERGY_FILTERING_CTL, MISC_PACKAGE_CTLS
 from agent.host.environment import environment_label, in_container, read_environment
 from joulefleet.machine import Environment
 from tests.support.machines import unpacked
-from tests.support.registers import write_registers
+from tests.support.msr_registers import write_registers
 
 
 def environment(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from agent.host.mounts import Mount, is_in_sysfs, mount_of
-from tests.support.mounts import write_mounts
+from tests.support.mount_table import write_mounts
 
 
 def test_a_file_below_a_sysfs_is_in_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from joulefleet.plan.trial import Trial
 from joulefleet.schema import COLUMNS, attempt_table
 from joulefleet.study.spec import Modelled
 from tests.support.attempts import ScriptedAttempt
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 MACHINE = Machine(
     machine_id="m-1",

@@ -8,7 +8,7 @@ import pytest
 
 from agent.results.scoring import quality, score
 from joulefleet.plan.trial import Protocol
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 def trained(**changes: object) -> Protocol:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from agent.state.journal import Journal
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 def test_a_start_is_one_line_that_stays(tmp_path: Path) -> None:

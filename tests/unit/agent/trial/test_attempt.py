@@ -20,7 +20,7 @@ from agent.trial.sensor_set import open_sensors
 from joulefleet.measurement import Reason
 from joulefleet.plan.trial import Trial
 from tests.support.scripted_work import FACTS, Mark, ScriptedServer, script, until
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 @contextmanager

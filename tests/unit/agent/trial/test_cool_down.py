@@ -16,7 +16,7 @@ from agent.trial import attempt as attempt_module
 from agent.trial.attempt import Attempt
 from agent.trial.sampler import Sampler
 from agent.trial.sensor_set import SensorSet
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 BASELINE_C = 40
 

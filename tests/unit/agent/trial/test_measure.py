@@ -18,7 +18,7 @@ from joulefleet.errors import BusyError, MachineError, StudyError
 from joulefleet.measurement import Failure, Measurement
 from joulefleet.plan.trial import Trial
 from tests.support.scripted_work import Mark, ScriptedPool, ScriptedServer, script, until
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from joulefleet.measurement import PrimaryEnergy
 from joulefleet.plan.trial import Trial
 from joulefleet.study.spec import Modelled
 from tests.support.attempts import PACKAGE, SECOND, ScriptedAttempt
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 @pytest.fixture

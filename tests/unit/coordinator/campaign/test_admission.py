@@ -7,8 +7,8 @@ from dataclasses import replace
 from agent.runner.discovery import Offer
 from agent.service import AgentHello, versions
 from coordinator.campaign.admission import check_admission
-from tests.support.cluster import FakeAgent
-from tests.support.trials import tiny_pinned
+from tests.support.fake_cluster import FakeAgent
+from tests.support.tiny_trials import tiny_pinned
 
 HELLO = FakeAgent(node="a").hello()
 OWN = versions()

@@ -8,9 +8,9 @@ import pytest
 
 from coordinator.campaign.agent_session import SLACK_S, AgentSession, preparation_items
 from coordinator.cluster.interface import Acknowledge, Fetch, Prepare, Run
-from tests.support.cluster import FakeAgent
+from tests.support.fake_cluster import FakeAgent
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned, tiny_trial
 
 HELLO = FakeAgent(node="node").hello()
 WORK = preparation_items(tiny_pinned())

@@ -29,10 +29,10 @@ from coordinator.store.writer import StoreWriter, open_store
 from joulefleet.errors import BusyError, JoulefleetError, MachineError, SupersededError
 from joulefleet.plan.design import Design
 from joulefleet.plan.trial import Trial
-from tests.support.cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
-from tests.support.machines_at_work import MORE_BLOCKS, MORE_PAIR, NEW_MODEL, WITH_PILOT
+from tests.support.fake_cluster import MACHINE, FakeAgent, FakeCluster, parquet_of
+from tests.support.scheduled_machines import MORE_BLOCKS, MORE_PAIR, NEW_MODEL, WITH_PILOT
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_pinned
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned
 
 
 class Clock:

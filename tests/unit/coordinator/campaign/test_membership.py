@@ -23,9 +23,9 @@ from coordinator.scheduling.scheduler import Scheduler
 from coordinator.store.writer import open_store
 from joulefleet.errors import MachineError
 from joulefleet.plan.design import Design
-from tests.support.cluster import MACHINE, FakeAgent, FakeCluster
+from tests.support.fake_cluster import MACHINE, FakeAgent, FakeCluster
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_pinned, tiny_trial
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned, tiny_trial
 
 NOW_S = 1000.0
 

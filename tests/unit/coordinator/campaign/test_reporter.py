@@ -6,8 +6,8 @@ from coordinator.campaign.agent_session import AgentSession, preparation_items
 from coordinator.campaign.reporter import Reporter
 from coordinator.events.events import BlockStarted, Event, PlanFixed, Preparing, TrialEnded, TrialStarted
 from coordinator.scheduling.scheduler import Assignment, Scheduler
-from tests.support.cluster import FakeAgent
-from tests.support.machines_at_work import START_S, WITH_PILOT, fact_of, pinned, tiny_design
+from tests.support.fake_cluster import FakeAgent
+from tests.support.scheduled_machines import START_S, WITH_PILOT, fact_of, pinned, tiny_design
 
 SESSION = AgentSession("node", FakeAgent(node="node").hello(), preparation_items(pinned()))
 

@@ -14,8 +14,8 @@ from coordinator.events.events import Event
 from coordinator.store.writer import StoreWriter, open_store
 from joulefleet.errors import JoulefleetError, SupersededError
 from joulefleet.plan.trial import Trial
-from tests.support.cluster import FakeCluster
-from tests.support.trials import tiny_pinned
+from tests.support.fake_cluster import FakeCluster
+from tests.support.tiny_trials import tiny_pinned
 
 
 def run(writer: StoreWriter, cluster: FakeCluster, **changes: Any) -> tuple[CampaignResult, list[Event], list[str]]:

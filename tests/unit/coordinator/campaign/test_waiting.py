@@ -7,7 +7,7 @@ import pytest
 from coordinator.campaign.waiting import NOTICE_S, ExpectedMachines, Waiting, WaitLimits
 from coordinator.events.events import Event, Stalled
 from joulefleet.errors import MachineError
-from tests.support.machines_at_work import fact_of, tiny_design
+from tests.support.scheduled_machines import fact_of, tiny_design
 
 LONGEST_S = 600.0
 

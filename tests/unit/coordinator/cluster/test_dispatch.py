@@ -10,7 +10,7 @@ from agent.service import AgentService
 from coordinator.cluster.dispatch import dispatch
 from coordinator.cluster.interface import Acknowledge, Command, Fetch, Prepare, Run
 from joulefleet.plan.trial import Trial
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 COMMAND = Command(store_id="store", epoch=3)
 

@@ -11,7 +11,7 @@ from coordinator.events.events import Event, MachineJoined, MachineLeft, Machine
 from coordinator.events.live_file import LiveFile, read_live
 from coordinator.scheduling.attempt import AttemptFact
 from joulefleet.store.layout import StoreLayout
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from coordinator.events.events import (
     TrialStarted,
 )
 from coordinator.events.text import event_detail, event_line
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from joulefleet.errors import StoreError
 from joulefleet.plan.design import Design
 from joulefleet.plan.trial import Trial, trial_from_json
 from tests.support.attempt_rows import attempt_row, write_store
-from tests.support.machines_at_work import WITH_PILOT, pinned, tiny_design
-from tests.support.trials import tiny_pinned
+from tests.support.scheduled_machines import WITH_PILOT, pinned, tiny_design
+from tests.support.tiny_trials import tiny_pinned
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 
 from coordinator.scheduling.attempt import AGENT_LOST, AttemptFact
 from coordinator.scheduling.block import BlockProgress, block_from
-from tests.support.machines_at_work import START_S, fact_of, tiny_design
+from tests.support.scheduled_machines import START_S, fact_of, tiny_design
 
 DESIGN = tiny_design()
 GROUPS = ((0, 2), (1, 3))

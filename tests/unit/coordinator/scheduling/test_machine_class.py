@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from coordinator.scheduling.machine_class import machine_class
-from tests.support.cluster import MACHINE
+from tests.support.fake_cluster import MACHINE
 
 
 def test_memory_counts_as_it_is_sold() -> None:

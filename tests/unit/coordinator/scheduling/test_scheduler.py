@@ -12,13 +12,13 @@ from coordinator.scheduling.scheduler import (
     Assignment,
     Scheduler,
 )
-from tests.support.machines_at_work import START_S, TRIAL_S, WITH_PILOT, AtWork, fact_of, tiny_design
-from tests.support.trials import TINY_STUDY
+from tests.support.scheduled_machines import START_S, TRIAL_S, WITH_PILOT, ScheduledMachines, fact_of, tiny_design
+from tests.support.tiny_trials import TINY_STUDY
 
 
 def test_a_failure_of_the_work_is_tried_once_more_at_the_end_of_its_block_and_then_stands() -> None:
     """In later blocks one failure is enough, as it has failed twice already."""
-    work = AtWork()
+    work = ScheduledMachines()
     cell = work.next().cell
     done = []
     while isinstance(found := work.scheduler.next("m", work.now_s), Assignment):
@@ -33,7 +33,7 @@ def test_a_failure_of_the_work_is_tried_once_more_at_the_end_of_its_block_and_th
 
 def test_a_failure_of_the_infrastructure_is_tried_three_times_in_every_block() -> None:
     """Such a failure has nothing to do with the work, so other blocks have all their attempts."""
-    work = AtWork()
+    work = ScheduledMachines()
     cell = work.next().cell
     attempts = []
     while isinstance(found := work.scheduler.next("m", work.now_s), Assignment):
@@ -45,7 +45,7 @@ def test_a_failure_of_the_infrastructure_is_tried_three_times_in_every_block() -
 
 def test_a_cell_never_follows_itself_where_another_can_go_first() -> None:
     """A cell that follows itself would find its own data in the caches."""
-    work = AtWork()
+    work = ScheduledMachines()
     last = [work.do() for _ in range(3)][-1]
     fourth = work.do(reason="exception")
     retry = work.do(reason=None)
@@ -58,7 +58,7 @@ def test_a_cell_never_follows_itself_where_another_can_go_first() -> None:
 
 def test_every_trial_knows_what_ran_before_it_on_its_machine_in_this_boot() -> None:
     """After a restart of the machine nothing ran before."""
-    work = AtWork()
+    work = ScheduledMachines()
     first = work.do()
     assert first.predecessor is None
     assert work.do().predecessor == first.cell
@@ -72,7 +72,7 @@ def test_every_trial_knows_what_ran_before_it_on_its_machine_in_this_boot() -> N
 )
 def test_a_machine_that_comes_back_goes_on_or_begins_a_new_round(away_s: float, boot_id: str, round_after: int) -> None:
     """An absence of more than an hour and a restart begin a new round."""
-    work = AtWork()
+    work = ScheduledMachines()
     work.do()
     work.scheduler.leave("m")
     assert work.rest().why == "absent"
@@ -85,7 +85,7 @@ def test_a_machine_that_comes_back_goes_on_or_begins_a_new_round(away_s: float, 
 
 def test_an_agent_that_is_lost_repeats_its_trial_with_the_same_attempt() -> None:
     """With a new number, a row that arrives late after all would be another attempt."""
-    work = AtWork()
+    work = ScheduledMachines()
     first = work.next()
     assert work.scheduler.lost("m") is None
     again = work.next()
@@ -94,7 +94,7 @@ def test_an_agent_that_is_lost_repeats_its_trial_with_the_same_attempt() -> None
 
 def test_a_trial_that_loses_its_agent_three_times_has_failed_for_good() -> None:
     """The coordinator learns it and writes the row. A row in between starts the count again."""
-    work = AtWork()
+    work = ScheduledMachines()
     for _ in range(LOSSES_OF_A_TRIAL - 1):
         work.next()
         assert work.scheduler.lost("m") is None
@@ -108,7 +108,7 @@ def test_a_trial_that_loses_its_agent_three_times_has_failed_for_good() -> None:
 
 def test_losses_are_counted_over_rounds_and_machines() -> None:
     """Each loss may restart the machine and begin a round, or bring the block to another machine."""
-    work = AtWork(machines="ab", place="class")
+    work = ScheduledMachines(machines="ab", place="class")
     victim = work.do("a").cell
     gone = None
     for number, machine_id in enumerate("aba"):
@@ -123,7 +123,7 @@ def test_losses_are_counted_over_rounds_and_machines() -> None:
 
 def test_a_trial_lost_for_good_is_not_run_in_a_later_round_of_its_block() -> None:
     """Its row is written again so that the round is complete, and the machine is not brought down again."""
-    work = AtWork()
+    work = ScheduledMachines()
     victim = work.next()
     for _ in range(LOSSES_OF_A_TRIAL):
         assert work.next().cell == victim.cell
@@ -139,7 +139,7 @@ def test_a_trial_lost_for_good_is_not_run_in_a_later_round_of_its_block() -> Non
 
 def test_a_machine_whose_agent_is_lost_six_times_in_succession_is_set_aside() -> None:
     """Otherwise it would fail one trial after the other."""
-    work = AtWork()
+    work = ScheduledMachines()
     for number in range(LOSSES_OF_A_MACHINE):
         assert work.scheduler.members["m"].set_aside is None
         victim = work.next()
@@ -154,7 +154,7 @@ def test_a_machine_whose_agent_is_lost_six_times_in_succession_is_set_aside() ->
 
 def test_a_row_in_between_shows_that_the_machine_works() -> None:
     """A row sets the count of losses in succession to zero."""
-    work = AtWork()
+    work = ScheduledMachines()
     for _ in range(4):
         for _ in range(2):
             work.next()
@@ -165,7 +165,7 @@ def test_a_row_in_between_shows_that_the_machine_works() -> None:
 
 def test_a_machine_set_aside_is_not_there_for_its_class_even_when_it_joins_again() -> None:
     """Otherwise its block would wait for it."""
-    work = AtWork(machines="ab", place="class")
+    work = ScheduledMachines(machines="ab", place="class")
     work.do("a")
     work.scheduler.set_aside("a", "its disk is full")
     work.scheduler.leave("a")
@@ -177,7 +177,7 @@ def test_a_machine_set_aside_is_not_there_for_its_class_even_when_it_joins_again
 
 def test_a_busy_machine_is_asked_again_after_a_while() -> None:
     """It is neither a loss nor a failure: the same attempt is assigned again."""
-    work = AtWork()
+    work = ScheduledMachines()
     first = work.next()
     work.scheduler.busy("m", work.now_s)
     rest = work.rest()
@@ -190,7 +190,7 @@ def test_a_busy_machine_is_asked_again_after_a_while() -> None:
 
 def test_a_clock_that_is_set_back_does_not_keep_a_machine_waiting() -> None:
     """Otherwise a clock set back by hours would make it wait for hours."""
-    work = AtWork()
+    work = ScheduledMachines()
     work.next()
     work.scheduler.busy("m", work.now_s)
     work.now_s -= 5 * 3600
@@ -199,7 +199,7 @@ def test_a_clock_that_is_set_back_does_not_keep_a_machine_waiting() -> None:
 
 def test_a_pilot_that_was_not_carried_out_is_free_again() -> None:
     """The machine that had it may be lost, busy or set aside."""
-    work = AtWork(WITH_PILOT, machines="abc", place="class")
+    work = ScheduledMachines(WITH_PILOT, machines="abc", place="class")
     cells = [work.next(machine_id).cell for machine_id in "abc"]
     work.scheduler.lost("a")
     work.scheduler.busy("b", work.now_s)
@@ -211,7 +211,7 @@ def test_a_pilot_that_was_not_carried_out_is_free_again() -> None:
 
 def test_an_attempt_that_comes_twice_counts_once() -> None:
     """A row that was collected comes again from the outbox where the first answer was lost."""
-    work = AtWork()
+    work = ScheduledMachines()
     done = work.do(reason="exception")
     for _ in range(3):
         work.scheduler.ended(work.facts[0], machine_id="m")
@@ -222,7 +222,7 @@ def test_an_attempt_that_comes_twice_counts_once() -> None:
 
 def test_rows_of_a_machine_that_has_not_joined_are_kept_for_it() -> None:
     """Another machine of its class may have collected them."""
-    work = AtWork()
+    work = ScheduledMachines()
     work.scheduler.ended(fact_of(work.design, 0, place="other", machine_id="other"), machine_id="m")
     work.join("other")
     assert work.scheduler.places["other"].tally().ok == 1
@@ -230,13 +230,13 @@ def test_rows_of_a_machine_that_has_not_joined_are_kept_for_it() -> None:
 
 def test_retry_flags_open_what_was_given_up_and_all_that_it_is_compared_with() -> None:
     """All cells of its group are measured again on that day; other groups stay as they are."""
-    work = AtWork()
+    work = ScheduledMachines()
     cell = work.next().cell
     while isinstance(found := work.scheduler.next("m", work.now_s), Assignment):
         work.end(found, "exception" if found.cell == cell else None)
-    assert AtWork(facts=work.facts).scheduler.finished()
-    assert AtWork(facts=work.facts, retry=frozenset({"failed"})).scheduler.finished()
-    again = AtWork(facts=work.facts, retry=frozenset({"quarantined"}))
+    assert ScheduledMachines(facts=work.facts).scheduler.finished()
+    assert ScheduledMachines(facts=work.facts, retry=frozenset({"failed"})).scheduler.finished()
+    again = ScheduledMachines(facts=work.facts, retry=frozenset({"quarantined"}))
     again.now_s = START_S + 86400
     done = again.finish()
     group = next(group for group in work.design.groups if cell in group)
@@ -252,7 +252,7 @@ def test_nothing_is_finished_before_anybody_has_joined() -> None:
 
 def test_the_trial_that_is_sent_says_what_the_assignment_says() -> None:
     """The agent copies these fields into the row."""
-    work = AtWork()
+    work = ScheduledMachines()
     work.do()
     found = work.next()
     trial = work.scheduler.trial(found)

@@ -14,7 +14,7 @@ from coordinator.store.attempts import fact_of
 from coordinator.store.port import CampaignStore
 from coordinator.store.writer import open_store
 from tests.support.attempt_rows import STARTED, attempt_row, record_of, study_from
-from tests.support.fleet_cluster import Disk, MemoryStore
+from tests.support.simulated_cluster import Disk, MemoryStore
 
 
 @pytest.fixture(params=["disk", "memory"])

@@ -12,7 +12,7 @@ from joulefleet.errors import StoreError
 from joulefleet.store.compaction import MANY_SMALL, Step, compact
 from joulefleet.store.layout import StoreLayout, format_bytes
 from tests.support.attempt_rows import attempt_row, study_from, write_attempt, write_store
-from tests.support.crashes import attempts_of, files_of
+from tests.support.compaction_crashes import attempts_of, files_of
 
 
 @pytest.fixture

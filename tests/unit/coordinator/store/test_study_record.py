@@ -13,9 +13,9 @@ from joulefleet.errors import StoreError
 from joulefleet.plan.expand import Pinned
 from joulefleet.store.records import ImportRecord, StudyRecord
 from joulefleet.study.load import study_from_json
-from tests.support.machines_at_work import pinned
+from tests.support.scheduled_machines import pinned
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY
+from tests.support.tiny_trials import TINY_STUDY
 
 
 def record(store: StoreWriter, study: Pinned, **names: str) -> StudyRecord:

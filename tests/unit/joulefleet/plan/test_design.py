@@ -14,8 +14,8 @@ from joulefleet.plan.expand import expected_trial_s
 from joulefleet.plan.trial import Trial
 from joulefleet.study.load import load_study
 from joulefleet.study.spec import Study
-from tests.support.machines_at_work import WITH_PILOT, tiny_design
-from tests.support.trials import tiny_study
+from tests.support.scheduled_machines import WITH_PILOT, tiny_design
+from tests.support.tiny_trials import tiny_study
 
 WITH_EVERYTHING = """
 name: factors

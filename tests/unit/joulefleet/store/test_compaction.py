@@ -16,7 +16,7 @@ from joulefleet.schema import attempt_table
 from joulefleet.store.compaction import MANY_SMALL, Compacted, compact
 from joulefleet.store.layout import StoreLayout
 from tests.support.attempt_rows import attempt_row, failed_row, write_attempt, write_compacted, write_store
-from tests.support.crashes import CrashAt, CrashError, attempts_of, files_of
+from tests.support.compaction_crashes import CrashAt, CrashError, attempts_of, files_of
 from tests.support.full_disk import no_file_longer_than
 
 

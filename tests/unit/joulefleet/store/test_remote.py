@@ -15,7 +15,7 @@ from joulefleet.store.compaction import compact
 from joulefleet.store.layout import StoreLayout
 from joulefleet.store.remote import blocks_at, fetch, is_uri, names_at, plain_remote_errors, read_at, remote
 from tests.support.attempt_rows import attempt_row, study_from, write_attempt, write_store
-from tests.support.crashes import attempts_of, files_of
+from tests.support.compaction_crashes import attempts_of, files_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from agent.sensors.base import Missing
 from agent.sensors.rapl.powercap import open_powercap
 from tests.support.machines import unpacked
-from tests.support.mounts import write_mounts
+from tests.support.mount_table import write_mounts
 
 BARE = unpacked("two-packages-with-dram") / "proc"
 

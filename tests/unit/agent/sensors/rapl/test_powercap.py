@@ -9,7 +9,7 @@ from agent.sensors.rapl.domains import ZonePowerLimit
 from agent.sensors.rapl.powercap import PowercapSensor, open_powercap
 from tests.support.counter_energies import energies_of
 from tests.support.machines import unpacked
-from tests.support.mounts import write_mounts
+from tests.support.mount_table import write_mounts
 
 PROC = unpacked("two-packages-with-dram") / "proc"
 TREE = "devices/virtual/powercap/intel-rapl"

@@ -12,7 +12,7 @@ from coordinator.cli.render.json import json_text
 from coordinator.cli.render.plan import outlook_json, outlook_text
 from coordinator.planning.preview import NOWHERE, Outlook, look_ahead
 from joulefleet.study.primary import Primary
-from tests.support.trials import TINY_STUDY, tiny_pinned
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from coordinator.cli.render.progress import LiveProgress, PlainProgress
 from coordinator.events.events import Collected, MachineBusy, PlanFixed, TrialEnded, TrialStarted
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.text import duration_text
-from tests.support.trials import tiny_trial
+from tests.support.tiny_trials import tiny_trial
 
 
 def ended(status: str = "ok", flags: tuple[str, ...] = ()) -> TrialEnded:

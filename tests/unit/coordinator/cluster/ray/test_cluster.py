@@ -20,7 +20,7 @@ from coordinator.cluster.interface import (
 from coordinator.cluster.ray import cluster as module
 from coordinator.cluster.ray.cluster import MOST_EARLY_DEATHS, MOST_UNREACHABLE, RayCluster
 from joulefleet.errors import BusyError, MachineError, SupersededError
-from tests.support.cluster import FakeAgent
+from tests.support.fake_cluster import FakeAgent
 from tests.support.fake_ray import ActorUnavailableError, FakeRay, RayError, RayTaskError, Reference
 
 HELLO = FakeAgent(node="a").hello()

@@ -12,7 +12,7 @@ from coordinator.cluster.ray.network import (
     wait_for_head,
 )
 from joulefleet.errors import MachineError
-from tests.support.network import listening
+from tests.support.network_namespaces import listening
 
 
 @pytest.mark.parametrize("address", ["auto", "host", "host:", ":6379", "host:70000", "host:ray", "ray://host:x"])

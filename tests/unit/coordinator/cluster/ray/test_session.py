@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.cluster.ray.session import Head
 from joulefleet.errors import MachineError
-from tests.support.network import listening
+from tests.support.network_namespaces import listening
 
 
 def test_a_head_is_gone_only_after_some_time() -> None:

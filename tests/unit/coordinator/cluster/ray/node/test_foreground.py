@@ -12,7 +12,7 @@ import pytest
 
 from coordinator.cluster.ray.node.foreground import Heartbeat, foreground_lock
 from joulefleet.errors import MachineError
-from tests.support.network import listening
+from tests.support.network_namespaces import listening
 
 WAITS = """
 import sys

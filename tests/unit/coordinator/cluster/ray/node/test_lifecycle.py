@@ -19,7 +19,7 @@ from coordinator.cluster.ray.node.processes import process
 from coordinator.cluster.ray.node.spec import NodePlan, Ports
 from coordinator.cluster.ray.node.state import NodeRecord, read_record, write_record
 from joulefleet.errors import MachineError
-from tests.support.network import listening
+from tests.support.network_namespaces import listening
 
 THIS_BOOT = boot_id(Path("/proc"))
 

@@ -10,7 +10,7 @@ from coordinator.scheduling.scheduler import Assignment, Rest, Scheduler
 from joulefleet.plan.design import Design
 from joulefleet.plan.expand import Pinned
 from tests.support.studies import changed
-from tests.support.trials import TINY_STUDY, tiny_pinned
+from tests.support.tiny_trials import TINY_STUDY, tiny_pinned
 
 NEW_MODEL = {
     "architecture": {
@@ -78,7 +78,7 @@ def fact_of(
     )
 
 
-class AtWork:
+class ScheduledMachines:
     """A scheduler with its clock. Each machine is in its own place, unless `place` is given."""
 
     def __init__(

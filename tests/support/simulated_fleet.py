@@ -15,8 +15,8 @@ from typing import Protocol
 from coordinator.cluster.interface import Acknowledge, Call, CallResult, Command, Fetch, Prepare, Run
 from joulefleet.errors import BusyError, JoulefleetError, MachineError
 from joulefleet.plan.trial import Trial
-from tests.support.made import Made
-from tests.support.shelf import Shelf
+from tests.support.agent_disk import AgentDisk
+from tests.support.simulated_outcomes import SimulatedOutcome
 
 TRIAL_S = 10.0
 STEP_S = 0.1
@@ -51,7 +51,7 @@ class Caller(Protocol):
 class Host:
     """A physical machine: everything that stays when its agents die."""
 
-    def __init__(self, machine_id: str, name: str, shelf: Shelf) -> None:
+    def __init__(self, machine_id: str, name: str, shelf: AgentDisk) -> None:
         self.machine_id, self.name, self.shelf = machine_id, name, shelf
         self.boot = 1
         self.clock_off_s = 0.0
@@ -281,7 +281,7 @@ class Agent:
             reason = "exception"
         host.ended_s[trial.attempt_id] = self.world.now
         host.durable[trial.attempt_id] = data = host.shelf.put(
-            Made(
+            SimulatedOutcome(
                 trial=trial,
                 machine_id=host.machine_id,
                 boot_id=host.boot_id,

@@ -17,7 +17,7 @@ from tests.support.attempt_rows import attempt_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class SimulatedOutcome:
     """The outcome of `trial`, with passes of about half a second; failed where there is a `reason`."""
 
     trial: Trial
@@ -76,7 +76,7 @@ class Made:
 
 def lost_in_memory(trial: Trial, hello: AgentHello, *, now_s: float) -> bytes:
     """Replace `row_of_lost`, whose 150 columns take ten milliseconds to write."""
-    made = Made(
+    made = SimulatedOutcome(
         trial=trial,
         machine_id=hello.machine.machine_id,
         boot_id=hello.boot_id,
@@ -87,7 +87,7 @@ def lost_in_memory(trial: Trial, hello: AgentHello, *, now_s: float) -> bytes:
     return memory_file(made)
 
 
-def memory_file(made: Made) -> bytes:
+def memory_file(made: SimulatedOutcome) -> bytes:
     """Return an outcome as a file for stores in memory: Parquet takes fifty times as long to write and to read."""
     return json.dumps([made.trial.study, asdict(made.fact())]).encode()
 

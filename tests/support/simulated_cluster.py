@@ -14,9 +14,9 @@ from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store.writer import StoreWriter
 from joulefleet.errors import JoulefleetError, StoreError, SupersededError
 from joulefleet.store.records import StudyRecord
-from tests.support.cluster import MACHINE
-from tests.support.fleet import Agent, Node, World
-from tests.support.made import fact_in
+from tests.support.fake_cluster import MACHINE
+from tests.support.simulated_fleet import Agent, Node, World
+from tests.support.simulated_outcomes import fact_in
 
 AGAIN_S = 30.0
 """Time after which a deferred agent is asked again, seconds."""

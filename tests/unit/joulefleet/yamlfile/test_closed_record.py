@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from joulefleet.yamlfile.problems import ClosedRecord
 from pydantic import TypeAdapter, ValidationError
-
-from joulefleet.yamlfile.record import ClosedRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

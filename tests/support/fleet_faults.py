@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.support.fleet import Host, World
-from tests.support.shelf import Shelf
+from tests.support.agent_disk import AgentDisk
+from tests.support.simulated_fleet import Host, World
 
 MINUTE, HOUR = 60.0, 3600.0
 AWAY_S = (20.0, 90.0, 10 * MINUTE, 50 * MINUTE, 2 * HOUR)
@@ -59,10 +59,10 @@ class Fault:
     amount: int = 0
 
 
-class Fate:
+class FaultPlan:
     """Applies faults to a world as its moments pass."""
 
-    def __init__(self, world: World, faults: Sequence[Fault], *, shelf: Callable[[str], Shelf]) -> None:
+    def __init__(self, world: World, faults: Sequence[Fault], *, shelf: Callable[[str], AgentDisk]) -> None:
         """`shelf` makes an empty shelf for a host, by its name."""
         self.world = world
         self._shelf = shelf
