@@ -19,9 +19,9 @@ demo: $(VENV)/.installed ## Measure the study `quick` on this machine and compar
 	$(VENV)/bin/joulefleet compare --store $(DEMO)
 
 test: $(VENV)/.installed ## Unit, property and integration tests
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal tests/unit tests/property tests/histories tests/soak
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal -m 'not measures' tests/unit tests/property tests/histories tests/soak tests/integration
 	# One after the other: they measure, and would measure each other.
-	$(VENV)/bin/python -m pytest tests/integration
+	$(VENV)/bin/python -m pytest -m measures tests/integration
 
 coverage: $(VENV)/.installed ## Which lines the unit and property tests run: a report, not a bound
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term --cov-report=html:build/coverage tests/unit tests/property

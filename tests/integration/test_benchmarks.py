@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.measures
+
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path

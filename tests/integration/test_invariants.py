@@ -25,6 +25,8 @@ from tests.support.machines import unpacked
 from tests.support.studies import changed
 from tests.support.tiny_trials import TINY_STUDY, tiny_pinned
 
+pytestmark = pytest.mark.measures
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -23,6 +23,8 @@ from tests.integration.conftest import prepared
 from tests.support.studies import changed
 from tests.support.tiny_trials import TINY_STUDY, tiny_pinned, tiny_trial, trial_of
 
+pytestmark = pytest.mark.measures
+
 
 def measured(trial: Trial, setup: AgentSetup, pool: RunnerPool) -> Measurement:
     """Return the measurement of a trial that must not fail."""

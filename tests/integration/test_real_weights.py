@@ -15,7 +15,7 @@ import pytest
 import joulefleet
 from agent.results.scoring import score
 
-pytestmark = pytest.mark.usefixtures("environment")
+pytestmark = [pytest.mark.measures, pytest.mark.usefixtures("environment")]
 
 TEXTS = [
     ("a moving and funny film", 1),

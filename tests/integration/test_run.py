@@ -18,7 +18,7 @@ from tests.support.studies import changed
 from tests.support.tiny_trials import TINY_STUDY
 from tests.support.wait import until
 
-pytestmark = pytest.mark.usefixtures("environment")
+pytestmark = [pytest.mark.measures, pytest.mark.usefixtures("environment")]
 
 COMMAND = [sys.executable, "-m", "coordinator"]
 LONGER = changed(TINY_STUDY, {"measure.baseline_s": 0.4})

@@ -25,6 +25,8 @@ from tests.integration.conftest import prepared
 from tests.support.tiny_trials import tiny_trial
 from tests.support.wait import until
 
+pytestmark = pytest.mark.measures
+
 Start = Callable[..., subprocess.Popen[bytes]]
 
 

@@ -17,6 +17,8 @@ from tests.support.simulated_machine import simulated_machine
 from tests.support.studies import changed
 from tests.support.tiny_trials import TINY_STUDY
 
+pytestmark = pytest.mark.measures
+
 WATTS = ("--idle-w", "240", "--busy-w", "300", "--dram-idle-w", "150", "--dram-busy-w", "200")
 OPTIONS = (*WATTS, "--core", "--range-j", "500")
 """Counters of 512 J: they wrap every two to four seconds, and a second between two readings hides no wrap."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from joulefleet.yamlfile.problems import ClosedRecord
 from pydantic import TypeAdapter, ValidationError
+
+from joulefleet.yamlfile.problems import ClosedRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
