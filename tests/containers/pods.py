@@ -108,10 +108,9 @@ class Surroundings:
 
 
 def docker_arguments(pod: Pod, container: str, around: Surroundings | None = None) -> list[str]:
-    """What follows `docker run` and the caller's own options (name, network, address): options, image, command.
+    """Return options, image and command of `docker run`, after the caller's own (name, network, address).
 
-    An engine has no emptyDir on disk: those become tmpfs as well. seccompProfile RuntimeDefault is its default. Probes
-    are not translated: the caller runs their commands by `docker exec`.
+    An engine has no emptyDir on disk: those become tmpfs as well.
     """
     around = around or Surroundings()
     spec = pod.container(container)

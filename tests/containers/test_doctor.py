@@ -57,7 +57,7 @@ def of_energy(diagnosis: dict[str, Any]) -> tuple[str, str]:
 
 
 def mounted(tree: Path) -> str:
-    """The mount that compose.yaml has."""
+    """Return the mount that compose.yaml has."""
     return f"--volume={tree / POWERCAP}:/host/powercap:ro"
 
 

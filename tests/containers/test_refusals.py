@@ -12,6 +12,7 @@ from joulefleet import __version__
 from tests.containers.container_fleet import ContainerFleet, running
 from tests.containers.engine import Engine
 from tests.soak.studies import write_study
+from tests.support.studies import changed
 
 OTHER_VERSION = """
 FROM joulefleet-agent:{version}
@@ -29,7 +30,7 @@ def test_each_agent_that_may_not_take_part_hears_why(host: Engine, tmp_path: Pat
         "build", "-t", "joulefleet-agent:9.9.9", "-f", str(tmp_path / "Dockerfile"), str(tmp_path), timeout_s=300
     )
     study = write_study(tmp_path, "intruder", 2)
-    study.write_text(study.read_text().replace("threads: [1]", "threads: [2]"))
+    study.write_text(changed(study.read_text(), {"factors.threads": [2]}))
     (tmp_path / "plan.json").write_text(json.dumps([]))
     (tmp_path / "other-token").write_text("0" * 64)
     (tmp_path / "other-token").chmod(0o444)

@@ -12,38 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.ray_nodes import FakeMachine
+from tests.support.studies import changed
+from tests.support.tiny_trials import TINY_STUDY
 from tests.support.wait import until
 
-STUDY = """
-name: {name}
-seed: 1
-regime: burst
-repetitions: {repetitions}
-models:
-  big:
-    architecture:
-      model_type: bert
-      config: {{vocab_size: 2000, hidden_size: 32, num_hidden_layers: 4, num_attention_heads: 2, intermediate_size: 64}}
-  small:
-    architecture:
-      model_type: distilbert
-      config: {{vocab_size: 2000, dim: 32, n_layers: 2, n_heads: 2, hidden_dim: 64}}
-tasks:
-  one: {{preset: sst2, items: {{synthetic: {{count: 4}}}}}}
-pairs:
-  tiny: {{teacher: big, student: small}}
-factors: {{threads: [1]}}
-measure:
-  # Longer than anything else of a trial, and asleep: several machines share this host's CPUs.
-  baseline_s: {baseline_s}
-  warm_up: {{at_least_s: 0, at_most_s: 0}}
-  window: {{passes: 3}}
-  cool_down: {{fixed_s: 0, at_most_s: 0}}
-  timeout_s: 60
-"""
-"""Study of two cells. Each trial runs real torch and takes little more than its baseline."""
-
 CELLS = 2
+"""Cells of the study. Each trial runs real torch and takes little more than its baseline."""
 
 
 class FleetRun:
@@ -56,7 +30,9 @@ class FleetRun:
         self._head = head
         self._folder = folder
         self.study = folder / f"{name}.yaml"
-        self.study.write_text(STUDY.format(name=name, repetitions=repetitions, baseline_s=baseline_s))
+        # The baseline is longer than anything else of a trial, and asleep: several machines share this host's CPUs.
+        own = {"name": name, "repetitions": repetitions, "measure.baseline_s": baseline_s}
+        self.study.write_text(changed(TINY_STUDY, own, without=("tasks.two", "measure.modelled")))
         self.store = folder / "store"
         self._log = folder / f"{name}.log"
         self.process: subprocess.Popen[str] | None = None

@@ -34,11 +34,11 @@ class Running:
     killed: bool = False
 
     def said(self) -> str:
-        """Its output until now."""
+        """Return its output until now."""
         return self.log.read_text(errors="replace")
 
     def works(self) -> bool:
-        """Whether it has finished a trial."""
+        """Tell whether it has finished a trial."""
         return self.process.poll() is None and " ok" in self.said()
 
 

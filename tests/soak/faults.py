@@ -103,7 +103,7 @@ def _cut(fleet: Fleet, seconds: float) -> str | None:
     node.hold()
     fleet.network.cut(node.plug)
 
-    def mend() -> None:
+    def repair() -> None:
         fleet.pause(seconds)
         fleet.network.plug_in(node.plug)
         if seconds > HEALTH_LIMIT_S:
@@ -112,7 +112,7 @@ def _cut(fleet: Fleet, seconds: float) -> str | None:
                 node.cluster = 0
         node.let_go()
 
-    fleet.later(mend)
+    fleet.later(repair)
     return node.name
 
 

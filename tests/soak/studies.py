@@ -6,44 +6,26 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.studies import changed
+from tests.support.tiny_trials import TINY_STUDY
+
 MODELS = ("big", "small")
+
 TASKS = ("one", "two")
 
-_TEXT = """
-name: {name}
-seed: {seed}
-regime: burst
-repetitions: {repetitions}
-models:
-  big:
-    architecture:
-      model_type: bert
-      config: {{vocab_size: 2000, hidden_size: 32, num_hidden_layers: 4, num_attention_heads: 2, intermediate_size: 64}}
-  small:
-    architecture:
-      model_type: distilbert
-      config: {{vocab_size: 2000, dim: 32, n_layers: 2, n_heads: 2, hidden_dim: 64}}
-tasks:
-  one: {{preset: sst2, items: {{synthetic: {{count: 4}}}}}}
-  two: {{preset: mnli, items: {{synthetic: {{count: 4}}}}}}
-pairs:
-  tiny: {{teacher: big, student: small}}
-factors: {{threads: [1]}}
-measure:
-  baseline_s: 0.2
-  warm_up: {{at_least_s: 0, at_most_s: 0}}
-  window: {{{window}}}
-  cool_down: {{fixed_s: 0.1, at_most_s: 0}}
-  timeout_s: 120
-  modelled: {{}}
-"""
-_WINDOWS = {"steady": "passes: 20", "piloted": "at_least_s: 0.2", "intruder": "passes: 3"}
+_CHANGES = {
+    "measure.baseline_s": 0.2,
+    "measure.cool_down": {"fixed_s": 0.1, "at_most_s": 0},
+    "measure.timeout_s": 120,
+}
+_WINDOWS = {"steady": {"passes": 20}, "piloted": {"at_least_s": 0.2}, "intruder": {"passes": 3}}
 
 
 def write_study(folder: Path, name: str, repetitions: int, *, seed: int = 1) -> Path:
     """Write a study as a file."""
     path = folder / f"{name}.yaml"
-    path.write_text(_TEXT.format(name=name, seed=seed, repetitions=repetitions, window=_WINDOWS[name]))
+    own = {"name": name, "seed": seed, "repetitions": repetitions, "measure.window": _WINDOWS[name]}
+    path.write_text(changed(TINY_STUDY, _CHANGES | own))
     return path
 
 

@@ -49,12 +49,12 @@ _SECONDS_AN_ITEM = {"bert": 0.050, "distilbert": 0.026, "gpt2": 0.060, "distilgp
 
 
 def study_from(text: str = TWELVE_CELLS) -> Study:
-    """The study in `text`, by default one of 4 models, 3 tasks and 3 blocks."""
+    """Return the study in `text`, by default one of 4 models, 3 tasks and 3 blocks."""
     return study_of(parse_yaml(text, name="fake"), name="fake")
 
 
 def attempt_row(**overrides: Any) -> dict[str, Any]:
-    """A whole row of a measured trial of 64 items in 2 s at 40 W; `overrides` are columns."""
+    """Return a row of a measured trial of 64 items in 2 s at 40 W; `overrides` are columns."""
     row = {column.name: None for column in COLUMNS} | _identity() | _place() | _window() | _details()
     row |= overrides
     row.setdefault("attempt_id", None)
@@ -64,14 +64,14 @@ def attempt_row(**overrides: Any) -> dict[str, Any]:
 
 
 def failed_row(reason: str = "timeout", **overrides: Any) -> dict[str, Any]:
-    """A row of a trial that failed: it has an identity and no measurement."""
+    """Return a row of a trial that failed: it has an identity and no measurement."""
     nothing = dict.fromkeys(_window()) | dict.fromkeys(_details())
     nothing |= {"labels": {}, "flags": []}
     return attempt_row(**(nothing | {"status": "failed", "reason": reason, "message": "it failed"} | overrides))
 
 
 def twelve_cell_rows(study: Study, *, machines: Iterable[tuple[str, str]] = (MACHINE,)) -> list[dict[str, Any]]:
-    """One ok trial of each cell in each block on each machine, of seeded durations near half the teacher's."""
+    """Return one ok trial of each cell in each block on each machine; students take about half the time."""
     rng = random.Random(study.name)
     rows: list[dict[str, Any]] = []
     for machine_id, machine in machines:
@@ -97,7 +97,7 @@ def twelve_cell_rows(study: Study, *, machines: Iterable[tuple[str, str]] = (MAC
 
 
 def trial_row(study: Study, cell: Cell, block: int, **overrides: Any) -> dict[str, Any]:
-    """An ok row of `cell` in `block` of `study`."""
+    """Return an ok row of `cell` in `block` of `study`."""
     machine_id = overrides.get("machine_id", MACHINE[0])
     known: dict[str, Any] = {
         "study": study.name,
@@ -123,7 +123,7 @@ def write_store(
     *,
     machines: Iterable[tuple[str, str]] = (MACHINE,),
 ) -> Path:
-    """A store at `path` with `rows`, and with the record of `study` on `machines`."""
+    """Make a store at `path` with `rows`, and with the record of `study` on `machines`."""
     for folder in ("attempts", "studies"):
         (path / folder).mkdir(parents=True, exist_ok=True)
     (path / "format.json").write_bytes(format_bytes("fake"))
@@ -154,7 +154,7 @@ def write_compacted(store: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 def write_measured(
     path: Path, rows: Iterable[Mapping[str, Any]], study: Study, machines: Iterable[tuple[str, str]] = (MACHINE,)
 ) -> Path:
-    """A store at `path` as `write_store` makes it, its rows in one file: many are written and read at once."""
+    """Make a store at `path` as `write_store` does, with all rows in one file: many are written and read at once."""
     write_store(path, [], study, machines=machines)
     write_compacted(path, rows)
     return path
@@ -176,7 +176,7 @@ def write_study(
 def record_of(
     study: Study, *, machines: Iterable[tuple[str, str]] = (MACHINE,), asked_at: datetime = STARTED
 ) -> StudyRecord:
-    """The record of `study` on `machines`, each of which is a place."""
+    """Return the record of `study` on `machines`, each of which is a place."""
     names = tuple(machines)
     return StudyRecord(
         definition=study_to_json(study),

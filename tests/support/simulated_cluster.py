@@ -160,7 +160,7 @@ class FleetCluster:
 
 
 def hello_of(agent: Agent) -> AgentHello:
-    """What it says of itself when it joins."""
+    """Return what an agent reports of itself when it joins."""
     host = agent.host
     return AgentHello(
         machine=replace(MACHINE, machine_id=host.machine_id, name=host.name),

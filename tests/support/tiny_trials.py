@@ -46,17 +46,17 @@ measure:
 
 
 def tiny_study(text: str = TINY_STUDY) -> Study:
-    """The tiny study, or another one."""
+    """Return the tiny study, or another one."""
     return study_of(parse_yaml(text, name="tiny"), name="tiny")
 
 
 def tiny_pinned(text: str = TINY_STUDY, base: Path | None = None) -> Pinned:
-    """It with its models and items pinned."""
+    """Return the study with its models and items pinned."""
     return resolve(tiny_study(text), base or Path.cwd())
 
 
 def trial_of(pinned: Pinned, cell: Cell, *, store_id: str = "store") -> Trial:
-    """The first trial of `cell`."""
+    """Return the first trial of `cell`."""
     design = Design(pinned, store_id=store_id)
     for block in design.blocks("machine", design.passes({})):
         for trial in block.trials:
@@ -66,6 +66,6 @@ def trial_of(pinned: Pinned, cell: Cell, *, store_id: str = "store") -> Trial:
 
 
 def tiny_trial(**changes: Any) -> Trial:
-    """A trial of the tiny study, with some fields changed."""
+    """Return a trial of the tiny study, with some fields changed."""
     pinned = tiny_pinned()
     return replace(trial_of(pinned, cells(pinned.study)[0]), **changes)

@@ -42,7 +42,7 @@ def _keep(descriptor: int, path: str) -> None:
 
 
 def _generation(descriptor: int) -> int:
-    """Which file it is of those that had this inode number one after the other; 0 where the file system cannot say."""
+    """Return a number that differs between successive files of one inode number; 0 if the file system has none."""
     import fcntl
     import struct
 

@@ -22,7 +22,7 @@ Reading = tuple[int, float]
 
 
 def reading(seconds: float, value_uj: int | None) -> Reading:
-    """A reading at a time in seconds; None where it failed."""
+    """Return a reading at a time in seconds; None where it failed."""
     return round(seconds * 1e9), nan if value_uj is None else value_uj
 
 

@@ -9,7 +9,7 @@ TIMES = [0, 10, 20, 30]
 
 
 def series(name: str, *values: float) -> Readings:
-    """A channel read at 0, 10, 20 and 30 ns."""
+    """Return a channel that was read at 0, 10, 20 and 30 ns."""
     return Readings(channel=Channel(name=name, unit="1", kind="gauge", source="test"), t_ns=TIMES, value=values)
 
 

@@ -19,7 +19,7 @@ from tests.support.tiny_trials import TINY_STUDY
 
 
 def record(store: StoreWriter, study: Pinned, **names: str) -> StudyRecord:
-    """The record of `study` on machines with these ids and names, each of which is a place."""
+    """Return the record of `study` on machines with these ids and names, each of which is a place."""
     return study_record(study, machines=names, places=names, store=store)
 
 

@@ -18,14 +18,14 @@ from tests.support.attempt_rows import attempt_row
 
 
 def write(folder: Path, name: str = "t-r1-a1", **overrides: object) -> str:
-    """A file of one attempt in `folder`."""
+    """Write a file of one attempt in `folder`."""
     file = folder / f"{name}.parquet"
     pq.write_table(attempt_table(attempt_row(trial_id="t") | overrides), file)
     return str(file)
 
 
 def scan(*files: str, loose: bool = False) -> pa.Table:
-    """The rows of `files`. Raises StoreError."""
+    """Return the rows of `files`. Raises StoreError."""
     with duckdb.connect(":memory:") as connection, scan_errors():
         return connection.sql(rows_query(files, loose=loose)).to_arrow_table()
 

@@ -23,7 +23,7 @@ def layout(tmp_path: Path) -> StoreLayout:
 
 
 def names(paths: tuple[str, ...]) -> list[str]:
-    """The names of the files at `paths`."""
+    """Return the names of the files at `paths`."""
     return [Path(path).name for path in paths]
 
 

@@ -14,7 +14,7 @@ from tests.support.tiny_trials import tiny_trial
 
 
 def ended(status: str = "ok", flags: tuple[str, ...] = ()) -> TrialEnded:
-    """The end of a trial."""
+    """Return the end of a trial."""
     outcome = AttemptFact(
         trial_id="t",
         attempt_id="t-r1-a1",
