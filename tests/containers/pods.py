@@ -110,7 +110,8 @@ class Surroundings:
 def docker_arguments(pod: Pod, container: str, around: Surroundings | None = None) -> list[str]:
     """Return options, image and command of `docker run`, after the caller's own (name, network, address).
 
-    An engine has no emptyDir on disk: those become tmpfs as well.
+    An engine has no emptyDir on disk: those become tmpfs as well. seccompProfile RuntimeDefault is its default.
+    Probes are left out: the caller runs their commands by `docker exec`.
     """
     around = around or Surroundings()
     spec = pod.container(container)

@@ -20,12 +20,11 @@ if "SOAK_MACHINE" in _os.environ:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What is replaced in a file, so many times."""
+    """A text in a file, which must be there exactly once, and what replaces it."""
 
     file: str
     old: str
     new: str
-    times: int = 1
 
 
 ALWAYS = (
@@ -33,23 +32,20 @@ ALWAYS = (
     Removal(file="coordinator/campaign/stage.py", old="COMPACT_AT_LEAST = 500\n", new="COMPACT_AT_LEAST = 20\n"),
 )
 
+_SYNC = "\n    try:\n        os.fsync(descriptor)"
+_NO_SYNC = "\n    try:\n        pass"
+_OPEN_FILE = "os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)"
+_OPEN_FOLDER = "os.open(folder, os.O_RDONLY | os.O_DIRECTORY)"
+_FULL = "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))\n        "
+_DATA = Removal(file="joulefleet/durable.py", old=_OPEN_FILE + _SYNC, new=_OPEN_FILE + _NO_SYNC)
+_NAMES = Removal(file="joulefleet/durable.py", old=_OPEN_FOLDER + _SYNC, new=_OPEN_FOLDER + _NO_SYNC)
+_LINES = Removal(file="joulefleet/durable.py", old=_FULL + "os.fsync(descriptor)", new=_FULL + "pass")
+
 SABOTAGES: dict[str, tuple[Removal, ...]] = {
     "lock": (Removal(file="agent/host/lock.py", old="locked = try_lock(descriptor)", new="locked = True"),),
-    "fsync": (Removal(file="joulefleet/durable.py", old="os.fsync(descriptor)", new="pass", times=3),),
-    "fsync-data": (
-        Removal(
-            file="joulefleet/durable.py",
-            old="os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)\n    try:\n        os.fsync(descriptor)",
-            new="os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)\n    try:\n        pass",
-        ),
-    ),
-    "fsync-names": (
-        Removal(
-            file="joulefleet/durable.py",
-            old="os.open(folder, os.O_RDONLY | os.O_DIRECTORY)\n    try:\n        os.fsync(descriptor)",
-            new="os.open(folder, os.O_RDONLY | os.O_DIRECTORY)\n    try:\n        pass",
-        ),
-    ),
+    "fsync": (_DATA, _NAMES, _LINES),
+    "fsync-data": (_DATA,),
+    "fsync-names": (_NAMES,),
     "epoch": (Removal(file="agent/state/epochs.py", old="if epoch < highest:", new="if epoch < 0:"),),
 }
 
@@ -61,8 +57,8 @@ def sabotaged(name: str, folder: Path) -> Path:
     for removal in (*ALWAYS, *SABOTAGES.get(name, ())):
         path = folder / removal.file
         text = path.read_text(encoding="utf-8")
-        if text.count(removal.old) != removal.times:
-            raise ValueError(f"{removal.file} does not have {removal.old!r} {removal.times} times")
+        if (times := text.count(removal.old)) != 1:
+            raise ValueError(f"{removal.file} has {removal.old!r} {times} times instead of once")
         path.write_text(text.replace(removal.old, removal.new), encoding="utf-8")
     agent = folder / "agent" / "__init__.py"
     agent.write_text(agent.read_text(encoding="utf-8") + _SAYS_ITSELF, encoding="utf-8")
