@@ -49,7 +49,7 @@ class AgentSetup:
     state: Path = field(default_factory=state_folder)
     cache: Path = field(default_factory=cache_folder)
     lock_folders: Callable[[], tuple[Path, ...]] = lock_folders
-    """Called at each lock: the folder that containers share may be created after the agent has started."""
+    """Function that returns the lock folders. It is called at each lock: the shared folder may be made later."""
     environment: str = field(default_factory=environment_label)
     """Label of the agent's own environment."""
     runners: Path = field(default_factory=runners_folder)

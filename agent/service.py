@@ -42,7 +42,7 @@ class AgentHello:
     offers: tuple[Offer, ...]
     """Environments in which it can run trials."""
     not_offered: tuple[str, ...] = ()
-    """Why the runners that it found cannot be used."""
+    """Reasons why runners on this host cannot be used."""
     clock_s: float
     """Its wall-clock time, seconds since 1970."""
 

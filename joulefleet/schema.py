@@ -117,7 +117,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("task", _TEXT, "", "Name of the task in the study."),
     Column("batch_size", _INT, "items", "Factor."),
     Column("threads", _INT, "", "Factor: threads in use."),
-    Column("threads_asked", _INT, "", "Factor: threads requested; 0 is one for every CPU."),
+    Column("threads_requested", _INT, "", "Factor: threads requested; 0 is one for every CPU."),
     Column("dtype", _TEXT, "", "Factor: number format of weights and activations."),
     Column("regime", _TEXT, "", "sustained or burst; never pooled."),
     Column("isolation", _TEXT, "", "warm (fork) or cold (new interpreter)."),

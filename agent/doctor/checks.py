@@ -159,4 +159,8 @@ def _library_findings(environment: Environment) -> Iterator[MachineFinding]:
             "pip install 'joulefleet[agent]'",
         )
     if "ray" not in environment.libraries:
-        yield _warning("fleet", "ray not installed: this machine cannot run a study", "pip install 'joulefleet[fleet]'")
+        yield _warning(
+            "fleet",
+            "ray is not installed: this machine can run a study only with `joulefleet run --local`",
+            "pip install 'joulefleet[fleet]'",
+        )

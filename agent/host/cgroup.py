@@ -23,7 +23,7 @@ class CgroupLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
+class GroupMembership:
     """The group that a process belongs to in one hierarchy of groups."""
 
     controllers: tuple[str, ...]
@@ -50,7 +50,7 @@ class Membership:
                     yield mount, folder
 
 
-def memberships(process: int | str, sysfs_root: Path, proc_root: Path) -> list[Membership]:
+def memberships(process: int | str, sysfs_root: Path, proc_root: Path) -> list[GroupMembership]:
     """Return the groups of `<proc_root>/<process>` (a process id, or "self"); empty where that cannot be read."""
     groups = []
     for line in (text(proc_root / str(process) / "cgroup") or "").splitlines():
@@ -59,7 +59,7 @@ def memberships(process: int | str, sysfs_root: Path, proc_root: Path) -> list[M
         if len(fields) == 3 and fields[2].startswith("/"):
             controllers = tuple(fields[1].split(",")) if fields[1] else ()
             mounts = _mounts(sysfs_root / "fs/cgroup", controllers)
-            groups.append(Membership(controllers=controllers, path=fields[2], mounts=mounts))
+            groups.append(GroupMembership(controllers=controllers, path=fields[2], mounts=mounts))
     return groups
 
 
@@ -102,7 +102,7 @@ def _mounts(mounted: Path, controllers: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(folder for folder in folders if is_folder(folder))
 
 
-def _levels(membership: Membership) -> Iterator[Path]:
+def _levels(membership: GroupMembership) -> Iterator[Path]:
     """Yield the folders of the group and of those around it, at the likeliest place."""
     for mount, folder in membership.candidates():
         yield from group_and_parents(mount, folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 from joulefleet.machine import Environment, Machine
 from joulefleet.measurement import Energy, Failure, Measurement, Outcome, PrimaryEnergy
-from joulefleet.plan.trial import Trial
+from joulefleet.plan.trial import Trial, cell_columns
 from joulefleet.schema import columns_of, complete_row
 
 
@@ -51,12 +51,7 @@ def trial_columns(trial: Trial) -> dict[str, Any]:
         "round": trial.round,
         "place": trial.place,
         "protocol": protocol.digest,
-        "environment": cell.environment,
-        "model": cell.model,
-        "task": cell.task,
-        "batch_size": cell.batch_size,
-        "threads_asked": cell.threads,
-        "dtype": cell.dtype,
+        **cell_columns(cell),
         "regime": protocol.regime,
         "isolation": protocol.isolation,
         "repetition": trial.block,

@@ -28,7 +28,7 @@ UNSEEN = (
     "the runner's processes cannot be seen from the agent; run the agent where it sees all of the host's (Docker, "
     "Podman: --pid host; Compose: pid: host; Kubernetes: hostPID: true)"
 )
-"""Why a runner is not used whose processes have no ids in the agent's PID namespace."""
+"""Reason why a runner is refused if its processes have no ids in the agent's PID namespace."""
 
 
 def runners_folder() -> Path:

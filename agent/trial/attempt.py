@@ -97,8 +97,8 @@ class Attempt:
     ) -> None:
         """Follow the work from the start of its process to its end. Raises AttemptFailed.
 
-        `started` is called with the process id before the work does anything; `observers` are the processes
-        whose CPU time in the window is the observers'.
+        `started` is called with the process id before the work does anything; `observers` are the process ids of
+        agent, coordinator and Ray: their CPU time in the window is recorded separately.
         """
         try:
             self._conversation(server, conversation, observers, started)

@@ -75,7 +75,7 @@ def _write_study(layout: StoreLayout, study: Study, machines: Sequence[str]) -> 
         machines=names,
         places=names,
         comparands=tuple(ComparandRecord(**asdict(comparand)) for comparand in comparands(study)),
-        asked_at=datetime.fromtimestamp(_STARTED_S, tz=UTC),
+        requested_at=datetime.fromtimestamp(_STARTED_S, tz=UTC),
     )
     (layout.studies / f"{study.name}-{record.digest}.json").write_bytes(record.to_json())
 
@@ -256,7 +256,7 @@ _CONSTANT: Mapping[str, Any] = {
     "blas": "mkl",
     "libraries": [("torch", "2.13.0"), ("transformers", "5.1.0"), ("tokenizers", "0.22.0")],
     "batch_size": 1,
-    "threads_asked": 0,
+    "threads_requested": 0,
     "dtype": "float32",
     "isolation": "warm",
     "assignment": "own",

@@ -117,7 +117,7 @@ def template(number: int) -> bytes:
         "model": rng.choice(["bert", "distilbert", "gpt2", "distilgpt2"]),
         "task": rng.choice(["sst2", "stsb", "mnli"]),
         "batch_size": 1,
-        "threads_asked": 0,
+        "threads_requested": 0,
         "dtype": "float32",
         "environment": "bare",
         "repetition": 1 + number // 12,

@@ -1,4 +1,4 @@
-"""The control loop of a run: it has a cluster measure what is missing of a study, and keeps the results.
+"""The control loop of a run: it lets a cluster measure the trials that a store lacks, and stores their rows.
 
 A row is committed to the store before it is acknowledged, and acknowledged before its agent forgets it.
 So whatever dies, the next run goes on from the store and from what the agents still hold.
@@ -63,9 +63,9 @@ class CampaignResult:
 class Campaign:
     """Runs what a store lacks of a study, on the machines of a cluster.
 
-    The scheduler decides, the cluster carries out, the store keeps. A campaign is made for one run, and `run` is
-    called once; everything happens in the thread that calls it, the callbacks too. The cluster and the store belong
-    to the caller, who closes them.
+    The scheduler chooses the trials, the cluster runs them, and the store keeps their rows. A campaign is made for
+    one run, and `run` is called once; everything happens in the thread that calls it, the callbacks too. The
+    cluster and the store belong to the caller, who closes them.
 
     - `on_event` is called for everything that happens.
     - `should_stop` is asked between trials: once it is True, trials that run are finished and no other begins.
@@ -146,8 +146,11 @@ class Campaign:
         self._settle_lost_trial(session)
         acknowledged = session.take_acknowledgements()
         item = None if self._stopping else session.to_prepare
-        trial = None if self._stopping or item is not None else self._next_to_run(session)
-        if trial is not None:
+        assignment = None if self._stopping or item is not None else self._settle_assignments(session)
+        if assignment is not None:
+            trial = self._scheduler.trial(assignment)
+            self._enter_block(session, assignment)
+            self._reporter.trial_started(session, trial)
             self._send(session, Run(trial=trial, acknowledged=acknowledged), trial=trial)
         elif acknowledged:
             self._send(session, Acknowledge(attempt_ids=acknowledged))
@@ -160,8 +163,8 @@ class Campaign:
         session.begin(call, now_s=self._monotonic(), trial=trial)
         self._cluster.start(session.node, call)
 
-    def _next_to_run(self, session: AgentSession) -> Trial | None:
-        """Settle the machine's assignments that need no agent, and return the first trial that does.
+    def _settle_assignments(self, session: AgentSession) -> Assignment | None:
+        """Write or take over the rows of assignments that need no agent; return the first one that does.
 
         None where the machine rests.
         """
@@ -180,9 +183,7 @@ class Campaign:
                 # A coordinator that was superseded has committed it since the store was read.
                 self._note(session, fact_of(data), trial)
             else:
-                self._enter_block(session, assignment)
-                self._reporter.trial_started(session, trial)
-                return trial
+                return assignment
 
     def _enter_block(self, session: AgentSession, assignment: Assignment) -> None:
         if assignment.kind == "trial" and session.enter_block(assignment.block, assignment.round):
@@ -244,14 +245,14 @@ class Campaign:
         self._membership.set_aside(session, error)
 
     def _keep(self, session: AgentSession, attempt_id: str, data: bytes, trial: Trial | None) -> None:
-        """Commit a row that an agent handed over, of `trial` or, where None, of an earlier run or session."""
+        """Commit a row that an agent has sent: of `trial`, or where that is None, of an earlier run or session."""
         study, fact = study_and_fact(data)
         self._commit(attempt_id, data)
         session.committed(attempt_id)
         if study != self._pinned.study.name:
             self._on_event(Collected(machine=session.name, attempt_id=attempt_id))
             return
-        # By the coordinator's clock: the machine's own may be hours ahead. For an earlier run there is no other.
+        # The machine's own clock may be hours ahead. For a trial of an earlier run there is no other.
         ended_s = self._clock() if trial is not None else min(fact.ended_s, self._clock())
         lost = None if trial is not None else self._membership.take_unresolved(session.machine_id, attempt_id)
         if lost is not None:
@@ -285,7 +286,7 @@ class Campaign:
                 return
 
     def _settle_lost_trial(self, session: AgentSession) -> None:
-        """Count a loss where the last agent's trial is not among what this agent has handed over: it did not end."""
+        """Count a loss where the agent is back without a row of the trial during which it was lost."""
         lost = self._membership.take_unresolved(session.machine_id)
         if lost is None:
             return
@@ -293,7 +294,7 @@ class Campaign:
         if self._scheduler.lost(session.machine_id) is None:
             self._on_event(TrialLost(machine=session.name, trial=trial))
         else:
-            # An attempt of its own: the lost one may still end somewhere, and its row must not meet this one.
+            # The row gets the next attempt number: the lost attempt may still end and send a row of its own.
             self._give_up(session, replace(trial, attempt=trial.attempt + 1))
         member = self._scheduler.members[session.machine_id]
         if member.set_aside is not None:

@@ -35,8 +35,8 @@ class TwoStage:
         if self._has_precision:
             if self._study.placement != "every-machine":
                 raise StudyError(
-                    "A precision is of each machine's blocks, and placement any-machine spreads them.",
-                    cure="Say `placement: every-machine`, or leave out the precision.",
+                    "A precision needs all blocks of a machine, and placement any-machine spreads them.",
+                    cure="Write `placement: every-machine` in the study, or leave out the precision.",
                 )
             pilot = primary.pilot_blocks or max(PILOT_BLOCKS, self._study.repetitions)
             self._study = replace(self._study, repetitions=pilot, primary=replace(primary, pilot_blocks=pilot))

@@ -1,4 +1,4 @@
-"""How long a run waits for machines once those that are there have nothing to do, and for whom."""
+"""How long, and for which machines, a run waits once the machines that are there have nothing to do."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class WaitLimits:
 
     first_machine_s: float = 60.0
     absent_machines_s: float = 120.0
-    """For machines that have left, once all others are done."""
+    """Longest wait for machines that have left, once all others are done, seconds."""
     store_s: float = 60.0
-    """For a store that cannot be written."""
+    """Longest time for which a failed write to the store is repeated, seconds."""
 
 
 class Waiting:
@@ -53,7 +53,7 @@ class Waiting:
         self._since_s, self._reported = None, False
 
     def has_expired(self, *, has_members: bool, absent: Sequence[str], expecting: bool) -> bool:
-        """Tell whether to wait no longer. Raises MachineError where no machine has come at all.
+        """Tell whether the run has waited long enough. Raises MachineError where no machine has come at all.
 
         `has_members` says whether a machine ever joined, `absent` names those to wait for, and `expecting` says
         whether an agent was asked who it is and has not answered.

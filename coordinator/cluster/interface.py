@@ -13,7 +13,10 @@ from joulefleet.plan.trial import ResolvedModel, ResolvedTask, Trial
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Whose calls these are. An agent obeys the coordinator with the highest epoch of a store that it has seen."""
+    """The coordinator that sends the calls: its store and its epoch.
+
+    An agent obeys the coordinator with the highest epoch of a store that it has seen.
+    """
 
     store_id: str
     epoch: int
@@ -70,7 +73,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """A node or its agent is gone. A call that it had is answered as lost, before or after this."""
+    """A node or its agent is gone. If it had a call, that call is answered as lost, before or after this change."""
 
     node: str
     why: str

@@ -33,7 +33,7 @@ def event_line(event: Event) -> str | None:
         case TrialStarted():
             return None
         case MachineRefused():
-            return f"{event.node} takes no part: {event.why.rstrip('.')}. {event.cure}"
+            return f"{event.node} was refused: {event.why.rstrip('.')}. {event.cure}"
         case PlanFixed():
             return f"{event.place}: {_plan_text(event)}"
         case Stalled():

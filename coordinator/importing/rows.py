@@ -74,7 +74,7 @@ def _row(study: str, tool: str, run: ImportedRun, *, repetition: int) -> dict[st
             "task": identity.task,
             "batch_size": identity.batch_size,
             "threads": identity.threads,
-            "threads_asked": identity.threads,
+            "threads_requested": identity.threads,
             "dtype": identity.dtype,
             "repetition": repetition,
             "labels": dict(identity.labels) | {"folder": run.folder, "run": run.run},
@@ -111,7 +111,7 @@ def import_record(study: str, package: Package, mapping: CommonMapping, given: M
             ComparandRecord(name=name, kind="distillation", teacher=pair.teacher, student=pair.student)
             for name, pair in mapping.pairs.items()
         ),
-        asked_at=datetime.now(tz=UTC),
+        requested_at=datetime.now(tz=UTC),
         imported=ImportRecord(
             tool=package.tool,
             planned=dict(sorted(planned.items())),

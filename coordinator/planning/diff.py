@@ -46,7 +46,7 @@ def _part(
 ) -> list[str]:
     one = part.removesuffix("s")
     again = {
-        "models": "every pair with it is measured again, as a difference could otherwise be one between days",
+        "models": "every pair with it is measured again, because the difference could otherwise come from the day",
         "tasks": "its cells are measured in every block; other tasks are reused",
         "pairs": "the models that it joins are measured again together",
     }[part]

@@ -170,7 +170,7 @@ class BlockProgress:
         return tries
 
     def incoherent(self, *, machine_id: str, boot_id: str | None, now_s: float) -> str | None:
-        """Return why the round cannot go on with this machine at this time; None where it can.
+        """Return why this round must end here (other machine, restart, long pause); None where it can go on.
 
         `now_s` is in seconds since 1970.
         """
@@ -196,7 +196,7 @@ class BlockProgress:
             if len(mine) == len(group) and all(tries.settled for _, tries in mine):
                 continue
             reopened += [cell for cell, tries in mine if tries.settled]
-            # Without its failures, a trial that fails and one that restarts the machine would alternate for ever.
+            # Keep the failures: else a trial that fails and one that restarts the machine would alternate for ever.
             for cell, tries in mine:
                 self.tries[cell] = Tries(
                     deterministic=tries.deterministic,
@@ -234,15 +234,15 @@ def block_from(
     block = BlockProgress(number=number, order=order, groups=groups)
     if not by_round:
         return block
-    # Two machines have attempts of a round where a row came late: the block belongs to the one that has more.
+    # If a row came late, two machines have attempts of this round. The block belongs to the one with more.
     newest, holder = max(by_round, key=lambda at: (at[0], len(by_round[at]), max(f.ended_s for _, f in by_round[at])))
     known: dict[tuple[int, str], dict[int, Tries]] = {}
     for at, mine in by_round.items():
         before = [pair for other, theirs in by_round.items() if other[0] < at[0] for pair in theirs]
         known[at] = _tries(mine, before, quarantined=quarantined, retry=retry)
     for group in groups:
-        # The views accept the newest round that has the whole group: if nothing is left to do in it, it counts,
-        # whatever rounds other groups were in later.
+        # The views accept the newest round that has the whole group. If nothing is left to do in that round, it
+        # counts, even where other groups have newer rounds.
         whole = [at for at, tries in known.items() if all(cell in tries and tries[cell].attempt for cell in group)]
         accepted = max(whole, default=(newest, holder))
         settled = all(cell in known[accepted] and known[accepted][cell].settled for cell in group)

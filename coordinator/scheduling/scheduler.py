@@ -40,7 +40,7 @@ class Assignment(NamedTuple):
     round_why: str = ""
     """Why this round was begun; empty in the first."""
     hopeless: bool = False
-    """Whether it is not to be run: its agent was lost too often in an earlier round, and its row repeats that."""
+    """Whether the trial fails without being run, because its agent was lost too often in an earlier round."""
 
     @property
     def why(self) -> str:

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import joulefleet
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store.study_record import imported_study
-from joulefleet.plan.trial import Cell
+from joulefleet.plan.trial import CELL_COLUMNS, Cell, cell_in
 
-COLUMNS = (
-    "trial_id",
-    "attempt_id",
-    "place",
-    "machine_id",
-    "boot_id",
-    "kind",
-    "block",
-    "round",
-    "attempt",
-    "model",
-    "task",
-    "batch_size",
-    "threads_asked",
-    "dtype",
-    "environment",
-    "protocol",
-    "status",
-    "reason",
-    "window_s",
-    "passes",
-    "wall_s",
-    "started_at",
-    "flags",
-)
+_FACTS = tuple(field.name for field in fields(AttemptFact) if field.name not in {"cell", "ended_s"})
+COLUMNS = (*_FACTS, *CELL_COLUMNS, "started_at")
 """Columns of an attempt that decide what is left to do."""
 
 
@@ -80,30 +58,12 @@ def study_and_fact(parquet: bytes) -> tuple[str, AttemptFact]:
 def _facts(rows: Iterable[Mapping[str, Any]]) -> Iterator[AttemptFact]:
     cells: dict[tuple[Any, ...], Cell] = {}
     for row in rows:
-        key = (row["model"], row["task"], row["batch_size"], row["threads_asked"], row["dtype"], row["environment"])
-        cell = cells.get(key)
-        if cell is None:
-            model, task, batch_size, threads, dtype, environment = key
-            cell = cells[key] = Cell(
-                model=model, task=task, batch_size=batch_size, threads=threads, dtype=dtype, environment=environment
-            )
+        key = tuple(row[name] for name in CELL_COLUMNS)
+        if key not in cells:
+            cells[key] = cell_in(row)
+        known = {name: row[name] for name in _FACTS}
+        wall_s = row["wall_s"] or 0.0
+        ended_s = row["started_at"].timestamp() + wall_s
         yield AttemptFact(
-            trial_id=row["trial_id"],
-            attempt_id=row["attempt_id"],
-            place=row["place"],
-            machine_id=row["machine_id"],
-            boot_id=row["boot_id"],
-            kind=row["kind"],
-            block=row["block"],
-            round=row["round"],
-            attempt=row["attempt"],
-            cell=cell,
-            protocol=row["protocol"],
-            status=row["status"],
-            reason=row["reason"],
-            window_s=row["window_s"],
-            passes=row["passes"],
-            wall_s=row["wall_s"] or 0.0,
-            ended_s=row["started_at"].timestamp() + (row["wall_s"] or 0.0),
-            flags=tuple(row["flags"] or ()),
+            **known | {"cell": cells[key], "wall_s": wall_s, "ended_s": ended_s, "flags": tuple(row["flags"] or ())}
         )

@@ -28,7 +28,7 @@ def study_record(
         machines=_merged(before.machines if before else (), machines),
         places=_merged(before.places if before and same_placement else (), places),
         comparands=tuple(ComparandRecord(**asdict(comparand)) for comparand in comparands(study)),
-        asked_at=datetime.now(tz=UTC),
+        requested_at=datetime.now(tz=UTC),
         model_digests={name: model.digest for name, model in pinned.models.items()},
         task_digests={name: task.digest for name, task in pinned.tasks.items()},
     )

@@ -102,8 +102,10 @@ class StoreWriter:
             if last.digest == record.digest:
                 return
             # The last record stays the newest also where the clock was set back meanwhile.
-            record = replace(record, asked_at=max(record.asked_at, last.asked_at + timedelta(microseconds=1)))
-        path = self.layout.studies / f"{record.name}-{record.asked_at:%Y%m%dT%H%M%S%f}.json"
+            record = replace(
+                record, requested_at=max(record.requested_at, last.requested_at + timedelta(microseconds=1))
+            )
+        path = self.layout.studies / f"{record.name}-{record.requested_at:%Y%m%dT%H%M%S%f}.json"
         try:
             write_durably(path, record.to_json())
         except OSError as error:

@@ -63,10 +63,10 @@ class _StudyResult:
     trials: Sequence[TrialValues]
     facts: Sequence[MatchFacts]
     per_machine: Sequence[MetricComparison]
-    """Including those of proofs."""
+    """Comparisons on each machine, those of proofs included."""
     interactions: Sequence[MetricComparison]
     findings: Sequence[PooledFinding]
-    """Including those of proofs."""
+    """Findings over all machines, those of proofs included."""
     hidden: frozenset[str]
     """Ids of the machines without comparisons of their own."""
 

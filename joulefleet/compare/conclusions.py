@@ -25,7 +25,7 @@ _PHRASES = {
     "machine_id": "on {}",
     "task": "on {}",
     "batch_size": "with batch size {}",
-    "threads_asked": "with {} threads",
+    "threads_requested": "with {} threads",
     "dtype": "in {}",
     "regime": "in the {} regime",
     "weights_source": "with {} weights",
@@ -34,7 +34,7 @@ _PHRASES = {
 """The phrase for a level of each field of a setting."""
 
 _NAMED_WHERE_VARIED = tuple(name for name in _PHRASES if name not in {"machine_id", "task"})
-"""A sentence names the task always, and its machines at the end."""
+"""Fields that a sentence names only where they vary. It always names the task, and its machines at the end."""
 
 _EXCEPTIONS_NAMED = 3
 

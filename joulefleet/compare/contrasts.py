@@ -18,7 +18,7 @@ COLUMN: Mapping[By, str] = {
     "machine": "machine_id",
     "task": "task",
     "batch_size": "batch_size",
-    "threads": "threads_asked",
+    "threads": "threads_requested",
     "dtype": "dtype",
 }
 """The column of `trials`, and field of a setting, that holds the factor's level."""

@@ -152,7 +152,7 @@ def _order(
         position(str(setting.machine_id), machines),
         str(setting.environment),
         setting.batch_size or 0,
-        setting.threads_asked or 0,
+        setting.threads_requested or 0,
         *map(str, (setting.dtype, setting.regime, setting.weights_source, setting.imported_levels)),
         position(str(setting.model), models),
         position(str(setting.task), tasks),

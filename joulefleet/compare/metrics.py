@@ -14,7 +14,7 @@ ComparedMetric = Literal["energy", "time", "cpu_time", "cpu_use", "memory", "mea
 BasisProvenance = Literal["measured", "simulated", "reported", "modelled"]
 
 PROVENANCES: tuple[BasisProvenance, ...] = ("measured", "simulated", "reported", "modelled")
-"""In order of preference: where there are joules of several provenances, the first of them is compared."""
+"""Provenances in order of preference: of several, the first one is compared."""
 
 
 class TrialValues(NamedTuple):
@@ -24,7 +24,7 @@ class TrialValues(NamedTuple):
     """
 
     imported_from: str | None
-    """None unless the trial is imported; imported trials have no blocks and are compared unpaired."""
+    """Tool that the trial was imported from, or None. Imported trials have no blocks and are compared unpaired."""
     machine_id: str
     machine: str | None
     cpu_model: str | None
@@ -32,7 +32,7 @@ class TrialValues(NamedTuple):
     task: str
     batch_size: int | None
     threads: int | None
-    threads_asked: int | None
+    threads_requested: int | None
     dtype: str | None
     environment: str | None
     regime: str | None

@@ -13,7 +13,7 @@ from joulefleet.compare.metrics import Basis, Metric, TrialValues
 from joulefleet.compare.results import ArmSummary, MatchFacts, MetricComparison
 
 BLOCKS_FOR_ORDER = 8
-"""In fewer blocks one arm may come first in all by chance alone: of eight, once in 128."""
+"""Fewest blocks for the caveat that one arm always ran first: in eight that happens by chance once in 128 cases."""
 
 
 def compare_metric(match: Match, metric: Metric, terms: Terms) -> MetricComparison:

@@ -138,6 +138,6 @@ def _pooled(results: Sequence[MachineResult], terms: Terms) -> Pooled:
         ],
         confidence=terms.confidence,
     )
-    # As within a machine: looking at p-values on the way raises the rate of false positives, and few blocks have none.
+    # No p-value for an unfinished study or with few blocks, for the same reasons as within one machine.
     tested = terms.finished and all(result.ratio.n_blocks >= BLOCKS_FOR_TEST for result in results)
     return pooled if tested else replace(pooled, p_value=None)

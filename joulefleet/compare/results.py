@@ -26,11 +26,11 @@ class Setting:
 
     study: str
     machine_id: str | None = None
-    """None also in a finding over all machines."""
+    """Id of the machine; None where machines are compared or pooled."""
     model: str | None = None
     task: str | None = None
     batch_size: int | None = None
-    threads_asked: int | None = None
+    threads_requested: int | None = None
     """0: one for every CPU."""
     dtype: str | None = None
     environment: str | None = None
@@ -63,7 +63,7 @@ class Checks:
     """Further analyses of the same trials. They are reported, and never replace the estimate."""
 
     sign_flip_p: float | None = None
-    """The exact sign-flip test of the blocks; None without blocks and beyond its number of them."""
+    """P-value of the exact sign-flip test; None without blocks, or with more of them than it can handle."""
     hedges_g: float | None = None
     """The effect in standard deviations of a block's log ratio."""
     cliffs_delta: Effect | None = None
@@ -102,7 +102,7 @@ class MetricComparison:
     ratio: Estimate
     """other / reference over all blocks that have both."""
     without_flagged: Estimate
-    """The same over the blocks in which neither trial carries a flag."""
+    """Ratio over the blocks in which neither trial has a flag."""
     flagged_blocks: int
     checks: Checks
 
@@ -130,7 +130,7 @@ class MatchFacts:
     ok: Mapping[str, int]
     """Number of ok trials, by arm."""
     paired: bool
-    """False without blocks: of imported trials, and between machines."""
+    """Whether the arms are paired within blocks; False for imported trials and between machines."""
     interleaved: bool
     """Whether the two arms took turns in time; False also where times are unknown."""
     unpaired_blocks: int
@@ -194,7 +194,7 @@ class PooledFinding:
     left_out: Mapping[str, str]
     """The other machines' names, each with the reason."""
     pooled: Pooled | None
-    """None for one machine, whose own result it is then."""
+    """Mean over the machines; None with one machine, whose own result is the finding."""
     on_every_machine: bool | None
     """Whether each machine's own interval is below 1, or each above; None where one has no interval."""
     components: Components | None

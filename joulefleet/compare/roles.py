@@ -35,7 +35,7 @@ def family_of(
     stated = stated_primary(record)
     if record.imported_from is not None:
         return Family(study=record.name, stated=stated, digest="", alpha=alpha or stated.alpha)
-    studies = [(study_in(version), version.asked_at) for version in versions]
+    studies = [(study_in(version), version.requested_at) for version in versions]
     digests = [primary_digest(study_to_json(study)) for study, _ in studies]
     # Only a change counts: trials from before the first record have a wrong clock, and no other statement.
     changes = [index for index in range(1, len(digests)) if digests[index] != digests[index - 1]]
@@ -61,7 +61,7 @@ def _extended_after(studies: Sequence[tuple[Study, datetime]], trials: Sequence[
     To look at a p-value and then add blocks gives more chances of a small one. Blocks that follow pilot
     blocks for a stated precision do not count: only the variance decided about them, once.
     """
-    for (before, _), (after, asked_at) in itertools.pairwise(studies):
+    for (before, _), (after, requested_at) in itertools.pairwise(studies):
         staged = before.primary.precision_percent is not None and before.repetitions == before.primary.pilot_blocks
         if after.repetitions <= before.repetitions or staged:
             continue
@@ -69,7 +69,7 @@ def _extended_after(studies: Sequence[tuple[Study, datetime]], trials: Sequence[
         begun = Counter(
             trial.machine_id
             for trial in trials
-            if trial.block is not None and trial.block <= before.repetitions and _began_before(trial, asked_at)
+            if trial.block is not None and trial.block <= before.repetitions and _began_before(trial, requested_at)
         )
         if any(count >= planned for count in begun.values()):
             return before.repetitions
@@ -84,8 +84,8 @@ def assign_roles(findings: Sequence[PooledFinding], family: Family) -> list[Pool
     """Return the findings of one study with their roles and corrected p-values, in the same order.
 
     Every metric is a family of its own over the pairs and tasks that were stated. What was not stated, or
-    stated after there were data, is exploratory and not corrected. `findings` have to be all of the study:
-    to leave some out before would make a family smaller than was stated.
+    stated after there were data, is exploratory and not corrected. Pass all findings of the
+    study: without some of them a family would be smaller than was stated.
     """
     families: dict[str, list[int]] = defaultdict(list)
     for index, finding in enumerate(findings):

@@ -72,7 +72,7 @@ def _varied_levels(setting: Setting, settings: Collection[Setting]) -> list[str]
     """Return the levels of `setting` that are not the same in all `settings`."""
     levels = (
         (f"batch {setting.batch_size}", {other.batch_size for other in settings}),
-        (f"{setting.threads_asked} threads", {other.threads_asked for other in settings}),
+        (f"{setting.threads_requested} threads", {other.threads_requested for other in settings}),
         (str(setting.dtype), {other.dtype for other in settings}),
         (str(setting.environment), {other.environment for other in settings}),
     )

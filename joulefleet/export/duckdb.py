@@ -80,7 +80,10 @@ def _check(file: Path, *, force: bool) -> None:
 
 
 def _cannot(file: Path, why: str) -> QueryError:
-    return QueryError(f"{file}: cannot be written ({why}).", cure="Name a file in a folder with room and the rights.")
+    return QueryError(
+        f"{file}: cannot be written ({why}).",
+        cure="Name a file in a folder that has free space and in which you may write.",
+    )
 
 
 def _copy_store(store: Store, new: Path, on_step: Callable[[Step], None]) -> Mapping[str, int]:

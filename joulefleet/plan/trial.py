@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,7 @@ from joulefleet.study.spec import (
 )
 from joulefleet.study.timing import Timing
 from joulefleet.versions import PROTOCOL_VERSION
-from joulefleet.yamlfile.problems import ClosedRecord
+from joulefleet.yamlfile.closed_record import ClosedRecord
 
 AttemptKind = Literal["trial", "pilot"]
 WeightsSource = Literal["seeded", "pretrained"]
@@ -47,6 +48,20 @@ class Cell(ClosedRecord):
         batch = "" if self.batch_size == 1 else f" batch {self.batch_size}"
         dtype = "" if self.dtype == "float32" else f" {self.dtype}"
         return f"{self.model}/{self.task}{batch}{threads}{dtype}"
+
+
+CELL_COLUMNS = ("model", "task", "batch_size", "threads_requested", "dtype", "environment")
+"""Columns of a row that hold its cell, in the order of the fields of `Cell`."""
+
+
+def cell_columns(cell: Cell) -> dict[str, Any]:
+    """Return the columns of a row that hold `cell`."""
+    return dict(zip(CELL_COLUMNS, astuple(cell), strict=True))
+
+
+def cell_in(row: Mapping[str, Any]) -> Cell:
+    """Return the cell in the columns of `row`."""
+    return Cell(**{field.name: row[column] for field, column in zip(fields(Cell), CELL_COLUMNS, strict=True)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ _BY_VIEW: Mapping[str, Mapping[str, Meaning]] = {
     },
     "studies": {
         "digest": Meaning("", "Digest of this version of the study."),
-        "asked_at": Meaning("", "Time at which this version was first requested."),
+        "requested_at": Meaning("", "Time at which this version was first requested."),
         "description": Meaning("", "Description in the study."),
         "seed": Meaning("", "Seed of the random order."),
         "repetitions": Meaning("", "Number of blocks."),

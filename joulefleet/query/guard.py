@@ -62,7 +62,7 @@ def _explained(query: str) -> str:
 
 
 def _only_reads() -> QueryError:
-    return QueryError("A store is only read, and this statement is no query.", cure="Use SELECT.")
+    return QueryError("This statement is not a query. A store can only be read.", cure="Use SELECT.")
 
 
 @contextmanager

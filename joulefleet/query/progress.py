@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from joulefleet.errors import QueryError, StoreError, closest_or
 from joulefleet.plan.expand import cells
+from joulefleet.plan.trial import CELL_COLUMNS, cell_columns
 from joulefleet.query.store import Store
 from joulefleet.query.views import query_text
 from joulefleet.store.records import StudyRecord, newest, read_protocols
@@ -40,7 +41,7 @@ class StudyProgress:
     """Progress of a study: the trials that its newest version plans, one for each cell, block and place."""
 
     study: str
-    asked_at: datetime
+    requested_at: datetime
     machines: tuple[MachineProgress, ...]
     failures: Mapping[str, int]
     """Number of failed trials by reason, most frequent first."""
@@ -99,7 +100,7 @@ def _progress(store: Store, record: StudyRecord) -> StudyProgress:
     if record.imported_from is not None:
         return _progress_of_import(store, record)
     study = study_in(record)
-    planned_cells = {_key(asdict(cell) | {"threads_asked": cell.threads}) for cell in cells(study)}
+    planned_cells = {_key(cell_columns(cell)) for cell in cells(study)}
     rows = store.arrow(query_text("progress"), {"study": record.name}).to_pylist()
     protocols = read_protocols(store.layout, record.name)
     newest_of: dict[tuple[object, ...], Mapping[str, Any]] = {}
@@ -113,7 +114,7 @@ def _progress(store: Store, record: StudyRecord) -> StudyProgress:
     counted = [row for row in done if row["place"] in planned]
     return StudyProgress(
         study=record.name,
-        asked_at=record.asked_at,
+        requested_at=record.requested_at,
         machines=_machines(record.places, planned, done),
         failures=dict(Counter(row["reason"] or "unknown" for row in counted if row["status"] != "ok").most_common()),
         newest_at=max((row["started_at"] for row in counted), default=None),
@@ -126,7 +127,7 @@ def _progress_of_import(store: Store, record: StudyRecord) -> StudyProgress:
     rows = store.arrow(query, [record.name]).to_pylist()
     return StudyProgress(
         study=record.name,
-        asked_at=record.asked_at,
+        requested_at=record.requested_at,
         machines=_machines(record.places, record.imported.planned, rows),
         failures={},
         newest_at=max((row["started_at"] for row in rows if row["started_at"] is not None), default=None),
@@ -148,7 +149,7 @@ def _machines(
 
 def _key(row: Mapping[str, Any]) -> tuple[object, ...]:
     """Return the values that identify a cell of a study."""
-    return tuple(row[name] for name in ("model", "task", "batch_size", "threads_asked", "dtype", "environment"))
+    return tuple(row[name] for name in CELL_COLUMNS)
 
 
 def study_in(record: StudyRecord) -> Study:

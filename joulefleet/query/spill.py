@@ -1,7 +1,7 @@
 """The folder for what queries write to disk while they run, and the removal of folders that killed processes left.
 
 A process holds a lock on a file in its folder. Where that lock is free, nobody uses the folder: the kernel
-releases a lock however its process ends. Names, process ids and times would be no proof, as they occur again.
+releases a lock however its process ends. Names, process ids and times prove nothing, because they are reused.
 """
 
 from __future__ import annotations

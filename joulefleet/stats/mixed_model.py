@@ -60,7 +60,7 @@ class MixedModel:
     tau: float | None
     """Standard deviation of the true log ratios between machines, of one CPU model where models are nested."""
     tau_cpu_model: float | None
-    """Between CPU models; None as well where the unit is the machine."""
+    """Standard deviation between CPU models; None where the unit is the machine."""
     reason: str | None
     """Reason why there is no ratio."""
     confidence: float
@@ -76,7 +76,7 @@ class Fit:
     outer: float
     """Standard deviation between the outermost units."""
     machine: float | None
-    """Between machines of one unit, where units are CPU models."""
+    """Standard deviation between machines of one unit, where units are CPU models."""
     block: float
     converged: bool
 

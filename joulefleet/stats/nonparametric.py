@@ -14,7 +14,7 @@ OUTLIER_LIMIT = 3.5
 """Limit of the modified z-score: Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993)."""
 
 VALUES_FOR_OUTLIERS = 5
-"""The median deviation of three or four values is one of two: the farthest would be an outlier in half of all cases."""
+"""Fewest values among which outliers are searched: of three or four, the farthest would be one in half of all cases."""
 
 _SAME = 1e-12
 """Sums closer than this part of the largest are equal: they differ by rounding alone."""

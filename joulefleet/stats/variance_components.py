@@ -13,11 +13,11 @@ class Components:
     """Variances of the log ratio. None where the data do not tell that level from the one within it."""
 
     cpu_model: float | None
-    """Between CPU models."""
+    """Variance between CPU models."""
     machine: float | None
-    """Between machines of one CPU model."""
+    """Variance between machines of one CPU model."""
     block: float | None
-    """Between blocks of one machine."""
+    """Variance between blocks of one machine."""
 
 
 def components(log_ratios: Mapping[str, Mapping[str, Sequence[float]]]) -> Components:

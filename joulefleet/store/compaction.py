@@ -71,7 +71,7 @@ def compact(
     except OSError as error:
         raise StoreError(
             f"{layout.root}: cannot be compacted ({error.strerror or error}).",
-            cure="Every attempt is where it was. Make room, or check the rights, and run `joulefleet compact` again.",
+            cure="No attempt was lost or moved. Make room, or check the rights, and run `joulefleet compact` again.",
         ) from error
 
 
@@ -118,7 +118,7 @@ class _Compaction:
                 raise file_error(path, "torn")
             if reader.attempt_ids(name) <= held:
                 if by_compaction:
-                    path.unlink()  # merged, but without a manifest: the files it was merged from still count
+                    path.unlink()  # it has no manifest yet, so the files that it was merged from still count
                 continue
             check_disjoint(path, reader.attempt_ids(name) & held)
             ids = [attempt for group in read_groups(path) for attempt in group.column("attempt_id").to_pylist()]
@@ -164,8 +164,8 @@ class _Compaction:
             self._on_step(Step(what="written", done=len(ids), total=len(ids)))
             if [rows_digest(group) for group in read_groups(temporary)] != digests:
                 raise StoreError(
-                    f"{folder}: what was written reads differently.",
-                    cure="Every attempt is where it was. Check this machine's disk and memory.",
+                    f"{folder}: the compacted file differs when it is read back.",
+                    cure="No attempt was lost or moved. Check this machine's disk and memory.",
                 )
             sha256 = _sha256(temporary)
             path = folder / f"{sha256[:20]}.parquet"

@@ -64,7 +64,7 @@ class StudyRecord:
     places: tuple[tuple[str, str], ...]
     """Ids and names of the places: each runs the whole design once."""
     comparands: tuple[ComparandRecord, ...]
-    asked_at: datetime
+    requested_at: datetime
     """When it was requested, in UTC."""
     model_digests: Mapping[str, str] = field(default_factory=dict)
     """Digest of each resolved model, by name."""
@@ -92,7 +92,7 @@ class StudyRecord:
 
     def to_json(self) -> bytes:
         """Return the content of its file."""
-        data = self._content() | {"asked_at": self.asked_at.isoformat(), "digest": self.digest}
+        data = self._content() | {"requested_at": self.requested_at.isoformat(), "digest": self.digest}
         return json.dumps(data, indent=1, ensure_ascii=False).encode()
 
     @classmethod
@@ -107,7 +107,7 @@ class StudyRecord:
                 machines=_pairs(data["machines"], "machine_id"),
                 places=_pairs(data["places"], "place"),
                 comparands=tuple(_comparand(entry) for entry in data["comparands"]),
-                asked_at=datetime.fromisoformat(data["asked_at"]).astimezone(UTC),
+                requested_at=datetime.fromisoformat(data["requested_at"]).astimezone(UTC),
                 model_digests=_texts(data["models"]),
                 task_digests=_texts(data["tasks"]),
                 imported=_import(data["imported"]) if "imported" in data else None,
@@ -117,7 +117,7 @@ class StudyRecord:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise StoreError(
-                f"{file}: no record of a study, or damaged ({what}).",
+                f"{file}: damaged, or not the record of a study ({what}).",
                 cure="Restore it from a copy, or move it out of the store: `joulefleet run` writes it again.",
             ) from error
         return record
@@ -157,7 +157,7 @@ STUDIES_SCHEMA = pa.schema(
     [
         ("study", pa.string()),
         ("digest", pa.string()),
-        ("asked_at", pa.timestamp("us", tz="UTC")),
+        ("requested_at", pa.timestamp("us", tz="UTC")),
         ("description", pa.string()),
         ("regime", pa.string()),
         ("seed", pa.int64()),
@@ -177,7 +177,7 @@ def read_studies(layout: StoreLayout) -> list[StudyRecord]:
         records = [StudyRecord.from_json(file.read_bytes(), file) for file in files]
     except OSError as error:
         raise StoreError(f"{error.filename}: {error.strerror}.", cure="Check the rights of the store.") from error
-    return sorted(records, key=lambda record: record.asked_at)
+    return sorted(records, key=lambda record: record.requested_at)
 
 
 def newest(records: Iterable[StudyRecord]) -> dict[str, StudyRecord]:
@@ -222,7 +222,7 @@ def _study_row(record: StudyRecord) -> dict[str, Any]:
     return {
         "study": _text(study["name"]),
         "digest": record.digest,
-        "asked_at": record.asked_at,
+        "requested_at": record.requested_at,
         "description": _text(study.get("description", "")),
         # An imported study has none of these.
         "regime": None if imported else _text(study["regime"]),

@@ -71,7 +71,9 @@ class SnapshotReader:
                 replaced = {file for manifest in self._manifests.values() for file in manifest.replaces}
                 known = {manifest.file for manifest in counted} | replaced
                 return counted, [name for name in files if name not in known]
-        raise StoreError(f"{self._layout.manifest}: changes all the time.", cure="Run the same command again.")
+        raise StoreError(
+            f"{self._layout.manifest}: changed again and again while it was read.", cure="Run the same command again."
+        )
 
     def attempt_ids(self, name: str) -> frozenset[str]:
         """Return the ids of the attempts in the compacted file `name`."""

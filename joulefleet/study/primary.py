@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from joulefleet.digest import digest
-from joulefleet.yamlfile.problems import ClosedRecord
+from joulefleet.yamlfile.closed_record import ClosedRecord
 
 PrimaryMetric = Literal["energy", "time", "cpu_time", "cpu_use", "memory"]
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from joulefleet.study.primary import Primary
-from joulefleet.yamlfile.problems import ClosedRecord
+from joulefleet.yamlfile.closed_record import ClosedRecord
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$"
 

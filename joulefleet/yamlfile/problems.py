@@ -6,9 +6,9 @@ import json
 import re
 import textwrap
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from joulefleet.errors import did_you_mean
 from joulefleet.yamlfile.reader import Location
@@ -21,13 +21,6 @@ _MISSING = ("missing", "missing_argument")
 
 _KEY = "[key]"
 """Last element that pydantic adds to the location of a key whose text is refused."""
-
-
-class ClosedRecord:
-    """Base of frozen dataclasses that pydantic validates: a key that is no field is a mistake."""
-
-    __slots__ = ()
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def parse_yaml(text: str, *, name: str) -> YamlDocument:
     try:
         problems = _forbidden(yaml.parse(text), name)
         if problems:
-            raise StudyError(problems, cure="Write the values out plainly.")
+            raise StudyError(problems, cure="Write each value out, without anchors, aliases or tags.")
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -53,10 +53,10 @@ def test_each_agent_that_may_not_take_part_hears_why(host: Engine, tmp_path: Pat
         fleet.until_said("run", "^good: joined")
         fleet.up("twin")
         for pattern in (
-            "takes no part: .*has joulefleet 9.9.9 instead of",
-            "takes no part: .*/run/joulefleet: nothing of the host is mounted there.*-v /run/joulefleet:",
-            r"takes no part: .*allows 1 CPUs, and the study has trials of 2 threads.*limits\.cpu",
-            "takes no part: .*has the machine id of",
+            "was refused: .*has joulefleet 9.9.9 instead of",
+            "was refused: .*/run/joulefleet: nothing of the host is mounted there.*-v /run/joulefleet:",
+            r"was refused: .*allows 1 CPUs, and the study has trials of 2 threads.*limits\.cpu",
+            "was refused: .*has the machine id of",
         ):
             fleet.until_said("run", pattern)
         fleet.until_said("stranger", "does not accept this token.*RAY_AUTH_TOKEN_PATH")

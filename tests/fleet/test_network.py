@@ -150,7 +150,7 @@ def test_a_machine_with_the_id_of_another_is_refused(
     twin.folder.mkdir()
     shutil.copy(steady.folder / "machine-id", twin.folder / "machine-id")
     twin.up("--join", far_head.address, token=token)
-    run.until_line(r"^twin-\w+ takes no part: twin has the machine id of steady .*systemd-machine-id-setup")
+    run.until_line(r"^twin-\w+ was refused: twin has the machine id of steady .*systemd-machine-id-setup")
     run.until_ended("steady", run.ended("steady") + 1)
     (doing,) = [now["doing"] for now in run.status()["now"] if now["name"].startswith("twin-")]
     assert doing.startswith("refused: twin has the machine id of steady")
@@ -167,4 +167,4 @@ def test_a_machine_of_another_version_is_refused(
     module.write_text(module.read_text().replace(f'"{joulefleet.__version__}"', '"0.0.7"'))
     old = plugged("old", PYTHONPATH=str(tmp_path / "old"))
     old.up("--join", far_head.address, token=token)
-    run.until_line(rf"^old-\w+ takes no part: old has joulefleet 0\.0\.7 instead of {joulefleet.__version__}\. Install")
+    run.until_line(rf"^old-\w+ was refused: old has joulefleet 0\.0\.7 instead of {joulefleet.__version__}\. Install")

@@ -190,7 +190,7 @@ def test_pairs_are_distinct_over_the_versions_of_a_study(tmp_path: Path) -> None
     """A study with two versions has its pairs once, and two rows in studies."""
     study = study_from()
     store = write_store(tmp_path / "store", [], study)
-    write_study(store, study, asked_at=STARTED + timedelta(days=1))
+    write_study(store, study, requested_at=STARTED + timedelta(days=1))
     assert rows_of(store, "select pair, kind, expected_ratio from pairs order by pair") == [
         {"pair": "bert", "kind": "distillation", "expected_ratio": None},
         {"pair": "gpt2", "kind": "distillation", "expected_ratio": None},
@@ -247,8 +247,8 @@ def test_attempt_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no record of a study, or damaged"),
-        ("[]", "no record of a study, or damaged"),
+        ("{", "damaged, or not the record of a study"),
+        ("[]", "damaged, or not the record of a study"),
         ('{"store_layout": 1}', "no 'study'"),
         ('{"store_layout": 2}', "newer Joulefleet"),
     ],

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from joulefleet.plan.expand import cells, comparands
-from joulefleet.plan.trial import Cell
+from joulefleet.plan.trial import Cell, cell_columns
 from joulefleet.schema import ATTEMPT_SCHEMA, COLUMNS, attempt_table
 from joulefleet.store.layout import format_bytes
 from joulefleet.store.records import ComparandRecord, StudyRecord
@@ -103,12 +103,7 @@ def trial_row(study: Study, cell: Cell, block: int, **overrides: Any) -> dict[st
         "study": study.name,
         "trial_id": f"{cell.model}.{cell.task}.{cell.batch_size}.{cell.threads}.{cell.dtype}.b{block}.{machine_id}",
         "protocol": f"protocol of {cell.model} on {cell.task}",
-        "model": cell.model,
-        "task": cell.task,
-        "batch_size": cell.batch_size,
-        "threads_asked": cell.threads,
-        "dtype": cell.dtype,
-        "environment": cell.environment,
+        **cell_columns(cell),
         "regime": study.regime,
         "block": block,
         "repetition": block,
@@ -165,16 +160,16 @@ def write_study(
     study: Study,
     *,
     machines: Iterable[tuple[str, str]] = (MACHINE,),
-    asked_at: datetime = STARTED,
+    requested_at: datetime = STARTED,
 ) -> Path:
     """Write the record of `study` as a coordinator does; each machine is a place."""
-    file = store / "studies" / f"{study.name}-{asked_at:%Y%m%dT%H%M%S}.json"
-    file.write_bytes(record_of(study, machines=machines, asked_at=asked_at).to_json())
+    file = store / "studies" / f"{study.name}-{requested_at:%Y%m%dT%H%M%S}.json"
+    file.write_bytes(record_of(study, machines=machines, requested_at=requested_at).to_json())
     return file
 
 
 def record_of(
-    study: Study, *, machines: Iterable[tuple[str, str]] = (MACHINE,), asked_at: datetime = STARTED
+    study: Study, *, machines: Iterable[tuple[str, str]] = (MACHINE,), requested_at: datetime = STARTED
 ) -> StudyRecord:
     """Return the record of `study` on `machines`, each of which is a place."""
     names = tuple(machines)
@@ -183,7 +178,7 @@ def record_of(
         machines=names,
         places=names,
         comparands=tuple(ComparandRecord(**asdict(comparand)) for comparand in comparands(study)),
-        asked_at=asked_at,
+        requested_at=requested_at,
     )
 
 
@@ -199,7 +194,7 @@ def _identity() -> dict[str, Any]:
         "model": "bert",
         "task": "sst2",
         "batch_size": 1,
-        "threads_asked": 0,
+        "threads_requested": 0,
         "dtype": "float32",
         "regime": "burst",
         "isolation": "warm",

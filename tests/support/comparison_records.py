@@ -63,7 +63,7 @@ def trial(model: str = "big", block: int | None = 1, **values: Any) -> TrialValu
         "task": "sst2",
         "batch_size": 1,
         "threads": 4,
-        "threads_asked": 0,
+        "threads_requested": 0,
         "dtype": "float32",
         "environment": "bare",
         "regime": "sustained",

@@ -8,19 +8,24 @@ from pathlib import Path
 from joulefleet import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE = re.compile(r"joulefleet-(?:agent|coordinator)[^\s:]*:(?:\$\{JOULEFLEET_TAG:-)?(\d[\w.]*)|ARG VERSION=(\S+)")
+IMAGE = re.compile(
+    r"joulefleet-(?:agent|coordinator)[^\s:]*:(?:\$\{JOULEFLEET_TAG:-)?(\d[\w.]*)|ARG VERSION=(\S+)|^version: (\S+)$",
+    re.MULTILINE,
+)
 
 
 def test_images_have_the_version() -> None:
     """Dockerfile, Compose, manifests and documents name the image tags of this version."""
-    files = [*ROOT.glob("docker/*"), *ROOT.glob("k8s/**/*.yaml"), *ROOT.glob("docs/*.md")]
+    files = [*ROOT.glob("docker/*"), *ROOT.glob("k8s/**/*.yaml"), *ROOT.glob("docs/*.md"), ROOT / "CITATION.cff"]
     named = {
-        (str(file.relative_to(ROOT)), found[0] or found[1])
+        (str(file.relative_to(ROOT)), next(filter(None, found)))
         for file in files
         if file.is_file()
         for found in IMAGE.findall(file.read_text(encoding="utf-8"))
     }
-    assert {"docker/Dockerfile", "docker/compose.yaml", "k8s/base/cluster.yaml"} <= {name for name, _ in named}
+    assert {"docker/Dockerfile", "docker/compose.yaml", "k8s/base/cluster.yaml", "CITATION.cff"} <= {
+        name for name, _ in named
+    }
     assert {version for _, version in named} == {__version__}
 
 

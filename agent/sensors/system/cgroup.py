@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.host.cgroup import Membership, group_and_parents, memberships
+from agent.host.cgroup import GroupMembership, group_and_parents, memberships
 from agent.host.files import text
 from agent.sensors.base import FileSensor, Raw
 from agent.sensors.files import KeptFiles, integer
@@ -100,7 +100,7 @@ def open_cgroup_usage(pid: int, sysfs_root: Path, proc_root: Path) -> CgroupUsag
     return CgroupUsageSensor([by_channel[source.channel] for source in _VERSION_2 if source.channel in by_channel])
 
 
-def _levels(membership: Membership, pid: int) -> list[Path]:
+def _levels(membership: GroupMembership, pid: int) -> list[Path]:
     """Return the folder of the group and of those around it; an empty list where no folder lists the process."""
     # A folder of the right name may belong to another container, and the mount may be the host's.
     for mount, folder in membership.candidates():
@@ -109,7 +109,7 @@ def _levels(membership: Membership, pid: int) -> list[Path]:
     return []
 
 
-def _readable(membership: Membership, levels: Sequence[Path]) -> Iterator[tuple[_Source, Sequence[Path]]]:
+def _readable(membership: GroupMembership, levels: Sequence[Path]) -> Iterator[tuple[_Source, Sequence[Path]]]:
     """Yield each source that has a value now, with its files: one, or one for each level that counts throttled time."""
     for source in _VERSION_1 if membership.controllers else _VERSION_2:
         if membership.controllers and source.controller not in membership.controllers:

@@ -36,7 +36,7 @@ def interval_head(confidence: float) -> str:
 
 def setting_lines(setting: Setting, machine: str | None = None) -> list[str]:
     """Return the line under a table's title: study, machine, and what else both arms share."""
-    threads = setting.threads_asked
+    threads = setting.threads_requested
     words = (
         *(setting.study, machine or setting.machine_id, setting.environment),
         None if setting.batch_size is None else f"batch {setting.batch_size}",

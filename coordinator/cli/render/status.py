@@ -38,7 +38,7 @@ def state_lines(state: StoreState) -> Iterator[str]:
 
 def _coordinator_text(coordinator: StoreCoordinator | None) -> str:
     if coordinator is None:
-        return "nobody writes to it"
+        return "no run is writing to it"
     if coordinator.pid is None:
         return "a coordinator writes to it"
     return (

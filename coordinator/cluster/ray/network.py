@@ -25,7 +25,8 @@ def host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise MachineError(
-            f"{address!r} is no address of a head.", cure="Give it as HOST:PORT, as `joulefleet node up` printed it."
+            f"{address!r} is not the address of a head.",
+            cure="Give it as HOST:PORT, as `joulefleet node up` printed it.",
         )
     return host.strip("[]"), int(port)
 

@@ -19,12 +19,12 @@ class CoordinatorProcess:
     """A coordinator's process, with the boot and process namespace in which its id is valid."""
 
     pid: int
-    place: str
+    pid_namespace: str
 
     @classmethod
     def here(cls) -> CoordinatorProcess:
         """Return this process."""
-        return cls(pid=os.getpid(), place=_place())
+        return cls(pid=os.getpid(), pid_namespace=_pid_namespace())
 
 
 class Observers:
@@ -49,7 +49,7 @@ class Observers:
         # Session 0 has the kernel's threads and all that a container's first process started: it is no node's.
         if self._own_session and session != 0:
             yield from session_pids(session)
-        if self.coordinator is not None and self.coordinator.place == _place():
+        if self.coordinator is not None and self.coordinator.pid_namespace == _pid_namespace():
             yield from _tree(self.coordinator.pid)
 
 
@@ -61,6 +61,6 @@ def _tree(pid: int) -> Iterable[int]:
         return []
 
 
-def _place() -> str:
+def _pid_namespace() -> str:
     """Return boot and process namespace: only where both are the same is a process id the same process."""
     return f"{boot_id(Path('/proc'))} {Path('/proc/self/ns/pid').readlink()}"

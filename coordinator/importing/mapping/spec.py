@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from joulefleet.study.spec import Name, Pair
-from joulefleet.yamlfile.problems import ClosedRecord
+from joulefleet.yamlfile.closed_record import ClosedRecord
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=1000, description="The column's name in the table.")]
 Scale = Annotated[

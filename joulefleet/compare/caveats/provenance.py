@@ -57,4 +57,7 @@ def weights_caveats(evidence: Evidence) -> Iterator[Caveat]:
             if trial.weights_source == "seeded" and trial.quality is None and trial.quality_reason
         )
         why = reasons.most_common(1)[0][0] if reasons else "weights drawn from a seed answer at random"
-        yield note(f"{study} has seeded weights: cost is real, quality is null because {why.rstrip('.')}.")
+        yield note(
+            f"{study} uses weights drawn from a seed: the costs are real, but quality is null, "
+            f"because {why.rstrip('.')}."
+        )

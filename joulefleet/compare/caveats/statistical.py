@@ -13,7 +13,7 @@ from joulefleet.query.progress import StudyProgress
 from joulefleet.stats.paired import BLOCKS_FOR_TEST
 
 PLAUSIBLE_TIME_RATIO = (0.35, 0.85)
-"""Half the layers at batch 1 on a CPU give about half the time; further off, something else was measured."""
+"""Plausible ratio of times for half the layers at batch 1 on a CPU. Outside of it the set-up is suspect."""
 
 _LEVELS = ("alarm", "warning", "note")
 

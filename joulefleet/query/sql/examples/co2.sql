@@ -9,6 +9,6 @@ SELECT
 FROM trials
 WHERE status = 'ok'
 GROUP BY
-    study, task, model, machine_id, machine, energy_scope, energy_source, energy_provenance, batch_size, threads_asked,
+    study, task, model, machine_id, machine, energy_scope, energy_source, energy_provenance, batch_size, threads_requested,
     dtype, environment
 ORDER BY study, task, g_per_million, modelled_g_per_million

@@ -11,7 +11,7 @@ FROM (
     FROM trials
     WHERE status = 'ok' AND window_s > 0
     WINDOW cell AS (
-        PARTITION BY study, machine_id, protocol, model, task, batch_size, threads_asked, dtype, environment
+        PARTITION BY study, machine_id, protocol, model, task, batch_size, threads_requested, dtype, environment
         ORDER BY block, started_at
     )
 )

@@ -8,6 +8,6 @@ SELECT
     count(*) AS trials
 FROM trials
 WHERE status = 'ok'
-GROUP BY study, machine_id, machine, model, task, batch_size, threads_asked, dtype, environment, energy_provenance
-WINDOW cell AS (PARTITION BY study, machine_id, model, task, batch_size, threads_asked, dtype)
+GROUP BY study, machine_id, machine, model, task, batch_size, threads_requested, dtype, environment, energy_provenance
+WINDOW cell AS (PARTITION BY study, machine_id, model, task, batch_size, threads_requested, dtype)
 ORDER BY study, machine, task, model, environment

@@ -4,7 +4,7 @@ WITH cells AS (
     SELECT
         trial_id, study, task, model, machine, batch_size,
         dense_rank() OVER (
-            ORDER BY study, task, model, machine_id, batch_size, threads_asked, dtype, environment
+            ORDER BY study, task, model, machine_id, batch_size, threads_requested, dtype, environment
         ) AS cell
     FROM trials
     WHERE status = 'ok'

@@ -1,6 +1,6 @@
 -- How much do the machines differ in each cell? The fastest and the slowest, and those with least and most energy.
 SELECT
-    study, model, task, batch_size, threads_asked, dtype, environment, energy_provenance,
+    study, model, task, batch_size, threads_requested, dtype, environment, energy_provenance,
     count(*) AS machines,
     arg_min(machine, s_per_item) AS fastest,
     arg_max(machine, s_per_item) AS slowest,
@@ -10,7 +10,7 @@ SELECT
     max(package_j_per_item) / min(package_j_per_item) AS times_more_energy
 FROM (
     SELECT
-        study, model, task, batch_size, threads_asked, dtype, environment, energy_provenance, machine_id,
+        study, model, task, batch_size, threads_requested, dtype, environment, energy_provenance, machine_id,
         any_value(machine) AS machine,
         median(window_s / items) AS s_per_item,
         -- Energy of the packages only, which every machine counts: with dram, a machine without dram would win.

@@ -11,6 +11,6 @@ SELECT
 FROM trials
 WHERE status = 'ok'
 GROUP BY
-    study, task, machine_id, machine, model, energy_scope, energy_source, energy_provenance, batch_size, threads_asked,
+    study, task, machine_id, machine, model, energy_scope, energy_source, energy_provenance, batch_size, threads_requested,
     dtype, environment
 ORDER BY study, task, machine, j_per_item, s_per_item

@@ -2,7 +2,7 @@
 -- Each ratio is the geometric mean over blocks, of joules of one origin. `joulefleet compare` adds intervals.
 WITH arms AS (
     SELECT
-        study, pair, machine_id, machine, block, "round", task, batch_size, threads_asked, dtype, environment, regime,
+        study, pair, machine_id, machine, block, "round", task, batch_size, threads_requested, dtype, environment, regime,
         concat_ws(' ', energy_provenance, energy_scope, energy_source) AS basis,
         -- Where a block has trials of several protocols, the newest counts.
         arg_max(j_per_item, started_at) FILTER (model = teacher) AS teacher_j,
@@ -20,6 +20,6 @@ SELECT
     exp(avg(ln(student_s / teacher_s))) AS time_ratio,
     count(student_s / teacher_s) AS blocks
 FROM arms
-GROUP BY study, pair, task, machine_id, machine, basis, batch_size, threads_asked, dtype, environment, regime
+GROUP BY study, pair, task, machine_id, machine, basis, batch_size, threads_requested, dtype, environment, regime
 HAVING blocks > 0
 ORDER BY pair, task, machine

@@ -5,7 +5,7 @@
 CREATE MACRO paired_log_ratios(of_study := NULL) AS TABLE
 WITH valued AS (
     SELECT
-        study, trial_id, model, machine_id, machine, block, "round", task, batch_size, threads_asked, threads, dtype,
+        study, trial_id, model, machine_id, machine, block, "round", task, batch_size, threads_requested, threads, dtype,
         environment, regime, isolation, weights_source, passes, items, started_at,
         unnest([
             {
@@ -30,7 +30,7 @@ WITH valued AS (
 )
 SELECT
     p.study, p.pair, p.kind, s.metric, s.unit, s.basis,
-    s.machine_id, s.machine, s.block, s."round", s.task, s.batch_size, s.threads_asked, s.dtype, s.environment,
+    s.machine_id, s.machine, s.block, s."round", s.task, s.batch_size, s.threads_requested, s.dtype, s.environment,
     s.regime, s.weights_source, p.teacher, p.student, t.trial_id AS teacher_trial_id, s.trial_id AS student_trial_id,
     t.value AS teacher_value, s.value AS student_value,
     CASE WHEN t.value > 0 AND s.value > 0 THEN ln(s.value / t.value) END AS log_ratio
@@ -40,7 +40,7 @@ JOIN valued AS t
     ON t.study = p.study AND t.model = p.teacher
     AND t.machine_id = s.machine_id AND t.block = s.block AND t."round" = s."round" AND t.task = s.task
     AND t.metric = s.metric AND t.basis IS NOT DISTINCT FROM s.basis
-    AND t.batch_size IS NOT DISTINCT FROM s.batch_size AND t.threads_asked IS NOT DISTINCT FROM s.threads_asked
+    AND t.batch_size IS NOT DISTINCT FROM s.batch_size AND t.threads_requested IS NOT DISTINCT FROM s.threads_requested
     AND t.threads IS NOT DISTINCT FROM s.threads AND t.dtype IS NOT DISTINCT FROM s.dtype
     AND t.environment IS NOT DISTINCT FROM s.environment AND t.regime IS NOT DISTINCT FROM s.regime
     AND t.isolation IS NOT DISTINCT FROM s.isolation AND t.weights_source IS NOT DISTINCT FROM s.weights_source

@@ -6,7 +6,7 @@
 CREATE MACRO pareto_front(of_study := NULL, modelled := false) AS TABLE
 WITH averaged AS (
     SELECT
-        study, task, machine_id, batch_size, threads_asked, dtype, environment, regime, weights_source, model,
+        study, task, machine_id, batch_size, threads_requested, dtype, environment, regime, weights_source, model,
         any_value(machine) AS machine,
         count(*) AS trials,
         avg(joules / items) AS j_per_item,
@@ -34,7 +34,7 @@ settled AS (
     SELECT
         *,
         dense_rank() OVER (
-            ORDER BY study, task, machine_id, batch_size, threads_asked, dtype, environment, regime, weights_source
+            ORDER BY study, task, machine_id, batch_size, threads_requested, dtype, environment, regime, weights_source
         ) AS setting,
         count(energy_basis) OVER same = count(*) OVER same
             AND min(energy_basis) OVER same = max(energy_basis) OVER same AS by_energy,
@@ -42,11 +42,11 @@ settled AS (
             AND min(quality_metric) OVER same = max(quality_metric) OVER same AS by_quality
     FROM averaged
     WINDOW same AS (
-        PARTITION BY study, task, machine_id, batch_size, threads_asked, dtype, environment, regime, weights_source
+        PARTITION BY study, task, machine_id, batch_size, threads_requested, dtype, environment, regime, weights_source
     )
 )
 SELECT
-    study, task, machine_id, machine, batch_size, threads_asked, dtype, environment, regime, weights_source,
+    study, task, machine_id, machine, batch_size, threads_requested, dtype, environment, regime, weights_source,
     model, trials,
     CASE WHEN by_energy THEN j_per_item END AS j_per_item,
     CASE WHEN by_energy THEN energy_basis END AS energy_basis,

@@ -24,7 +24,7 @@ SELECT
     swap_bytes,
     cgroup_cpu_limit, cgroup_memory_limit_bytes, blas, md5(CAST(libraries AS VARCHAR)) AS libraries_digest,
     -- what
-    model, task, batch_size, threads, threads_asked, dtype, regime, isolation, weights_source,
+    model, task, batch_size, threads, threads_requested, dtype, regime, isolation, weights_source,
     weights_digest, parameters, model_class, attention, labels,
     -- when
     repetition, block, position, predecessor, assignment, comparison_group, comparison_group_size, started_at, boot_id,

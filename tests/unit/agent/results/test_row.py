@@ -119,7 +119,7 @@ def test_numbers_that_follow_from_others(trial: Trial, measured: Measurement) ->
 def test_the_threads_requested_and_those_in_use_are_two_columns(trial: Trial, measured: Measurement) -> None:
     """Work that failed used an unknown number of threads."""
     requested = replace(trial, cell=replace(trial.cell, threads=0))
-    assert (row_of(measured, requested)["threads_asked"], row_of(measured, requested)["threads"]) == (0, 1)
+    assert (row_of(measured, requested)["threads_requested"], row_of(measured, requested)["threads"]) == (0, 1)
     assert row_of(FAILURE, requested)["threads"] is None
 
 

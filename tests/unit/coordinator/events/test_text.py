@@ -30,7 +30,7 @@ from tests.support.tiny_trials import tiny_trial
         (Preparing(machine="a", what="big for one", number=2, total=4), "a: preparing big for one (2/4)"),
         (BlockStarted(machine="a", number=2, total=5, round=1), "a: block 2 of 5"),
         (BlockStarted(machine="a", number=2, total=5, round=3), "a: block 2 of 5, round 3"),
-        (MachineRefused(node="n", why="It is old.", cure="Update it."), "n takes no part: It is old. Update it."),
+        (MachineRefused(node="n", why="It is old.", cure="Update it."), "n was refused: It is old. Update it."),
         (Stalled(message="waiting for a machine to join"), "waiting for a machine to join"),
         (PlanFixed(place="p", total=8, done=0, obsolete=0, expected_s=59), "p: 8 trials; about 59 s to go"),
         (Stalled(message="waiting: for b"), "waiting: for b"),

@@ -21,7 +21,7 @@ def record(**study: Any) -> StudyRecord:
         machines=(),
         places=(),
         comparands=(),
-        asked_at=STARTED,
+        requested_at=STARTED,
         model_digests={name: f"digest of {name}" for name in (definition | study)["models"]},
         task_digests={"one": "digest"},
     )

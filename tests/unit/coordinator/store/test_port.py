@@ -49,13 +49,13 @@ def test_the_last_record_of_a_study_is_the_one_that_was_recorded_last(store: Cam
     """The same request again keeps the time of the first."""
     assert store.last_record("twelve") is None
     three = record_of(study_from())
-    five = record_of(replace(study_from(), repetitions=5), asked_at=STARTED + timedelta(days=1))
-    again = replace(five, asked_at=STARTED + timedelta(days=2))
-    for record, asked_at in ((three, three.asked_at), (five, five.asked_at), (again, five.asked_at)):
+    five = record_of(replace(study_from(), repetitions=5), requested_at=STARTED + timedelta(days=1))
+    again = replace(five, requested_at=STARTED + timedelta(days=2))
+    for record, requested_at in ((three, three.requested_at), (five, five.requested_at), (again, five.requested_at)):
         store.record_study(record)
         last = store.last_record("twelve")
         assert last is not None
-        assert (last.digest, last.asked_at) == (record.digest, asked_at)
+        assert (last.digest, last.requested_at) == (record.digest, requested_at)
     assert store.last_record("another") is None
 
 

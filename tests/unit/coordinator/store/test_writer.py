@@ -111,7 +111,7 @@ def test_a_full_disk_is_reported_and_nothing_half_written_is_left(tmp_path: Path
 def test_the_newest_record_is_the_last_even_where_the_clock_was_set_back(tmp_path: Path) -> None:
     """Otherwise an older study would count as the current one."""
     with open_store(tmp_path / "store", study="one") as store:
-        store.record_study(replace(record(3), asked_at=datetime(2100, 1, 1, tzinfo=UTC)))
+        store.record_study(replace(record(3), requested_at=datetime(2100, 1, 1, tzinfo=UTC)))
     with open_store(tmp_path / "store", study="one") as store:
         store.record_study(record(5))
     with open_store(tmp_path / "store", study="one") as store:
@@ -124,7 +124,9 @@ def test_a_damaged_record_is_named_with_a_cure(tmp_path: Path) -> None:
     """A run ends with one line, not with a traceback."""
     with open_store(tmp_path / "store", study="one") as store:
         (store.layout.studies / "one-broken.json").write_text("{")
-        with pytest.raises(StoreError, match=r"one-broken\.json: no record of a study, .* Restore it from a copy"):
+        with pytest.raises(
+            StoreError, match=r"one-broken\.json: damaged, or not the record of a study.* Restore it from a copy"
+        ):
             store.last_record("one")
 
 

@@ -84,7 +84,7 @@ def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -
     first, second = study_from(FIVE), study_from(FIVE + "primary: {metric: time}\n")
     root = write_measured(tmp_path / "store", twelve_cell_rows(first), first)
     late = STARTED + timedelta(minutes=30)
-    write_study(root, second, asked_at=late)
+    write_study(root, second, requested_at=late)
     with Store.open(root) as store:
         comparison = compare(store)
     assert {finding.role for finding in comparison.findings} == {"exploratory"}
@@ -93,7 +93,7 @@ def test_what_was_stated_after_trials_had_begun_is_exploratory(tmp_path: Path) -
     assert "changed after 30 trials had begun" in comparison.caveats[0].text
     more = study_from(changed(FIVE, {"repetitions": 6}))
     again = write_measured(tmp_path / "again", twelve_cell_rows(first), first)
-    write_study(again, more, asked_at=late)
+    write_study(again, more, requested_at=late)
     with Store.open(again) as store:
         assert compare(store).families[0].changed_after == 0
 
@@ -189,7 +189,7 @@ def test_a_pair_that_is_dropped_after_the_data_changes_the_family(tmp_path: Path
     second = study_from(changed(FIVE, {}, without=("pairs.gpt2",)))
     assert set(second.pairs) == {"bert"}
     root = write_measured(tmp_path / "store", twelve_cell_rows(first), first)
-    write_study(root, second, asked_at=STARTED + timedelta(days=1))
+    write_study(root, second, requested_at=STARTED + timedelta(days=1))
     with Store.open(root) as store:
         comparison = compare(store)
     assert comparison.families[0].changed_after == 60
@@ -204,7 +204,7 @@ def test_blocks_added_after_a_look_are_exploratory(tmp_path: Path) -> None:
         late = STARTED + timedelta(days=1)
         rows = [row | ({"started_at": late + timedelta(hours=1)} if row["block"] > 10 else {}) for row in rows]
         root = write_measured(tmp_path / f"store{expected}", rows, few)
-        write_study(root, more, asked_at=late)
+        write_study(root, more, requested_at=late)
         with Store.open(root) as store:
             comparison = compare(store)
         assert comparison.families[0].extended_after == expected

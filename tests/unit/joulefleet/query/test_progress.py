@@ -83,7 +83,7 @@ def test_newest_version_of_a_study_says_what_is_planned(tmp_path: Path) -> None:
     study = study_from()
     path = write_store(tmp_path / "s", [], study)
     more = study_from(changed(TWELVE_CELLS, {"repetitions": 5}))
-    write_study(path, more, asked_at=STARTED.replace(hour=13))
+    write_study(path, more, requested_at=STARTED.replace(hour=13))
     with Store.open(path) as store:
         (state,) = progress(store)
     assert state.planned == 60
@@ -118,7 +118,7 @@ def test_imported_study_counts_the_runs_that_were_done(tmp_path: Path) -> None:
         machines=(("m1", "one"),),
         places=(("m1", "one"), ("m2", "two")),
         comparands=(),
-        asked_at=STARTED,
+        requested_at=STARTED,
         imported=ImportRecord(tool="tool", planned={"m1": 4, "m2": 2}, content="digest", mapping={}),
     )
     (path / "studies" / "theirs.json").write_bytes(record.to_json())

@@ -35,7 +35,7 @@ IMPORTED = StudyRecord(
     machines=(("m1", "one"),),
     places=(("m1", "one"),),
     comparands=MEASURED.comparands[:1],
-    asked_at=STARTED,
+    requested_at=STARTED,
     imported=ImportRecord(tool="codecarbon", planned={"m1": 4}, content="2" * 20, mapping={"task": {"value": "one"}}),
 )
 
@@ -51,7 +51,7 @@ def test_what_is_written_is_read_back_the_same(record: StudyRecord) -> None:
 
 def test_the_digest_is_that_of_the_request_and_not_of_its_time() -> None:
     """Resuming a study on another day records nothing; another machine does."""
-    assert replace(MEASURED, asked_at=STARTED + timedelta(days=1), file=FILE).digest == MEASURED.digest
+    assert replace(MEASURED, requested_at=STARTED + timedelta(days=1), file=FILE).digest == MEASURED.digest
     assert replace(MEASURED, machines=(("m1", "one"),)).digest != MEASURED.digest
     assert replace(MEASURED, model_digests={"bert": "2" * 20}).digest != MEASURED.digest
 
@@ -76,7 +76,7 @@ def _without(record: StudyRecord, *path: str) -> dict[str, Any]:
     [
         *[
             (_without(MEASURED, key), f"no '{key}'")
-            for key in ("study", "store_layout", "machines", "places", "comparands", "asked_at", "models", "tasks")
+            for key in ("study", "store_layout", "machines", "places", "comparands", "requested_at", "models", "tasks")
         ],
         *[
             (_without(MEASURED, "study", key), f"no '{key}'")
@@ -86,13 +86,13 @@ def _without(record: StudyRecord, *path: str) -> dict[str, Any]:
         ([], "list indices"),
         ({"store_layout": "one"}, "invalid literal"),
         (_without(MEASURED, "digest") | {"machines": [{"machine_id": 1, "name": "x"}]}, "1 is no text"),
-        (_without(MEASURED, "digest") | {"asked_at": "yesterday"}, "Invalid isoformat"),
+        (_without(MEASURED, "digest") | {"requested_at": "yesterday"}, "Invalid isoformat"),
         (_without(MEASURED, "digest") | {"models": ["bert"]}, "no attribute 'items'"),
     ],
 )
 def test_a_damaged_record_is_one_error_that_names_the_file_and_what_is_wrong(data: Any, what: str) -> None:
     """Whatever is missing or of another type."""
-    with pytest.raises(StoreError, match=rf"^{FILE}: no record of a study, or damaged \(.*{what}") as caught:
+    with pytest.raises(StoreError, match=rf"^{FILE}: damaged, or not the record of a study \(.*{what}") as caught:
         StudyRecord.from_json(json.dumps(data).encode(), FILE)
     assert "Restore it from a copy" in caught.value.cure
 
@@ -100,7 +100,7 @@ def test_a_damaged_record_is_one_error_that_names_the_file_and_what_is_wrong(dat
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_json_is_the_same_error(text: bytes) -> None:
     """Also one that is cut off or nested without end."""
-    with pytest.raises(StoreError, match="no record of a study, or damaged"):
+    with pytest.raises(StoreError, match="damaged, or not the record of a study"):
         StudyRecord.from_json(text, FILE)
 
 
@@ -115,11 +115,11 @@ def test_studies_are_read_oldest_first(tmp_path: Path) -> None:
     layout = StoreLayout(tmp_path)
     assert read_studies(layout) == []
     layout.studies.mkdir()
-    later = replace(MEASURED, asked_at=STARTED + timedelta(hours=1), machines=())
+    later = replace(MEASURED, requested_at=STARTED + timedelta(hours=1), machines=())
     for name, record in (("a", later), ("b", MEASURED), ("c", IMPORTED)):
         (layout.studies / f"{name}.json").write_bytes(record.to_json())
     records = read_studies(layout)
-    assert [record.asked_at for record in records] == [STARTED, STARTED, later.asked_at]
+    assert [record.requested_at for record in records] == [STARTED, STARTED, later.requested_at]
     assert newest(records)["twelve"].machines == ()
     assert set(newest(records)) == {"twelve", "theirs"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from joulefleet.yamlfile.problems import ClosedRecord
+from joulefleet.yamlfile.closed_record import ClosedRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,12 @@ from coordinator.cli.render.format import (
 from joulefleet.compare.results import Setting
 from tests.support.comparison_records import MODELLED, PACKAGE
 
-SETTING = Setting(study="one", machine_id="m1", task="sst2", batch_size=8, threads_asked=0, regime="burst")
+SETTING = Setting(study="one", machine_id="m1", task="sst2", batch_size=8, threads_requested=0, regime="burst")
 
 
 def test_rows_of_a_table_differ_in_task_and_model_only() -> None:
     """A row of another batch size is in another table."""
-    other_task = Setting(study="one", machine_id="m1", task="mnli", batch_size=8, threads_asked=0, regime="burst")
+    other_task = Setting(study="one", machine_id="m1", task="mnli", batch_size=8, threads_requested=0, regime="burst")
     assert table_key("p", SETTING) == table_key("p", other_task)
     assert table_key("p", SETTING) != table_key("q", SETTING)
     assert table_key("p", SETTING) != table_key("p", Setting(study="one", machine_id="m1", task="sst2"))
@@ -36,7 +36,7 @@ def test_rows_are_named_by_what_is_not_compared() -> None:
 def test_the_line_below_a_title_has_what_both_arms_share() -> None:
     """The machine has its name, and 0 threads are one for every CPU."""
     assert setting_lines(SETTING, "left") == ["  one · left · batch 8 · all threads · burst"]
-    assert setting_lines(Setting(study="one", threads_asked=4)) == ["  one · 4 threads"]
+    assert setting_lines(Setting(study="one", threads_requested=4)) == ["  one · 4 threads"]
 
 
 def test_energy_has_its_basis_in_the_title() -> None:

@@ -18,7 +18,7 @@ from tests.support.attempt_rows import failed_row, study_from, twelve_cell_rows,
 @pytest.mark.parametrize(
     ("coordinator", "text"),
     [
-        (None, "s: nobody writes to it"),
+        (None, "s: no run is writing to it"),
         (StoreCoordinator(host=None, pid=None, epoch=None, study=None, since=None), "s: a coordinator writes to it"),
         (
             StoreCoordinator(host="bench", pid=12, epoch=3, study="twelve", since="2026-03-01T12:00:00Z"),

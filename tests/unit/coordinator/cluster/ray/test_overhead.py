@@ -34,7 +34,7 @@ def test_a_coordinator_on_the_same_machine_is_an_observer(other: int) -> None:
     observers.coordinator = coordinator = replace(CoordinatorProcess.here(), pid=other)
     assert other in observers()
     # Process 2 is neither parent nor child of a test, so it counts only as a coordinator of this machine.
-    observers.coordinator = replace(coordinator, pid=2, place="another boot or namespace")
+    observers.coordinator = replace(coordinator, pid=2, pid_namespace="another boot or namespace")
     assert 2 not in observers()
 
 

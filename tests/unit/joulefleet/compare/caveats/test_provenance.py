@@ -85,5 +85,10 @@ def test_seeded_weights_have_no_quality() -> None:
     given, not_given = (
         texts(weights_caveats(evidence(facts=[seeded, facts()], trials={"one": of}))) for of in ([why], [])
     )
-    assert given == [("note", "one has seeded weights: cost is real, quality is null because the weights are seeded.")]
+    assert given == [
+        (
+            "note",
+            "one uses weights drawn from a seed: the costs are real, but quality is null, because the weights are seeded.",
+        )
+    ]
     assert not_given[0][1].endswith("because weights drawn from a seed answer at random.")

@@ -156,7 +156,7 @@ def test_an_unfinished_study_is_said() -> None:
     """The note has the number of missing trials."""
     machine = MachineProgress(place="m1", name="left", planned=12, ok=9, failed=1)
     progress = StudyProgress(
-        study="one", asked_at=datetime(2026, 3, 1, tzinfo=UTC), machines=(machine,), failures={}, newest_at=None
+        study="one", requested_at=datetime(2026, 3, 1, tzinfo=UTC), machines=(machine,), failures={}, newest_at=None
     )
     (text,) = texts(evidence(progress=[progress]), "note")
     assert text == "one is unfinished (2 of 12 trials missing): estimates, no p-values."
