@@ -74,7 +74,7 @@ class Workload(Protocol):
         ...
 
     def predictions(self) -> list[float]:
-        """Return the answers of the last pass, one number an item: the class, or the value of a regression."""
+        """Return the answers of the last pass, one number for each item: the class, or the value of a regression."""
         ...
 
     def labels(self) -> list[float] | None:

@@ -56,9 +56,10 @@ def compare(
     """Compare teacher and student, or the levels of another factor: values, ratio, interval and conclusion.
 
     The values are medians over trials. The ratio and its interval are computed over the blocks in which both
-    ran, and over machines, each of which counts once. For the metric that the study stated as primary before
-    its data, p-values are corrected for the number of comparisons (Holm). All other results are exploratory.
-    Modelled energy is labelled as modelled.
+    ran, and over machines, each of which counts once. The p-values of the primary comparisons, which the
+    study stated before it had data, are corrected together for their number (Holm). The p-values of each
+    secondary metric are corrected together in the same way.
+    Exploratory results are not corrected. Modelled energy is labelled as modelled.
 
     \b
     Each conclusion begins with

@@ -33,12 +33,11 @@ def doctor(
 ) -> None:
     """Print what this machine can measure, what it cannot, why, and the cure. It only reads.
 
+    \b
     Examples:
-        joulefleet doctor
-
-        joulefleet doctor --json | jq .missing
-
-        joulefleet doctor --sysfs-root /host/sys
+      joulefleet doctor
+      joulefleet doctor --json | jq .missing
+      joulefleet doctor --sysfs-root /host/sys
     """
     from agent.doctor.diagnosis import as_json
     from agent.doctor.examine import examine

@@ -107,7 +107,7 @@ def up(
     if token_file is not None and VALUE_VARIABLE in os.environ:
         raise typer.BadParameter(f"${VALUE_VARIABLE} is set and takes precedence: unset it.", param_hint="--token-file")
     if head == (join is not None):
-        raise typer.BadParameter("give --head, or --join and the head's HOST:PORT.", param_hint="--head / --join")
+        raise typer.BadParameter("give either --head, or --join HOST:PORT; not both.", param_hint="--head / --join")
     plan = NodePlan(
         join=join,
         listen=address_to_listen_on(listen, join, wait_s=HEAD_WAIT_S),

@@ -36,11 +36,15 @@ def run(
     retry_failed: Annotated[
         bool,
         typer.Option(
-            "--retry-failed", help="Run trials again that failed through the infrastructure, except time-outs."
+            "--retry-failed",
+            help="Run trials again that failed because of the infrastructure: a lost agent, a killed process.",
         ),
     ] = False,
     retry_quarantined: Annotated[
-        bool, typer.Option("--retry-quarantined", help="Run trials again that failed twice by themselves.")
+        bool,
+        typer.Option(
+            "--retry-quarantined", help="Run trials again that are in quarantine: the work itself failed twice."
+        ),
     ] = False,
     until_precision: Annotated[
         float | None,

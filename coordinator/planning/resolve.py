@@ -57,8 +57,8 @@ def in_its_environment(study: Study) -> Study:
     label = environment_label()
     if not re.fullmatch(LABEL_PATTERN, label):
         raise MachineError(
-            f"${LABEL} is {label!r}, which no study can call an environment.",
-            cure="Letters, digits, and . _ + - between them.",
+            f"${LABEL} is {label!r}, which is not a valid name of an environment.",
+            cure="Use letters and digits, with . _ + - between them.",
         )
     return replace(study, environments=(label,))
 

@@ -54,7 +54,7 @@ class Contrast:
     """The level for people: the name of a machine, not its id."""
     other_name: str
     expected_ratio: float | None
-    """The true ratio of the work an item; None but for the proofs."""
+    """True ratio of the work per item; None except for the proofs."""
 
     @property
     def paired(self) -> bool:

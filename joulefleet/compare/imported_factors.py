@@ -18,8 +18,8 @@ TRIALS_A_LEVEL = 2
 def settle_factors(trials: Sequence[TrialValues], record: StudyRecord) -> list[TrialValues]:
     """Return the trials of an imported study with their factors set, and items only where all trials have them.
 
-    Where an ok trial has no number of items all count as runs, so that joules an item are never compared with
-    joules a run. A label is a factor where both models of each pair have several trials at each of its
+    Where an ok trial has no number of items all count as runs, so that joules per item are never compared with
+    joules per run. A label is a factor where both models of each pair have several trials at each of its
     levels; trials that differ in other labels are pooled, see `pooled_labels`.
     """
     known = all(trial.items for trial in trials if trial.status == "ok")

@@ -114,7 +114,7 @@ class Metric:
 
     def title_of(self, trial: TrialValues) -> str:
         """Return the title for comparing `trial` and its like; an imported run may have no known number of items."""
-        return self.title.replace(" an item", " a run") if _is_a_run(trial) else self.title
+        return self.title.replace(" per item", " per run") if _is_a_run(trial) else self.title
 
 
 _EXPRESSIONS = {
@@ -191,9 +191,9 @@ def _is_a_run(trial: TrialValues) -> bool:
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric(name="energy", title="energy an item", unit="J", column=None, per_item=True),
-    Metric(name="time", title="time an item", unit="s", column="window_s", per_item=True),
-    Metric(name="cpu_time", title="CPU time an item", unit="s", column="cpu_seconds", per_item=True),
+    Metric(name="energy", title="energy per item", unit="J", column=None, per_item=True),
+    Metric(name="time", title="time per item", unit="s", column="window_s", per_item=True),
+    Metric(name="cpu_time", title="CPU time per item", unit="s", column="cpu_seconds", per_item=True),
     Metric(name="cpu_use", title="CPU use (100 % = one core)", unit="%", column="cpu_percent"),
     Metric(name="memory", title="peak memory added", unit="B", column="work_peak_bytes"),
     Metric(name="mean_memory", title="mean memory", unit="B", column="mean_rss_bytes", imported_only=True),

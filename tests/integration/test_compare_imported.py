@@ -51,7 +51,7 @@ def test_it_is_compared_unpaired_by_what_the_tool_reported(comparison: Compariso
     """Joules are by run, neither measured nor modelled, and all findings are exploratory."""
     energy = [line for line in comparison.per_machine if line.metric == "energy"]
     assert {line.pair for line in energy} == {"bert", "gpt2"}
-    assert {line.title for line in energy} == {"energy a run"}
+    assert {line.title for line in energy} == {"energy per run"}
     assert {line.basis.provenance for line in energy if line.basis} == {"reported"}
     assert all("Welch" in line.ratio.method for line in energy)
     assert {finding.role for finding in comparison.findings} == {"exploratory"}
@@ -66,7 +66,7 @@ def test_model_and_day_are_said_to_be_confounded(comparison: Comparison) -> None
 
 
 def test_a_label_that_numbers_the_runs_is_no_factor_and_items_must_be_of_all(tmp_path: Path) -> None:
-    """Joules a run are never compared with joules an item."""
+    """Joules per run are never compared with joules per item."""
     mapping = MAPPING.replace("{match: bert/**, model: bert}", "{match: bert/**, model: bert, items: 872}")
     assert mapping != MAPPING
     (tmp_path / "mapping.yaml").write_text(mapping)
@@ -83,5 +83,5 @@ def test_a_label_that_numbers_the_runs_is_no_factor_and_items_must_be_of_all(tmp
     with Store.open(tmp_path / "store") as store:
         found = compare(store, pair="bert", metrics=["energy"])
     (line,) = found.per_machine
-    assert line.title == "energy a run"
+    assert line.title == "energy per run"
     assert line.ratio.ratio == pytest.approx(0.51, abs=0.03)

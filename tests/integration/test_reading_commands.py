@@ -163,7 +163,7 @@ def test_compare_prints_plain_text(store: str) -> None:
     """In a pipe it has no escapes."""
     text = output_of("compare", "--store", store)
     assert "\x1b" not in text
-    assert text.count(" time an item  ") == 12
+    assert text.count(" time per item  ") == 12
 
 
 def test_compare_by_one_metric_and_pair(store: str) -> None:

@@ -23,7 +23,7 @@ def test_table_and_sentence_agree_in_digits(limits: list[float]) -> None:
     row = next(
         line
         for line in comparison_lines(comparison(per_machine=(comparison_of_metric(shown),)))
-        if "time an item" in line
+        if "time per item" in line
     )
     in_sentence = sentence.removeprefix("On sst2, small needs ").split(" of big's")[0]
     assert " ".join(row.split("ms")[-1].split()[:3]) == in_sentence

@@ -107,7 +107,7 @@ def test_one_unmeasured_block_is_left_out_not_modelled(tmp_path: Path) -> None:
     assert line.basis.provenance == "measured"
     assert line.ratio.n_blocks == 4
     assert line.ratio.exclusions == {"no value": 1}
-    assert "Blocks left out: energy an item, no value ×1." in texts(comparison, "warning")
+    assert "Blocks left out: energy per item, no value ×1." in texts(comparison, "warning")
 
 
 def test_two_scopes_are_not_mixed(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_burst_and_seeded_are_said(tmp_path: Path) -> None:
     """One note calls it a demonstration, another says why it has no quality."""
     comparison = compared(tmp_path, one_pair(), lambda row: row | {"regime": "burst"})
     assert "a demonstration" in texts(comparison, "note")
-    assert "quality is null because the weights are seeded." in texts(comparison, "note")
+    assert "quality is null, because the weights are seeded." in texts(comparison, "note")
 
 
 def test_few_blocks_are_said(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_few_blocks_are_said(tmp_path: Path) -> None:
 def test_what_is_primary_is_said(tmp_path: Path) -> None:
     """A note describes the primary family and what is not part of it."""
     text = texts(compared(tmp_path, one_pair()), "note")
-    assert "energy an item of every pair on every task, at 0.05, one test" in text
+    assert "energy per item of every pair on every task, at 0.05, one test" in text
     assert "Every other metric is secondary" in text
 
 

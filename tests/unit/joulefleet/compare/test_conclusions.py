@@ -31,7 +31,7 @@ def over(*ratios: Estimate, every: bool | None = None, models: bool = False) -> 
 def test_one_machine_has_a_sentence_of_its_own() -> None:
     """It has a p-value, with the size of the family, only where the finding was stated before the data."""
     finding = replace(finding_of(HALF), p_value=0.012, p_adjusted=0.012, family_size=1)
-    start = "On sst2, small needs 0.500 [0.490, 0.510] of big's time an item, on node1 alone"
+    start = "On sst2, small needs 0.500 [0.490, 0.510] of big's time per item, on node1 alone"
     assert sentence_of(finding) == f"{start}."
     assert sentence_of(replace(finding, role="primary")) == f"{start} (p = 0.012)."
     assert sentence_of(replace(finding, role="secondary", family_size=3)) == f"{start} (p = 0.012 by Holm over 3)."
@@ -41,14 +41,14 @@ def test_two_machines_have_their_own_results() -> None:
     """There is no mean over two."""
     sentence = sentence_of(over(HALF, MORE))
     assert sentence == (
-        "On sst2, small needs 0.500 [0.490, 0.510] on node1 and 1.200 [1.100, 1.300] on node2 of big's time an item."
+        "On sst2, small needs 0.500 [0.490, 0.510] on node1 and 1.200 [1.100, 1.300] on node2 of big's time per item."
     )
 
 
 def test_a_mean_says_over_how_many_and_whether_all_agree() -> None:
     """At most three machines that do not agree are named."""
     agreed = sentence_of(over(HALF, HALF, HALF, every=True))
-    assert agreed.endswith("of big's time an item, in the mean of 3 machines, and less on every one of them.")
+    assert agreed.endswith("of big's time per item, in the mean of 3 machines, and less on every one of them.")
     assert sentence_of(over(MORE, MORE, MORE, every=True)).endswith(", and more on every one of them.")
     mixed = sentence_of(over(HALF, HALF, HALF, HALF, HALF, MORE, BOTH, BOTH, BOTH, every=False))
     assert "but not on each of them (node6: 1.200 [1.100, 1.300], node7: 0.980" in mixed
@@ -61,10 +61,10 @@ def test_no_interval_has_its_reason() -> None:
     """It is that of all machines, where all have the same."""
     finding = replace(finding_of(), left_out={"node1": "1 block: an interval needs 2"})
     assert sentence_of(finding).endswith(
-        "a part of big's time an item for which there is no interval: 1 block: an interval needs 2."
+        "a part of big's time per item for which there is no interval: 1 block: an interval needs 2."
     )
     two = replace(finding, left_out={"node1": "a", "node2": "b"})
-    assert sentence_of(two).endswith("big's time an item for which there is no interval: no machine has an interval.")
+    assert sentence_of(two).endswith("big's time per item for which there is no interval: no machine has an interval.")
 
 
 def test_margins_follow_the_ratio() -> None:
@@ -80,16 +80,16 @@ def test_margins_follow_the_ratio() -> None:
 
 def test_energy_is_qualified() -> None:
     """The scope of the energy is part of the sentence."""
-    finding = replace(finding_of(HALF), metric="energy", title="energy an item", basis=PACKAGE)
-    assert "of big's package energy an item" in sentence_of(finding)
+    finding = replace(finding_of(HALF), metric="energy", title="energy per item", basis=PACKAGE)
+    assert "of big's package energy per item" in sentence_of(finding)
 
 
 @pytest.mark.parametrize(
     ("by", "reference", "other", "expected"),
     [
-        ("environment", "bare", "container", "On sst2, bert in container needs {} of its time an item in bare"),
-        ("machine", "left", "right", "On sst2, bert on right needs {} of its time an item on left"),
-        ("threads", "1", "4", "On sst2, bert with 4 threads needs {} of its time an item with 1 threads"),
+        ("environment", "bare", "container", "On sst2, bert in container needs {} of its time per item in bare"),
+        ("machine", "left", "right", "On sst2, bert on right needs {} of its time per item on left"),
+        ("threads", "1", "4", "On sst2, bert with 4 threads needs {} of its time per item with 1 threads"),
     ],
 )
 def test_other_factors_have_their_own_words(by: str, reference: str, other: str, expected: str) -> None:

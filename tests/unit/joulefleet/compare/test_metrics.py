@@ -26,8 +26,8 @@ def test_costs_are_by_item_and_use_is_not() -> None:
     assert metric_of("time").value(trial(items=None), None) is None
     run = trial(items=None, imported_from="a tool")
     assert metric_of("time").value(run, None) == 2.0
-    assert metric_of("time").title_of(run) == "time a run"
-    assert metric_of("time").title_of(values) == "time an item"
+    assert metric_of("time").title_of(run) == "time per run"
+    assert metric_of("time").title_of(values) == "time per item"
 
 
 def test_the_basis_is_counted_before_modelled() -> None:

@@ -71,14 +71,14 @@ def test_thirty_machines_on_one_of_which_the_effect_is_absent(tmp_path: Path) ->
         in without.sentence
     )
     assert without.sentence.startswith("On sst2, small needs 0.5")
-    assert "of big's package energy an item" in without.sentence
+    assert "of big's package energy per item" in without.sentence
 
 
 def test_one_machine_speaks_for_itself_and_two_have_no_mean(tmp_path: Path) -> None:
     """Neither has a mean over machines."""
     one = finding(over(tmp_path / "one", 1), "time")
     assert one.pooled is None
-    assert one.sentence.endswith("of big's time an item, on node0 alone (p < 0.0001).")
+    assert one.sentence.endswith("of big's time per item, on node0 alone (p < 0.0001).")
     two = finding(over(tmp_path / "two", 2, noisy), "time")
     assert two.pooled is not None
     assert two.pooled.ratio is None
@@ -167,4 +167,4 @@ def test_a_machine_that_is_left_out_is_named_with_its_reason(tmp_path: Path) -> 
         return noisy(row) | (lost if _number(row) == 2 else {})
 
     warnings = " ".join(caveat.text for caveat in over(tmp_path, 4, change).caveats)
-    assert "Not in the mean: node2 (no energy of this kind: masked): energy an item on sst2." in warnings
+    assert "Not in the mean: node2 (no energy of this kind: masked): energy per item on sst2." in warnings

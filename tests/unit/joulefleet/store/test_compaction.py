@@ -280,7 +280,7 @@ def test_loose_file_of_several_rows_is_named(store: Path) -> None:
 def test_full_disk_loses_nothing_and_says_so(store: Path) -> None:
     """No file is half written and none is removed."""
     before = files_of(store)
-    with no_file_longer_than(5000), pytest.raises(StoreError, match=r"Every attempt is where it was\. Make room"):
+    with no_file_longer_than(5000), pytest.raises(StoreError, match=r"No attempt was lost or moved\. Make room"):
         compact(StoreLayout(store))
     assert files_of(store) == before
     compact(StoreLayout(store))

@@ -26,9 +26,9 @@ def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
     """There are two pairs of three tasks each, and modelled energy is called so in its row."""
     lines = text_of(tmp_path).splitlines()
     assert max(map(len, lines)) <= WIDTH
-    energy = [line for line in lines if "energy an item, modelled" in line]
+    energy = [line for line in lines if "energy per item, modelled" in line]
     assert len(energy) == 6
-    assert all("energy an item, modelled" in line and line.count(" mJ") == 2 for line in energy)
+    assert all("energy per item, modelled" in line and line.count(" mJ") == 2 for line in energy)
     assert "bert: bert → distilbert" in lines
     assert "gpt2: gpt2 → distilgpt2" in lines
 
@@ -36,7 +36,7 @@ def test_every_cell_is_visible_within_100_columns(tmp_path: Path) -> None:
 def test_measured_energy_names_its_scope_in_the_line(tmp_path: Path) -> None:
     """The row says which domains are added up."""
     text = text_of(tmp_path, energy_j=10.0, energy_scope="package+dram", energy_provenance="measured")
-    assert "energy an item, package+dram" in text
+    assert "energy per item, package+dram" in text
     assert "modelled" not in text
     assert "simulated" not in text
 
@@ -44,7 +44,7 @@ def test_measured_energy_names_its_scope_in_the_line(tmp_path: Path) -> None:
 def test_simulated_energy_says_so_in_the_line(tmp_path: Path) -> None:
     """The row says that it was not measured."""
     text = text_of(tmp_path, energy_j=10.0, energy_scope="package", energy_provenance="simulated")
-    assert "energy an item, package simulated" in text
+    assert "energy per item, package simulated" in text
 
 
 def test_failed_proof_stands_above_everything(tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def test_the_line_below_a_title_has_what_both_arms_share() -> None:
 
 def test_energy_has_its_basis_in_the_title() -> None:
     """Other metrics have a short title."""
-    assert metric_title("energy an item", PACKAGE) == "energy an item, package"
-    assert metric_title("energy an item", MODELLED) == "energy an item, modelled"
+    assert metric_title("energy per item", PACKAGE) == "energy per item, package"
+    assert metric_title("energy per item", MODELLED) == "energy per item, modelled"
     assert metric_title("CPU use (100 % = one core)", None) == "CPU use"
     assert interval_head(0.975) == "97.5 % interval"
 

@@ -18,23 +18,23 @@ POOLED = pool(
 def test_a_table_has_a_row_for_each_finding_over_machines() -> None:
     """The name of the row is not repeated, and machines that are left out are counted."""
     finding = finding_of(*[HALF] * 5, pooled=POOLED)
-    lines = list(finding_tables([finding, replace(finding, title="CPU time an item", left_out={"node9": "why"})]))
+    lines = list(finding_tables([finding, replace(finding, title="CPU time per item", left_out={"node9": "why"})]))
     assert lines[0] == "p: big → small, over all machines"
     assert lines[2].split() == [
         *("task", "metric", "ratio", "95", "%", "interval", "next", "machine", "spread", "machines"),
     ]
-    assert lines[3].split()[:5] == ["sst2", "time", "an", "item", "0.487"]
+    assert lines[3].split()[:5] == ["sst2", "time", "per", "item", "0.487"]
     assert lines[3].endswith("5")
-    assert lines[4].split()[:5] == ["CPU", "time", "an", "item", "0.487"]
+    assert lines[4].split()[:5] == ["CPU", "time", "per", "item", "0.487"]
     assert lines[4].endswith("5 of 6")
 
 
 def test_without_a_mean_the_row_has_the_reason() -> None:
     """It is that of the machines that are left out, where all are."""
     two = finding_of(HALF, HALF, pooled=pool([]))
-    assert "–  no machine" in next(line for line in finding_tables([two]) if "time an item" in line)
+    assert "–  no machine" in next(line for line in finding_tables([two]) if "time per item" in line)
     lost = finding_of(pooled=pool([]), left_out={"node1": "1 block: an interval needs 2"})
-    assert "–  1 block" in next(line for line in finding_tables([lost]) if "time an item" in line)
+    assert "–  1 block" in next(line for line in finding_tables([lost]) if "time per item" in line)
 
 
 def test_one_machine_has_no_table() -> None:

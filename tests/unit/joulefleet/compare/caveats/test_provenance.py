@@ -88,7 +88,10 @@ def test_seeded_weights_have_no_quality() -> None:
     assert given == [
         (
             "note",
-            "one uses weights drawn from a seed: the costs are real, but quality is null, because the weights are seeded.",
+            (
+                "one uses weights drawn from a seed: the costs are real, but quality is null, "
+                "because the weights are seeded."
+            ),
         )
     ]
     assert not_given[0][1].endswith("because weights drawn from a seed answer at random.")

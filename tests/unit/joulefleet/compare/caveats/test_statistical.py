@@ -39,12 +39,12 @@ def test_a_failed_proof_comes_before_everything() -> None:
     )
     ((alarm),) = texts(evidence(proofs=[failed]), "alarm")
     assert alarm.startswith(
-        "PROOF FAILED: one: time an item of small on sst2 (left) is 1.000 [0.980, 1.020] of big's, "
+        "PROOF FAILED: one: time per item of small on sst2 (left) is 1.000 [0.980, 1.020] of big's, "
     )
     assert "the truth is 2.00." in alarm
     open_proof = comparison_of_metric(estimate(2.0), **PROOF)
     assert texts(evidence(proofs=[open_proof]), "note") == [
-        "Not proven yet: one: time an item of small on sst2 (left): 1 block: an interval needs 2."
+        "Not proven yet: one: time per item of small on sst2 (left): 1 block: an interval needs 2."
     ]
     assert caveats(evidence(proofs=[comparison_of_metric(estimate(2.0, 1.9, 2.1), **PROOF)])) == ()
 
@@ -79,7 +79,7 @@ def test_the_family_is_described() -> None:
     stated = family(stated=Primary(metric="time", pairs=("p",)))
     (text,) = texts(evidence(families=[stated], findings=[primary]), "note")
     assert text.startswith(
-        "one: primary, as stated before the data (01234567): time an item of p on every task, at 0.05, "
+        "one: primary, as stated before the data (01234567): time per item of p on every task, at 0.05, "
     )
     assert "Holm over 3. Every other metric" in text
     tested = finding_of(estimate(0.5, 0.4, 0.6), p_value=0.01)
@@ -138,7 +138,7 @@ def test_machines_left_out_and_shared_models_are_said() -> None:
     ]
     finding = finding_of(pooled=pool(effects), left_out={"node9": "zero variance: every block has the same ratio"})
     left_out, shared = texts(evidence(findings=[finding, finding]), "warning")
-    assert left_out == "Not in the mean: node9 (zero variance: every block has the same ratio): time an item on sst2."
+    assert left_out == "Not in the mean: node9 (zero variance: every block has the same ratio): time per item on sst2."
     assert shared.startswith("The machines share one or two CPU models")
     assert texts(evidence(findings=[finding_of(left_out={"node9": "why"})]), "warning") == []
 

@@ -41,7 +41,7 @@ def test_blocks_are_lost_for_many_reasons() -> None:
         "One arm ran first in every block (big on sst2)",
         "In 8 blocks the two trials ran in different boots of the machine.",
     ]
-    assert texts[0] == "warning: Blocks left out: time an item, no value ×4."
+    assert texts[0] == "warning: Blocks left out: time per item, no value ×4."
     assert texts[3].endswith("left out for their flags, as the study stated before its data.")
 
 
