@@ -43,7 +43,7 @@ def publish(
     from coordinator.cli.render.json import json_text
     from coordinator.cli.render.steps import StepLine
     from coordinator.store import publish as publishing
-    from coordinator.store.status import coordinator_of
+    from coordinator.store.lock_holder import coordinator_of
     from coordinator.store.writer import open_store
     from joulefleet.errors import StoreError
     from joulefleet.store import compaction

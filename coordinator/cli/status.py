@@ -70,7 +70,8 @@ def _watch(layout: StoreLayout) -> Iterator[StoreState]:
     """Yield the present state, then a new one after each change, until no trial is missing."""
     import time
 
-    from coordinator.store.status import coordinator_of, newest_change_ns, store_state
+    from coordinator.store.lock_holder import coordinator_of
+    from coordinator.store.status import newest_change_ns, store_state
 
     seen: object = None
     while True:

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from coordinator.events.live_file import MachineActivity, read_live
-from joulefleet.locks import try_lock
+from coordinator.store.lock_holder import StoreCoordinator, coordinator_of
 from joulefleet.query import Store
 from joulefleet.query.progress import StudyProgress, progress
 from joulefleet.store.layout import StoreLayout
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreCoordinator:
-    """The coordinator that holds a store's lock. A field is None where the lock file does not contain it."""
-
-    host: str | None
-    pid: int | None
-    epoch: int | None
-    study: str | None
-    since: str | None
-    """Time at which it began, ISO 8601."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,33 +67,3 @@ def newest_change_ns(layout: StoreLayout) -> tuple[int, ...]:
     """Return times, in ns, that change when an attempt, a study or the live file changes. Takes microseconds."""
     watched = (layout.attempts, layout.studies, layout.live_file)
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in watched)
-
-
-def coordinator_of(layout: StoreLayout) -> StoreCoordinator | None:
-    """Return the coordinator that holds the store's lock; None where nobody holds it, also where the file exists."""
-    try:
-        descriptor = os.open(layout.lock_file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        # Shared, so that two commands at once do not take each other for a coordinator.
-        is_free = try_lock(descriptor, shared=True)
-        return None if is_free else _parse_holder(os.pread(descriptor, 4096, 0))
-    except OSError:
-        return None  # a file system without locks, where no coordinator can write
-    finally:
-        os.close(descriptor)
-
-
-def _parse_holder(text: bytes) -> StoreCoordinator:
-    try:
-        data = json.loads(text)
-        return StoreCoordinator(
-            host=str(data["host"]),
-            pid=int(data["pid"]),
-            epoch=int(data["epoch"]),
-            study=str(data["study"]),
-            since=str(data["since"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return StoreCoordinator(host=None, pid=None, epoch=None, study=None, since=None)

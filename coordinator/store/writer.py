@@ -11,12 +11,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from coordinator.scheduling.attempt import AttemptFact
 from coordinator.store.attempts import facts_in, one_attempt
+from coordinator.store.lock_holder import StoreCoordinator, read_holder, write_holder
 from joulefleet.digest import digest
 from joulefleet.durable import sync_folder, write_durably
 from joulefleet.errors import StoreError, SupersededError
@@ -169,16 +170,14 @@ def open_store(root: Path, *, study: str) -> Iterator[StoreWriter]:
     try:
         if not _lock(descriptor, root):
             raise StoreError(
-                f"{root}: {_holder(descriptor)} writes to this store.",
+                f"{root}: {_holder_text(descriptor)} writes to this store.",
                 cure="Wait for it (`joulefleet status --watch`), or name another --store.",
             )
-        holder: dict[str, object] = {"host": platform.node(), "pid": os.getpid(), "study": study}
-        holder["since"] = datetime.now(tz=UTC).isoformat()
+        since = datetime.now(tz=UTC).isoformat()
+        holder = StoreCoordinator(hostname=platform.node(), pid=os.getpid(), study=study, since=since)
         try:
-            epoch = _new_epoch(layout.epochs, holder)
-            holder["epoch"] = epoch
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+            epoch = _new_epoch(layout.epochs, asdict(holder))
+            write_holder(descriptor, replace(holder, epoch=epoch))
         except OSError as error:
             raise _write_error(root, error) from error
         # Read again under the lock: two first runs may have created the store at the same moment.
@@ -264,15 +263,13 @@ def _try_to_write(folder: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def _holder(descriptor: int) -> str:
-    try:
-        data = json.loads(os.pread(descriptor, 4096, 0))
-        return (
-            f"process {int(data['pid'])} on {data['host']} "
-            f"(study {data['study']}, since {data['since']}, epoch {int(data['epoch'])})"
-        )
-    except (ValueError, KeyError, TypeError):
+def _holder_text(descriptor: int) -> str:
+    holder = read_holder(descriptor)
+    if holder.pid is None:
         return "another run"
+    return (
+        f"process {holder.pid} on {holder.hostname} (study {holder.study}, since {holder.since}, epoch {holder.epoch})"
+    )
 
 
 def _write_error(root: Path, error: OSError) -> StoreError:

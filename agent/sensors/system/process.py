@@ -78,7 +78,7 @@ def tree_of(pid: int) -> list[int]:
     try:
         process = psutil.Process(pid)
         return [pid, *(child.pid for child in process.children(recursive=True))]
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from coordinator.store.status import StoreCoordinator, StoreState
+from coordinator.store.lock_holder import StoreCoordinator
+from coordinator.store.status import StoreState
 from coordinator.text import printable, table_lines
 from joulefleet.query.progress import StudyProgress
 
@@ -42,8 +43,8 @@ def _coordinator_text(coordinator: StoreCoordinator | None) -> str:
     if coordinator.pid is None:
         return "a coordinator writes to it"
     return (
-        f"process {coordinator.pid} on {coordinator.host} runs {coordinator.study} since {_time(coordinator.since)} "
-        f"(epoch {coordinator.epoch})"
+        f"process {coordinator.pid} on {coordinator.hostname} runs {coordinator.study} "
+        f"since {_time(coordinator.since)} (epoch {coordinator.epoch})"
     )
 
 

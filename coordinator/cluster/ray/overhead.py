@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from agent.host.machine import boot_id
+from agent.sensors.system.process import tree_of
 from coordinator.cluster.ray.node.processes import session_pids
 from coordinator.cluster.ray.settings import NODE_VARIABLE
 
@@ -53,12 +52,8 @@ class Observers:
             yield from _tree(self.coordinator.pid)
 
 
-def _tree(pid: int) -> Iterable[int]:
-    try:
-        process = psutil.Process(pid)
-        return [pid, *(child.pid for child in process.children(recursive=True))] if pid != 1 else []
-    except psutil.Error:
-        return []
+def _tree(pid: int) -> list[int]:
+    return [] if pid == 1 else tree_of(pid)
 
 
 def _pid_namespace() -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.store.status import StoreCoordinator, coordinator_of, newest_change_ns
+from coordinator.store.lock_holder import StoreCoordinator, coordinator_of
+from coordinator.store.status import newest_change_ns
 from joulefleet.store.layout import StoreLayout
 from tests.support.attempt_rows import attempt_row, study_from, write_attempt, write_store
 
@@ -29,7 +30,9 @@ def test_lock_that_nobody_holds_means_nothing(layout: StoreLayout) -> None:
 def test_held_lock_names_the_coordinator(layout: StoreLayout) -> None:
     """The lock file contains its process, its study and its start."""
     with layout.lock_file.open("w") as file:
-        json.dump({"host": "bench", "epoch": 3, "pid": 12, "study": "twelve", "since": "2026-03-01T12:00:00Z"}, file)
+        json.dump(
+            {"hostname": "bench", "epoch": 3, "pid": 12, "study": "twelve", "since": "2026-03-01T12:00:00Z"}, file
+        )
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         held = coordinator_of(layout)
@@ -41,7 +44,7 @@ def test_held_lock_without_content_is_still_held(layout: StoreLayout) -> None:
     """A coordinator that has just started has not written to it yet."""
     with layout.lock_file.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        assert coordinator_of(layout) == StoreCoordinator(host=None, pid=None, epoch=None, study=None, since=None)
+        assert coordinator_of(layout) == StoreCoordinator()
 
 
 def test_arrival_of_an_attempt_is_a_change(layout: StoreLayout) -> None:

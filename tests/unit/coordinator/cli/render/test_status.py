@@ -8,7 +8,8 @@ import pytest
 
 from coordinator.cli.render.status import state_lines
 from coordinator.events.live_file import MachineActivity
-from coordinator.store.status import StoreCoordinator, StoreState, store_state
+from coordinator.store.lock_holder import StoreCoordinator
+from coordinator.store.status import StoreState, store_state
 from joulefleet.query import Store
 from joulefleet.query.progress import progress
 from joulefleet.store.layout import StoreLayout
@@ -19,13 +20,13 @@ from tests.support.attempt_rows import failed_row, study_from, twelve_cell_rows,
     ("coordinator", "text"),
     [
         (None, "s: no run is writing to it"),
-        (StoreCoordinator(host=None, pid=None, epoch=None, study=None, since=None), "s: a coordinator writes to it"),
+        (StoreCoordinator(), "s: a coordinator writes to it"),
         (
-            StoreCoordinator(host="bench", pid=12, epoch=3, study="twelve", since="2026-03-01T12:00:00Z"),
+            StoreCoordinator(hostname="bench", pid=12, epoch=3, study="twelve", since="2026-03-01T12:00:00Z"),
             "s: process 12 on bench runs twelve since 2026-03-01",
         ),
         (
-            StoreCoordinator(host="bench", pid=12, epoch=3, study="twelve", since="then"),
+            StoreCoordinator(hostname="bench", pid=12, epoch=3, study="twelve", since="then"),
             "s: process 12 on bench runs twelve since an unknown time (epoch 3)",
         ),
     ],
@@ -67,7 +68,7 @@ def test_the_expected_end_names_machines_that_it_leaves_out(tmp_path: Path) -> N
     rows = [row for row in twelve_cell_rows(study, machines=machines) if row["block"] == 1]
     with Store.open(write_store(tmp_path / "s", rows, study, machines=machines)) as store:
         studies = progress(store)
-    running = StoreCoordinator(host="head", pid=1, epoch=1, study=study.name, since="2026-03-01T12:00:00Z")
+    running = StoreCoordinator(hostname="head", pid=1, epoch=1, study=study.name, since="2026-03-01T12:00:00Z")
     now = (
         MachineActivity(name="ant", doing="gone (unplugged)", since=0.0),
         MachineActivity(name="bee", doing="block 2", since=0.0, left_s=60.0),
