@@ -28,6 +28,9 @@ _PREPARE: TypeAdapter[PrepareRequest] = TypeAdapter(PrepareRequest)
 WARM_UP_CHUNK_S = 0.5
 """Shortest chunk of warm-up passes, seconds: the agent reads its counters after each chunk."""
 
+_LONGEST_MESSAGE = 2000
+"""Longest message of an error that is sent to the agent, characters."""
+
 
 def run(request: dict[str, Any], lines: LineSocket) -> int:
     """Do what `request` says, and return the exit code of this process.
@@ -46,7 +49,14 @@ def run(request: dict[str, Any], lines: LineSocket) -> int:
         return 3
     except Exception as error:  # noqa: BLE001  # the work may raise anything; it is sent to the agent
         traceback.print_exc()
-        lines.send({"mark": "error", "kind": _kind(error), "message": f"{type(error).__name__}: {error}"[:2000]})
+        lines.send(
+            {
+                "mark": "error",
+                "kind": _kind(error),
+                "type": type(error).__name__,
+                "message": str(error)[:_LONGEST_MESSAGE],
+            }
+        )
         return 1
     return 0
 

@@ -236,7 +236,7 @@ class Attempt:
         mark = message.get("mark")
         if mark == "error":
             reason: Reason = "out_of_memory" if message.get("kind") == "out_of_memory" else "exception"
-            raise AttemptFailed(reason, str(message.get("message", "")))
+            raise AttemptFailed(reason, ": ".join(str(message[key]) for key in ("type", "message") if key in message))
         if mark == "exit" and expected != "exit":
             raise self._died(int(message["returncode"]))
         if mark != expected:

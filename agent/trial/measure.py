@@ -108,7 +108,7 @@ def _prepare(request: PrepareRequest, pool: RunnerPool) -> None:
         message = conversation.next_mark(due_s=lambda: _left(ends))
         if message.get("mark") != "done":
             reason = str(message.get("message") or f"the process ended with {message.get('returncode')}")
-            raise StudyError(f"{reason.split(': ', 1)[-1]}.", cure="Fix the study's `models:` or `items:`.")
+            raise StudyError(f"{reason}.", cure="Fix the study's `models:` or `items:`.")
     except (Disconnected, ProtocolError) as error:
         pool.discard()
         raise MachineError("the runner was lost while it prepared weights.", cure="See the agent's output.") from error

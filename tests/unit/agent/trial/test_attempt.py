@@ -90,7 +90,7 @@ def test_observers_are_counted_without_the_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mark", "reason", "message"),
     [
-        ({"mark": "error", "kind": "exception", "message": "ValueError: no"}, "exception", "ValueError: no"),
+        ({"mark": "error", "kind": "exception", "type": "ValueError", "message": "no"}, "exception", "ValueError: no"),
         ({"mark": "error", "kind": "out_of_memory", "message": "no memory"}, "out_of_memory", "no memory"),
         ({"mark": "exit", "returncode": -9}, "killed", "ended with signal 9"),
         ({"mark": "exit", "returncode": 3}, "exception", "ended with exit code 3"),

@@ -163,7 +163,9 @@ def test_other_weights_than_those_of_the_trial_are_not_measured(
 
 def test_what_is_wrong_with_a_model_is_a_mistake_of_the_study(trial: Trial, setup: AgentSetup, pool_of: PoolOf) -> None:
     """The message of the preparing process without its class, and a cure."""
-    pool = pool_of([{"mark": "error", "kind": "exception", "message": "ValueError: /models/x: no usable tokenizer"}])
+    pool = pool_of(
+        [{"mark": "error", "kind": "exception", "type": "ValueError", "message": "/models/x: no usable tokenizer"}]
+    )
     with pytest.raises(StudyError, match=r"^/models/x: no usable tokenizer\. Fix the study's"):
         prepare(trial.protocol.model, trial.protocol.task, setup, pool)
 
