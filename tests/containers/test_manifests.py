@@ -4,7 +4,6 @@ import copy
 import os
 import re
 import subprocess
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from typer.core import TyperGroup
 
 from coordinator.__main__ import app
 from coordinator.cluster.ray.node.spec import PORT_BASE, Ports
+from joulefleet import __version__
 from tests.containers.kuberay import created_pods
 from tests.containers.manifests import (
     OVERLAYS,
@@ -211,10 +211,9 @@ def test_the_images_are_those_that_are_built(pods: list[Pod]) -> None:
         for name, service in compose["services"].items()
         if name != "runner"  # its image may be any
     }
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
     used = {container["image"] for pod in pods for container in pod.containers()}
-    assert used == defaults == {f"joulefleet-{name}:{version}" for name in ("agent", "coordinator")}
+    assert used == defaults == {f"joulefleet-{name}:{__version__}" for name in ("agent", "coordinator")}
     assert {"agent", "coordinator"} <= set(targets)
     for pod in pods:
         expected = "joulefleet-agent" if pod.component == "agent" else "joulefleet-coordinator"
