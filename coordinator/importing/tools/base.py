@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Generic
 
@@ -18,7 +19,7 @@ MAX_NOTES = 20
 """Most notes for the user."""
 
 
-class PackageReader(Generic[AnyMapping]):
+class PackageReader(ABC, Generic[AnyMapping]):
     """Reads the output of a tool at `root`, as `mapping` explains it; messages call the mapping `mapping_name`.
 
     A reader is made for one import. Its `read` walks through the folders, collects runs, notes and problems,
@@ -43,9 +44,9 @@ class PackageReader(Generic[AnyMapping]):
         self._planned: list[Identity] = []
         self._notes: list[str] = []
 
+    @abstractmethod
     def read(self) -> Package:
         """Return all runs. Raises StudyError with all problems of the data."""
-        raise NotImplementedError
 
     def _has_columns(self, table: CsvTable) -> bool:
         """Return whether `table` has all columns that the tool and the mapping need; add a problem for each missing."""
